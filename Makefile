@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Osprey.  One non-recursive Makefile; GNU make 4.
+#
+#   make demo    installs what is missing (as root), builds, shows nested OSCORE through two proxies
+#   make test    installs what is missing (as root), builds, runs every test
+#
+#   all check check-asan lint format headers trace bench fuzz install uninstall deb-free clean
+
+# ---- what can be set from outside ----
+BUILD   ?= build
+PREFIX  ?= /usr/local
+SBINDIR ?= $(PREFIX)/sbin
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+DOCDIR  ?= $(PREFIX)/share/doc/osprey
+SYSCONFDIR ?= /etc
+UNITDIR ?= /lib/systemd/system
+SYSUSERSDIR ?= /usr/lib/sysusers.d
+TMPFILESDIR ?= /usr/lib/tmpfiles.d
+CFLAGS  ?= -O2 -g
+WERROR  ?=
+PYTHON  ?= /usr/bin/python3
+DESTDIR ?=
+
+VERSION := 0.1.0
+
+# ---- compiler ----
+STD   := -std=c11 -D_GNU_SOURCE -DOSP_VERSION='"$(VERSION)"'
+WARN  := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual \
+         -Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wimplicit-fallthrough
+HARD  := -fstack-protector-strong -fno-common -fPIE
+ifeq ($(findstring -fsanitize,$(CFLAGS)),)
+HARD  += -D_FORTIFY_SOURCE=2
+endif
+PKGS  := libcoap-3-notls libcrypto libcbor yaml-0.1 libevent_core libevent_extra lmdb libcares
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS_LIB   = $(shell pkg-config --libs libcoap-3-notls libcrypto libcbor 2>/dev/null)
+LIBS_YAML  = $(shell pkg-config --libs yaml-0.1 2>/dev/null)
+LIBS_DAEMON = $(shell pkg-config --libs libevent_core libevent_extra lmdb libcares 2>/dev/null) -pthread
+LIBS_TEST  = $(shell pkg-config --libs cmocka jansson 2>/dev/null)
+ALL_CFLAGS = $(STD) $(WARN) $(WERROR) $(HARD) $(CFLAGS) -Ilib -I. $(PKG_CFLAGS) -MMD -MP
+ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now
+
+# ---- sources ----
+LIB_SRC    := $(sort $(wildcard lib/*/*.c))
+CONFIG_SRC := $(sort $(wildcard config/*.c))
+# daemon/osprey_*.c belong to the client, daemon/common_*.c to all programs
+OSPREYD_SRC := $(sort $(filter-out daemon/osprey.c daemon/osprey_%.c daemon/ospreyctl.c,$(wildcard daemon/*.c)))
+OSPREY_SRC  := $(sort daemon/osprey.c $(wildcard daemon/osprey_*.c daemon/common_*.c))
+CTL_SRC     := $(sort daemon/ospreyctl.c $(wildcard daemon/common_*.c))
+UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c tests/replay/test_*.c))
+UNIT_AID   := $(sort $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/replay/*.c)))
+FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+BENCH_SRC  := $(sort $(wildcard tests/bench/bench_*.c))
+HEADERS    := $(sort $(wildcard lib/*/*.h config/*.h daemon/*.h tests/unit/*.h tests/replay/*.h))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+LIB     := $(BUILD)/libosprey.a
+LIBCFG  := $(BUILD)/libconfig.a
+LIBAID  := $(BUILD)/libaid.a
+UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+FUZZ    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
+BENCH   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
+PROGRAMS := $(BUILD)/ospreyd $(BUILD)/ospreyctl $(BUILD)/osprey
+
+.DELETE_ON_ERROR:
+.PHONY: all deps check check-asan test demo bench lint format headers trace fuzz install uninstall deb-free clean \
+        programs units aids conformance
+
+all: deps
+	@$(MAKE) --no-print-directory programs
+
+programs: $(PROGRAMS)
+
+# Installs missing packages when root, names them when not.
+deps:
+	@sh .ci/deps $(DEPS)
+
+# ---- rules ----
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(LIB): $(call obj,$(LIB_SRC))
+	@rm -f $@; ar rcs $@ $^
+$(LIBCFG): $(call obj,$(CONFIG_SRC))
+	@rm -f $@; ar rcs $@ $^
+$(LIBAID): $(call obj,$(UNIT_AID))
+	@rm -f $@; ar rcs $@ $^
+
+$(BUILD)/ospreyd: $(call obj,$(OSPREYD_SRC)) $(LIBCFG) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_DAEMON)
+$(BUILD)/osprey: $(call obj,$(OSPREY_SRC)) $(LIBCFG) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML)
+$(BUILD)/ospreyctl: $(call obj,$(CTL_SRC)) $(LIBCFG) $(LIB)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML)
+
+$(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBAID) $(LIBCFG) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_TEST)
+$(BUILD)/tests/replay/%: $(BUILD)/obj/tests/replay/%.o $(LIBAID) $(LIBCFG) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_TEST)
+# A fuzz target runs its corpus like any test; `make fuzz` links it with libFuzzer instead.
+$(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/main.o $(LIBCFG) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML)
+$(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) -pthread
+
+units: $(UNIT) $(FUZZ)
+
+# ---- tests ----
+check: programs units
+	$(PYTHON) tests/run.py --build $(BUILD) $(CHECK_ARGS)
+
+ASAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+check-asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='$(ASAN_CFLAGS)' check
+
+test:
+	@$(MAKE) --no-print-directory deps DEPS=test
+	@$(MAKE) --no-print-directory check
+
+demo: deps
+	@$(MAKE) --no-print-directory programs
+	$(PYTHON) tests/demo/demo.py --build $(BUILD)
+
+bench: deps
+	@$(MAKE) --no-print-directory programs $(BENCH)
+	$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH_ARGS)
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	sh tests/fuzz/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
+
+# ---- house rules ----
+lint:
+	$(PYTHON) tests/lint.py
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+headers:
+	@for h in $(HEADERS); do echo "#include \"$$h\"" | \
+	  $(CC) $(STD) $(WARN) -Werror -Ilib -I. $(PKG_CFLAGS) -x c -fsyntax-only - || { echo "$$h does not compile alone"; exit 1; }; done
+	@echo "$(words $(HEADERS)) headers compile alone"
+
+# Requirements tagged in the code that no test carries.
+trace:
+	$(PYTHON) tests/trace.py
+
+# docs/CONFORMANCE.md from the row ids that tests carry.
+conformance:
+	$(PYTHON) tests/conformance.py > docs/CONFORMANCE.md
+
+# ---- installation ----
+install: programs
+	install -D -m 755 $(BUILD)/ospreyd $(DESTDIR)$(SBINDIR)/ospreyd
+	install -D -m 755 $(BUILD)/ospreyctl $(DESTDIR)$(SBINDIR)/ospreyctl
+	install -D -m 755 $(BUILD)/osprey $(DESTDIR)$(BINDIR)/osprey
+	for m in docs/man/*.8; do install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man8/$$(basename $$m); done
+	for m in docs/man/*.5; do install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man5/$$(basename $$m); done
+	for m in docs/man/*.1; do install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man1/$$(basename $$m); done
+	for d in docs/*.md README.md LICENSE; do install -D -m 644 $$d $(DESTDIR)$(DOCDIR)/$$(basename $$d); done
+	for d in config/samples/*.yaml; do install -D -m 644 $$d $(DESTDIR)$(DOCDIR)/samples/$$(basename $$d); done
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' systemd/ospreyd.service > $(DESTDIR)$(UNITDIR)/ospreyd.service
+	install -D -m 644 systemd/osprey.sysusers $(DESTDIR)$(SYSUSERSDIR)/osprey.conf
+	install -D -m 644 systemd/osprey.tmpfiles $(DESTDIR)$(TMPFILESDIR)/osprey.conf
+	install -d -m 750 $(DESTDIR)$(SYSCONFDIR)/osprey
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/ospreyd $(DESTDIR)$(SBINDIR)/ospreyctl $(DESTDIR)$(BINDIR)/osprey
+	rm -f $(DESTDIR)$(MANDIR)/man8/ospreyd.8 $(DESTDIR)$(MANDIR)/man8/ospreyctl.8
+	rm -f $(DESTDIR)$(MANDIR)/man5/osprey.yaml.5 $(DESTDIR)$(MANDIR)/man1/osprey.1
+	rm -f $(DESTDIR)$(UNITDIR)/ospreyd.service $(DESTDIR)$(SYSUSERSDIR)/osprey.conf $(DESTDIR)$(TMPFILESDIR)/osprey.conf
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+# A tar archive of the installation, for machines that build no packages.
+deb-free: programs
+	rm -rf $(BUILD)/image
+	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(BUILD)/image) PREFIX=/usr
+	tar -C $(BUILD)/image --owner=0 --group=0 -czf $(BUILD)/osprey-$(VERSION).tar.gz .
+	@echo $(BUILD)/osprey-$(VERSION).tar.gz
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

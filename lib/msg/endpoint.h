@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The message layer of CoAP over UDP [rfc7252#4] [rfc7252#5.2] [rfc7252#5.3], both roles, as a state
+ * machine without I/O.
+ *
+ * Datagrams and the time go in; datagrams (into a txq), at most one event a call, and the next
+ * deadline come out.  One endpoint belongs to one worker and serves all its sockets.
+ *
+ *   server role   A request comes up as OSP_EV_REQUEST with a handle.  The caller answers it with
+ *                 osp_ep_respond() in the same call chain (the answer is then piggybacked) or later
+ *                 (an empty ACK has been sent by then, the answer is a separate response), or lets
+ *                 it go with osp_ep_dismiss().  Duplicates are answered from the stored reply with
+ *                 the same bytes and never come up.
+ *   client role   osp_ep_request() sends; exactly one OSP_EV_RESPONSE or OSP_EV_FAILED comes back for
+ *                 it (more responses only for a request sent with `keep`).
+ *
+ * Handles are 64-bit numbers that are never reused; a stale one is refused, not followed.
+ * Memory comes from the pool; all tables are bounded by the configuration.
+ */
+#ifndef OSP_MSG_ENDPOINT_H
+#define OSP_MSG_ENDPOINT_H
+
+#include "base/pool.h"
+#include "base/rand.h"
+#include "base/time.h"
+#include "msg/msg.h"
+#include "msg/txq.h"
+
+struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in microseconds */
+    uint64_t ack_timeout_us;            /* 2 s */
+    unsigned ack_random_percent;        /* ACK_RANDOM_FACTOR 1.5 = 150 */
+    unsigned max_retransmit;            /* 4 */
+    uint64_t early_ack_us;              /* empty ACK when no answer by then: 500 ms */
+    uint64_t exchange_lifetime_us;      /* 247 s */
+    uint64_t non_lifetime_us;           /* 145 s */
+    unsigned nstart;                    /* CON requests outstanding per upstream peer; see endpoint.c for the default's reason */
+    size_t   max_queued;                /* CON requests waiting for NSTART, in all */
+    size_t   max_messages;              /* deduplication store: entries; the oldest finished one goes first */
+    size_t   max_requests;              /* client role: requests outstanding */
+    size_t   max_peers;                 /* upstream peers with state */
+    size_t   max_token;                 /* longest token accepted from a client (8974), at least 8 */
+    size_t   max_datagram;              /* longest datagram made */
+    uint16_t client_socks;              /* sockets 0..client_socks-1 of `sock` may be used for requests: each
+                                           has a Message ID space of its own per peer */
+};
+
+void osp_ep_cfg_default(struct osp_ep_cfg *cfg);
+
+struct osp_ep;
+
+/* Counters, all since creation; read them any time from the owner's thread. */
+struct osp_ep_stats {
+    uint64_t rx, rx_request, rx_response, rx_empty, rx_duplicate, rx_pong /* pings answered */;
+    uint64_t dropped[OSP_ERR_COUNT];    /* datagrams refused, by reason */
+    uint64_t retransmitted, timeouts, resets_sent, resets_received, early_acks, separate, piggybacked;
+    uint64_t dedup_evicted;             /* entries that had to go before their lifetime ended */
+    size_t   messages, requests, peers, queued; /* now */
+};
+
+enum osp_ev_kind {
+    OSP_EV_NONE,
+    OSP_EV_REQUEST,     /* a new request: `msg`, `flow`, `handle` (of ours), `type` of it in msg->type */
+    OSP_EV_RESPONSE,    /* to a request of ours: `msg`, `flow`, `user` */
+    OSP_EV_FAILED,      /* a request of ours ended without one: `user`, `err` = TIMEOUT, RESET, BAD_RESPONSE */
+    OSP_EV_REJECTED,    /* a CON/NON response of ours was reset by the client or never acknowledged:
+                           `handle`, `err` = RESET or TIMEOUT (ends an observation) */
+    OSP_EV_DELIVERED,   /* a CON response sent with `keep` was acknowledged: `handle` */
+};
+
+struct osp_ep_event {
+    enum osp_ev_kind kind;
+    enum osp_err     err;
+    uint64_t         handle;
+    uint64_t         user;
+    struct osp_flow  flow;
+    struct osp_msg  *msg;       /* owned by the endpoint, valid until its next call; the bytes it
+                                   borrows are the datagram's */
+};
+
+/*
+ * OSP_E_NOMEM.  `pool` and the source behind `rand` must outlive the endpoint.
+ */
+OSP_CHECKED enum osp_err osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *pool,
+                                    struct osp_time now, struct osp_ep **out);
+void osp_ep_free(struct osp_ep *ep);
+
+/*
+ * One datagram came in.  ev->kind says what came up, OSP_EV_NONE if nothing did (an ACK, a
+ * duplicate, garbage: counted).
+ */
+void osp_ep_input(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice datagram,
+                  struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
+
+/*
+ * Does one thing that is due and returns true, with an event or OSP_EV_NONE; false when nothing
+ * is due.  Call it in a loop.
+ */
+bool osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
+
+/* When osp_ep_expire() wants to be called next; false: not before something else happens. */
+bool osp_ep_deadline(const struct osp_ep *ep, struct osp_time *out);
+
+/* ---- server role ---- */
+
+struct osp_respond {
+    bool keep;          /* more responses may follow (Observe): the handle stays valid */
+    bool confirmable;   /* of a later (not first) response; the first follows the request's type */
+};
+
+/*
+ * Answers request `handle`; type, MID and token of `resp` are ignored and set here.
+ *   OSP_E_INVALID   the handle is stale: nothing is sent; drop the answer
+ *   OSP_E_NOMEM, OSP_E_NOSPACE   nothing was sent and the handle is still valid
+ */
+OSP_CHECKED enum osp_err osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp,
+                                        struct osp_respond how, struct osp_time now, struct osp_txq *tx);
+
+/*
+ * No (further) response will be sent.  A CON request is acknowledged with an empty ACK (now or on
+ * its timer); `reset` true rejects it with RST instead.
+ */
+void osp_ep_dismiss(struct osp_ep *ep, uint64_t handle, bool reset, struct osp_time now, struct osp_txq *tx);
+
+/* ---- client role ---- */
+
+struct osp_request {
+    uint8_t         type;       /* OSP_CON or OSP_NON */
+    bool            keep;       /* stay open for more responses (Observe) until osp_ep_cancel() */
+    struct osp_time deadline;   /* OSP_EV_FAILED with TIMEOUT by then at the latest */
+    uint64_t        user;       /* comes back in the events */
+};
+
+/*
+ * Sends `m` to `peer` (the endpoint chooses socket, token and MID; `local`, if not all zero, is
+ * the source address).  A CON beyond NSTART waits in the peer's queue.
+ *   OSP_E_OVERLOAD  a table is full, or no Message ID is free for this peer: answer 5.03
+ *   OSP_E_NOMEM, OSP_E_NOSPACE
+ */
+OSP_CHECKED enum osp_err osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local,
+                                        const struct osp_msg *m, const struct osp_request *how,
+                                        struct osp_time now, struct osp_txq *tx, uint64_t *handle);
+
+/* Forgets the request: a response to it is then unmatched. Harmless when stale. */
+void osp_ep_cancel(struct osp_ep *ep, uint64_t handle);
+
+const struct osp_ep_stats *osp_ep_stats(const struct osp_ep *ep);
+
+/* True if no request of either role is unfinished (deduplication entries may remain). */
+bool osp_ep_idle(const struct osp_ep *ep);
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One OSCORE Security Context [rfc8613#3]: Common, Sender and Recipient Context.
+ *
+ * Shared by all workers: keys and identifiers never change after osp_octx_new(); sequence number,
+ * replay window and Echo state are guarded by a lock that is held for a few instructions.
+ *
+ * Sender Sequence Numbers are used only below a limit that the owner has made durable before
+ * [rfc8613#B.1.1]; a new context has none (limit 0), so it cannot protect with a Partial IV of its
+ * own until osp_octx_grant() is called.
+ * Replay window: UNKNOWN until set (fresh keys, restored after a clean stop, or recovered with
+ * Echo [rfc8613#B.1.2]).
+ */
+#ifndef OSP_OSCORE_CONTEXT_H
+#define OSP_OSCORE_CONTEXT_H
+
+#include "base/time.h"
+#include "crypto/crypto.h"
+#include "oscore/replay.h"
+
+#define OSP_OSCORE_ID_MAX 7             /* nonce length 13 - 6 [rfc8613#3.3] */
+#define OSP_PIV_MAX ((1ull << 40) - 1)  /* [rfc8613#7.2.1] */
+#define OSP_ECHO_LEN 8
+
+struct osp_octx_params {
+    int              aead;              /* COSE number; 10 by default */
+    int              hkdf;              /* OSP_HKDF_* */
+    struct osp_slice master_secret, master_salt;
+    struct osp_slice sender_id, recipient_id;
+    bool             has_id_context;
+    struct osp_slice id_context;
+    uint32_t         label;             /* the owner's number for it (configuration index) */
+};
+
+struct osp_octx;
+
+/*
+ * Derives the keys [rfc8613#3.2.1].
+ *   OSP_E_ALGORITHM   AEAD or HKDF is not supported
+ *   OSP_E_ID_LENGTH   an ID is longer than the nonce length minus 6, or both IDs are equal
+ *   OSP_E_NOMEM, OSP_E_CRYPTO
+ * The context has one reference, the caller's.
+ */
+OSP_CHECKED enum osp_err osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out);
+void osp_octx_ref(struct osp_octx *c);
+void osp_octx_unref(struct osp_octx *c);        /* the last one wipes and frees it */
+
+/* Borrowed, constant for its life. */
+struct osp_slice osp_octx_sender_id(const struct osp_octx *c);
+struct osp_slice osp_octx_recipient_id(const struct osp_octx *c);
+bool osp_octx_id_context(const struct osp_octx *c, struct osp_slice *out);      /* false: there is none */
+int osp_octx_aead(const struct osp_octx *c);
+uint32_t osp_octx_label(const struct osp_octx *c);
+void osp_octx_set_label(struct osp_octx *c, uint32_t label);     /* at reload, before workers see it */
+
+/* SHA-256 of secret, salt, algorithms and IDs: the same parameters give the same 32 bytes. Keys the state store. */
+OSP_CHECKED enum osp_err osp_octx_fingerprint(const struct osp_octx_params *p, uint8_t out[32]);
+
+/* ---- sender sequence numbers ---- */
+
+struct osp_ssn { uint64_t next, limit; };       /* next to use; all below limit may be used */
+
+/* Numbers below `limit` are now durable and may be used; never lowers the limit. `next` is raised to `at_least`. */
+void osp_octx_grant(struct osp_octx *c, uint64_t at_least, uint64_t limit);
+struct osp_ssn osp_octx_ssn(struct osp_octx *c);
+
+/*
+ * Takes the next number.
+ *   OSP_E_NO_LEASE        none below the limit: ask the owner for a lease, try again after the grant
+ *   OSP_E_SSN_EXHAUSTED   all 2^40 used: the context is at its end [rfc8613#7.2.1]
+ */
+OSP_CHECKED enum osp_err osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn);
+
+/*
+ * True once per lease when fewer than `low` numbers are left: the caller then asks for a lease.
+ * Another call returns false until osp_octx_grant() or osp_octx_lease_failed().
+ */
+bool osp_octx_wants_lease(struct osp_octx *c, uint64_t low);
+void osp_octx_lease_failed(struct osp_octx *c);
+
+/* ---- replay window and freshness ---- */
+
+enum osp_window_state { OSP_WINDOW_UNKNOWN, OSP_WINDOW_KNOWN };
+
+/* Sets the window (fresh context: an empty one; clean restart: the saved one). */
+void osp_octx_set_window(struct osp_octx *c, const struct osp_replay *w);
+/* Copies the window; returns its state. */
+enum osp_window_state osp_octx_get_window(struct osp_octx *c, struct osp_replay *out);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "unit.h"
+
+void
+unit_expect_bytes(struct osp_slice want, struct osp_slice got, const char *what, const char *file, int line)
+{
+    char a[2048], b[2048];
+
+    if (osp_slice_eq(want, got))
+        return;
+    osp_hex_encode(want, a, sizeof(a));
+    osp_hex_encode(got, b, sizeof(b));
+    fail_msg("%s:%d: %s\n  want %s\n  got  %s", file, line, what, a, b);
+}
