@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration: YAML file -> checked, frozen struct.
+ *
+ * Four passes: YAML to a tree (with position, depth and size limits), tree to structs by schema
+ * tables, checks across items, freeze.  Every error of a file is reported in one run, each with
+ * file, line, column, key, and what would be right.  All memory belongs to the struct.
+ */
+#ifndef OSP_CONFIG_CONFIG_H
+#define OSP_CONFIG_CONFIG_H
+
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "msg/uri.h"
+#include "proxy/target.h"
+
+struct cfg_pos { const char *file; unsigned line, column; };
+
+struct cfg_bytes { uint8_t *p; size_t n; };
+
+/* Where a secret or ID came from, so that --dump can write it back. */
+enum cfg_bytes_from { CFG_FROM_NONE, CFG_FROM_HEX, CFG_FROM_FILE, CFG_FROM_ENV };
+struct cfg_secret { struct cfg_bytes value; enum cfg_bytes_from from; char *source; /* file or variable name */ };
+
+struct cfg_listen { enum osp_scheme scheme; struct osp_ip ip; uint16_t port; struct cfg_pos pos; };
+
+struct cfg_context {
+    char             *name;
+    struct cfg_secret master_secret, master_salt;
+    struct cfg_bytes  sender_id, recipient_id, id_context;
+    bool              has_id_context;
+    int               aead, hkdf;
+    bool              fresh;            /* keys never used before: the replay window may start empty */
+    struct cfg_pos    pos;
+};
+
+enum cfg_allow_kind { CFG_ALLOW_FORWARD, CFG_ALLOW_ROUTE };
+struct cfg_allow { enum cfg_allow_kind kind; struct osp_target target; char *route; /* glob */ };
+
+struct cfg_net { struct osp_ip ip; unsigned bits; };
+
+struct cfg_client {
+    bool              any;
+    char            **contexts; size_t context_count;   /* globs */
+    struct cfg_net   *nets;     size_t net_count;       /* match: { address: ... } */
+    struct cfg_allow *allow;    size_t allow_count;
+    uint32_t          rate, burst;                      /* 0: no limit */
+    struct cfg_pos    pos;
+};
+
+/* An upstream URI with the context that protects the leg to it. */
+struct cfg_hop { bool present; char *uri; struct osp_uri parsed; uint8_t *uri_storage; char *context; /* or NULL */ struct cfg_pos pos; };
+
+struct cfg_route {
+    char            *name;
+    char            *host;              /* lower case, may begin with "*."; NULL: not looked at */
+    uint16_t         port;              /* 0: not looked at */
+    char           **path; size_t path_count; bool has_path, exact;     /* "/plant/*": prefix; "/plant": exact */
+    unsigned         strip;
+    bool             pass;              /* oscore: pass | terminate */
+    bool             keep_host;
+    struct cfg_hop   upstream;
+    struct cfg_pos   pos;
+};
+
+struct cfg_upstream { struct osp_target match; char *context; struct cfg_pos pos; };
+struct cfg_host { char *name; struct osp_ip ip; };
+
+enum cfg_log_level { CFG_LOG_ERROR, CFG_LOG_WARNING, CFG_LOG_INFO, CFG_LOG_DEBUG };
+enum cfg_log_format { CFG_LOG_TEXT, CFG_LOG_JSON };
+
+struct osp_cfg {
+    char                *file;
+    struct cfg_listen   *listen;    size_t listen_count;
+    char                *state;                         /* directory, NULL: volatile */
+    struct cfg_context  *contexts;  size_t context_count;
+    struct cfg_client   *clients;   size_t client_count;
+    struct { bool enabled; struct cfg_hop next_hop; unsigned max_layers; unsigned hop_limit; } forward;
+    struct cfg_route    *routes;    size_t route_count;
+    struct cfg_upstream *upstreams; size_t upstream_count;
+    struct cfg_host     *hosts;     size_t host_count;
+    char               **names;     size_t name_count;  /* our own host names */
+    char                *node_name;                     /* default: the host name, filled by the daemon when NULL */
+    bool                 otp_compat;
+    unsigned             workers;
+    struct {
+        size_t   max_datagram, messages, exchanges, upstream_peers, names, memory, max_token, queued;
+        unsigned nstart, upstream_ports;
+        uint64_t response_timeout_us, early_ack_us, drain_us;
+        size_t   receive_buffer;
+    } limits;
+    struct { unsigned block; } lease;                   /* sequence numbers leased at a time (K of B.1.1) */
+    size_t               state_size;                    /* bytes preallocated for the store */
+    char                *control;                       /* socket path, NULL: none */
+    struct { bool enabled; struct osp_ip ip; uint16_t port; } status;
+    struct { enum cfg_log_level level; enum cfg_log_format format; } log;
+};
+
+/* One message of a check; `text` says what is wrong and what would be right. */
+struct cfg_report {
+    void (*emit)(void *ctx, const struct cfg_pos *pos, const char *key, const char *text);
+    void *ctx;
+    size_t errors;
+};
+
+/* A report that prints "file:line:column: key: text" lines to `to`. */
+void cfg_report_to(struct cfg_report *r, FILE *to);
+
+/*
+ * Loads and checks `path`.  NULL when there was any error; all of them went to `r`.
+ * Relative file names in it are relative to the directory of the file they stand in.
+ */
+struct osp_cfg *cfg_load(const char *path, struct cfg_report *r);
+
+/* Loads one file of security contexts: our own form (a `contexts:` list, or one context's keys at the
+   top level), or libcoap's -E form (key,type,value lines), told apart by content.  As cfg_load(). */
+struct cfg_context *cfg_load_contexts(const char *path, size_t *count, struct cfg_report *r);
+void cfg_contexts_free(struct cfg_context *c, size_t count);
+
+/* Wipes the secrets and frees everything. NULL is fine. */
+void cfg_free(struct osp_cfg *cfg);
+
+/*
+ * Prints what is in force, every default included, as YAML.  Secrets are masked unless `secrets`;
+ * with them, loading the output gives the same dump.
+ */
+void cfg_dump(const struct osp_cfg *cfg, bool secrets, FILE *to);
+
+#endif

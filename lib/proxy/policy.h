@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What this proxy may and shall do: the frozen form of the configuration that lib/proxy reads.
+ *
+ * The daemon builds one with its own memory, hands it to every worker, and frees it when the last
+ * reference is gone.  Nothing in it changes after osp_proxy_set_policy().
+ */
+#ifndef OSP_PROXY_POLICY_H
+#define OSP_PROXY_POLICY_H
+
+#include <stdatomic.h>
+
+#include "oscore/table.h"
+#include "proxy/target.h"
+
+/* Where to send, and the layer to put on for it. */
+struct osp_next_hop {
+    struct osp_authority to;
+    struct osp_octx     *ctx;           /* NULL: no layer of ours */
+};
+
+enum osp_allow_kind { OSP_ALLOW_FORWARD, OSP_ALLOW_ROUTE };
+
+struct osp_allow {
+    enum osp_allow_kind kind;
+    struct osp_target   target;         /* of FORWARD */
+    const uint8_t      *routes;         /* of ROUTE: bit i is set if routes[i] is allowed */
+};
+
+struct osp_net { struct osp_ip ip; unsigned bits; };
+
+/* clients: first rule whose match fits decides; no rule: 4.01. */
+struct osp_rule {
+    bool                    any;        /* matches every client, with or without a layer for us */
+    const uint8_t          *contexts;   /* bit `label` is set if the last removed layer's context matches; NULL: none */
+    uint32_t                context_count;
+    const struct osp_net   *nets;       /* source address; with `contexts` or alone */
+    size_t                  net_count;
+    const struct osp_allow *allow;
+    size_t                  allow_count;
+    uint32_t                rate;       /* requests per second and client, 0: no limit */
+    uint32_t                burst;
+};
+
+/* routes: reverse-proxied URIs. The longest path match of the first host/port that fits. */
+struct osp_route {
+    const char             *name;
+    struct osp_slice        host;       /* lower case, "*.x" for all below, empty: any or none */
+    uint16_t                port;       /* 0: any */
+    const struct osp_slice *path;       /* segments that must lead the Uri-Path */
+    size_t                  path_count;
+    bool                    exact;      /* no further segments may follow */
+    bool                    has_path;   /* false: the path is not looked at */
+    unsigned                strip;      /* Uri-Path segments consumed */
+    bool                    pass;       /* true: forwarded as is even with an OSCORE option of ours ("pass");
+                                           false: such a layer is removed first ("terminate") */
+    struct osp_next_hop     hop;
+    bool                    keep_host;  /* forward Uri-Host as it came; else: set from the upstream URI (none for a literal) */
+    const struct osp_slice *prefix;     /* Uri-Path segments put in front (path of the upstream's URI) */
+    size_t                  prefix_count;
+};
+
+/* upstreams: layer of ours for forward-proxied requests, by authority; first match wins. */
+struct osp_upstream { struct osp_target match; struct osp_octx *ctx; };
+
+/* hosts: names the operator resolves himself. */
+struct osp_host { const char *name; struct osp_ip ip; };
+
+struct osp_policy {
+    atomic_uint                refs;
+    void                     (*release)(struct osp_policy *p);  /* called with the last reference */
+    const struct osp_octx_table *contexts;
+    bool                       forward;         /* is a forward-proxy */
+    bool                       reverse;         /* has routes */
+    bool                       otp_compat;      /* answers of the July 2022 text */
+    unsigned                   max_layers;      /* layers removed from one request */
+    bool                       has_next_hop;    /* forward-proxied requests go to another proxy */
+    struct osp_next_hop        next_hop;
+    unsigned                   hop_limit;       /* inserted when absent; 0: not inserted */
+    const char                *node_name;       /* identifier in 5.08 payloads; no spaces */
+    uint64_t                   response_timeout_us;     /* request deadline -> 5.04, below 247 s */
+    struct osp_target const   *own;             /* our own names, addresses and ports */
+    size_t                     own_count;
+    const uint16_t            *sock_port;       /* local port of socket i */
+    size_t                     sock_count;
+    const struct osp_rule     *rules;
+    size_t                     rule_count;
+    const struct osp_route    *routes;
+    size_t                     route_count;
+    const struct osp_upstream *upstreams;
+    size_t                     upstream_count;
+    const struct osp_host     *hosts;
+    size_t                     host_count;
+};
+
+static inline void
+osp_policy_ref(struct osp_policy *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+}
+
+static inline void
+osp_policy_unref(struct osp_policy *p)
+{
+    if (p && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
+        p->release(p);
+}
+
+#endif

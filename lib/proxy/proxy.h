@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The proxy of one worker: message layer, OSCORE layers, dispatch and exchanges in one state
+ * machine without I/O.
+ *
+ *     datagram -> osp_proxy_input() -+-> datagrams in the txq
+ *     time     -> osp_proxy_expire() +-> asks: a name to resolve, sequence numbers to lease
+ *     answers  -> osp_proxy_resolved(), osp_proxy_leased()
+ *
+ * A request climbs once: endpoint (deduplication) -> dispatch, removing one OSCORE layer per turn
+ * [ocp#2.4] -> authorization -> translation -> the next hop's layer -> endpoint.  Its exchange then
+ * owns everything that belongs to it (layers removed, layers added, policy, handles) until it ends
+ * exactly once: answer, error or drop.
+ */
+#ifndef OSP_PROXY_PROXY_H
+#define OSP_PROXY_PROXY_H
+
+#include "msg/endpoint.h"
+#include "oscore/oscore.h"
+#include "proxy/policy.h"
+
+struct osp_proxy;
+
+struct osp_proxy_cfg {
+    struct osp_ep_cfg ep;
+    size_t            max_exchanges;    /* in flight; at the bound new requests get 5.03 */
+    size_t            max_names;        /* name cache entries */
+    size_t            max_buckets;      /* rate limit buckets */
+    size_t            pool_bytes;       /* all memory of exchanges and stored messages */
+    uint64_t          lease_low;        /* ask for a lease when fewer sequence numbers are left */
+};
+
+void osp_proxy_cfg_default(struct osp_proxy_cfg *cfg);
+
+/* OSP_E_NOMEM, OSP_E_CRYPTO.  No request is answered before osp_proxy_set_policy(). */
+OSP_CHECKED enum osp_err osp_proxy_new(const struct osp_proxy_cfg *cfg, struct osp_rand rand, struct osp_time now,
+                                       struct osp_proxy **out);
+void osp_proxy_free(struct osp_proxy *px);
+
+/* Takes a reference; exchanges in flight keep the policy they began under. */
+void osp_proxy_set_policy(struct osp_proxy *px, struct osp_policy *p);
+
+/* One datagram. `tx` must have room for a few datagrams (osp_txq_is_low()). */
+void osp_proxy_input(struct osp_proxy *px, const struct osp_flow *from, struct osp_slice datagram, struct osp_time now,
+                     struct osp_txq *tx);
+
+/* Does up to a bounded amount of what is due; true: call again (after flushing `tx`). */
+bool osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+bool osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out);
+
+/* ---- asks ---- */
+
+enum osp_ask_kind {
+    OSP_ASK_RESOLVE,    /* look `host` up, then osp_proxy_resolved() */
+    OSP_ASK_LEASE,      /* lease sequence numbers for `ctx` durably, osp_octx_grant() or
+                           osp_octx_lease_failed(), then osp_proxy_leased().  A reference on ctx comes along. */
+};
+
+struct osp_ask {
+    enum osp_ask_kind kind;
+    char              host[256];        /* lower case */
+    struct osp_octx  *ctx;
+};
+
+/* Takes the next ask; false when there is none. Call after every input and expire. */
+bool osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask);
+
+/*
+ * `host` has these addresses for `ttl_us`; err != OSP_OK: it has none (cached for ttl_us too).
+ * Continues what waited for it.
+ */
+void osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
+                        uint64_t ttl_us, struct osp_time now, struct osp_txq *tx);
+
+/* Sequence numbers of `ctx` were granted, or not: continues what waited for them. */
+void osp_proxy_leased(struct osp_proxy *px, const struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx);
+
+/* Ends every exchange in flight with 5.03 (at shutdown, after the drain time). */
+void osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+
+/* ---- what it did ---- */
+
+struct osp_proxy_stats {
+    uint64_t requests, forwarded_forward, forwarded_reverse, local;
+    uint64_t layers_removed, layers_added;
+    uint64_t challenges;                        /* Echo */
+    uint64_t answers[8];                        /* responses given to clients by class 2..5 (after the layers) */
+    uint64_t errors[OSP_ERR_COUNT];             /* errors answered or dropped, by reason */
+    size_t   exchanges, names, parked;          /* now */
+    size_t   pool_used, pool_limit;
+};
+
+void osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out);
+const struct osp_ep_stats *osp_proxy_ep_stats(const struct osp_proxy *px);
+
+/* True if no exchange is in flight. */
+bool osp_proxy_idle(const struct osp_proxy *px);
+
+#endif
