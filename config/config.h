@@ -56,7 +56,7 @@ struct cfg_route {
     char            *name;
     char            *host;              /* lower case, may begin with "*."; NULL: not looked at */
     uint16_t         port;              /* 0: not looked at */
-    char           **path; size_t path_count; bool has_path, exact;     /* "/plant/*": prefix; "/plant": exact */
+    char           **path; size_t path_count; bool has_path, exact;     /* a trailing "*" segment: not exact */
     unsigned         strip;
     bool             pass;              /* oscore: pass | terminate */
     bool             keep_host;

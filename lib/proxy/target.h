@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * A pattern of authorities, as configuration writes it:
- *     coap://*.example.org      every host below example.org, any port
- *     coap://host.example:5683  one host, one port
- *     coap://[2001:db8::/32]    a network; a single address is written without "/"; IPv4 too:
- *     coap://192.0.2.0/24       (brackets optional for IPv4)
- *     coap://*                  everything with this scheme; "*" alone: any scheme too
- */
+// A pattern of authorities, as configuration writes it:
+//     coap://*.example.org      every host below example.org, any port
+//     coap://host.example:5683  one host, one port
+//     coap://[2001:db8::/32]    a network; a single address is written without a length; IPv4 too:
+//     coap://192.0.2.0/24       (brackets optional for IPv4)
+//     coap://*                  everything with this scheme; "*" alone: any scheme too
 #ifndef OSP_PROXY_TARGET_H
 #define OSP_PROXY_TARGET_H
 
