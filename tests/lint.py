@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""
+House rules that a script can see: include arrows, one room per third-party header, a pure lib/, banned
+calls, SPDX lines, what the tree may hold.  Prints file:line: rule; exit status 1 when there is any.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+
+# module -> modules of lib/ it may include; daemon/ and config/ are judged below
+ARROWS = {
+    "base": {"base"},
+    "crypto": {"base", "crypto"},
+    "cbor": {"base", "cbor"},
+    "msg": {"base", "msg"},
+    "oscore": {"base", "crypto", "cbor", "msg", "oscore"},
+    "group": {"base", "crypto", "cbor", "msg", "oscore", "group"},
+    "edhoc": {"base", "crypto", "cbor", "msg", "oscore", "edhoc"},
+    "cache": {"base", "crypto", "cbor", "msg", "cache"},
+    "proxy": {"base", "crypto", "cbor", "msg", "oscore", "group", "edhoc", "cache", "proxy"},
+}
+# config/ knows YAML, and the grammars it checks
+CONFIG_MAY = {"base/", "config/", "msg/uri.h", "msg/msg.h", "msg/coap.h", "proxy/target.h", "crypto/crypto.h"}
+# third-party header -> where it may stand
+ROOMS = {
+    r"openssl/": ("lib/crypto/",),
+    r"cbor\.h": ("lib/cbor/",),
+    r"coap3/": ("lib/msg/",),
+    r"lmdb\.h": ("daemon/store",),
+    r"event2/": ("daemon/loop", "daemon/status", "daemon/stream", "daemon/dtls"),
+    r"ares": ("daemon/dns",),
+    r"yaml\.h": ("config/",),
+}
+IMPURE = re.compile(r"<(sys/|netinet/|arpa/|netdb|poll|pthread|threads|time\.h|unistd|fcntl|signal|syslog|event|lmdb)")
+IMPURE_CALL = re.compile(
+    r"\b(time|clock_gettime|gettimeofday|rand|random|getenv|exit|abort|printf|fprintf|perror|fopen|open|read|write|socket)\s*\(")
+BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|alloca|rand|srand)\s*\(")
+ALLOWED_TOP = {"daemon", "config", "lib", "tests", "systemd", "docs", "Makefile", "README.md", "LICENSE"}
+MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9_.])(/work/|/root/|/home/[a-z]+/)")
+
+problems = []
+
+
+def report(path, line, text):
+    problems.append(f"{path}:{line}: {text}")
+
+
+def strip_comments(text):
+    """Comments and string literals blanked, line numbers kept."""
+    def blank(match):
+        return re.sub(r"[^\n]", " ", match.group(0))
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.S)
+
+
+def check_include(path, number, quoted, angled):
+    parts = path.split("/")
+    for pattern, rooms in ROOMS.items():
+        if angled and re.match(pattern, angled) and not path.startswith(rooms) and parts[0] in ("lib", "daemon", "config"):
+            report(path, number, f"<{angled}> belongs to {', '.join(rooms)}")
+    if parts[0] == "lib":
+        if angled and IMPURE.match("<" + angled):
+            report(path, number, f"lib/ is pure: <{angled}>")
+        if quoted and "/" in quoted and quoted.split("/")[0] not in ARROWS.get(parts[1], set()):
+            report(path, number, f"include points up or sideways: {quoted}")
+    if parts[0] == "config" and quoted and "/" in quoted:
+        if not any(quoted == may or (may.endswith("/") and quoted.startswith(may)) for may in CONFIG_MAY):
+            report(path, number, f"config/ does not know {quoted}")
+
+
+def check_c(path, text):
+    code = strip_comments(text)
+    if "SPDX-License-Identifier" not in text[:200]:
+        report(path, 1, "no SPDX line")
+    for number, line in enumerate(text.splitlines(), 1):
+        include = re.match(r'\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', line)
+        if include:
+            check_include(path, number, include.group(1), include.group(2))
+        if len(line) > 130:
+            report(path, number, f"{len(line)} columns")
+        if line.rstrip() != line:
+            report(path, number, "trailing white space")
+    for number, line in enumerate(code.splitlines(), 1):
+        if line.lstrip().startswith("#"):
+            continue
+        for call in BANNED.findall(line):
+            report(path, number, f"banned call: {call}()")
+        if path.startswith("lib/"):
+            for call in IMPURE_CALL.findall(line):
+                report(path, number, f"lib/ is pure: {call}()")
+        if path.startswith("lib/") and re.search(r"\bdefault\s*:", line) and "enum osp_err" in line:
+            report(path, number, "switch over enum osp_err with a default")
+    if path.startswith(("lib/", "daemon/", "config/")) and path.endswith(".c") and text.count("\n") > 800:
+        report(path, 1, f"{text.count(chr(10))} lines: two subjects?")
+
+
+def main():
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True, text=True,
+                            check=True).stdout.split("\n")
+    for name in filter(None, listed):
+        top = name.split("/")[0]
+        if top not in ALLOWED_TOP and not top.startswith("."):
+            report(name, 1, "the top level is fixed")
+        path = TOP / name
+        if not path.is_file() or path.suffix in {".json", ".bin"} or "corpus" in path.parts:
+            continue
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        if name != "tests/lint.py":
+            for number, line in enumerate(text.splitlines(), 1):
+                if MACHINE_PATH.search(line):
+                    report(name, number, "a path of some machine")
+                if re.search(r"\b(TODO|FIXME|XXX)\b(?!.*#\d)", line) and path.suffix in {".c", ".h", ".py"}:
+                    report(name, number, "left open without an issue number")
+        if path.suffix in {".c", ".h"}:
+            check_c(name, text)
+    for problem in problems:
+        print(problem)
+    print(f"lint: {len(problems)} findings")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()
