@@ -29,7 +29,7 @@ void osp_pool_init(struct osp_pool *p, size_t limit);
 void osp_pool_fini(struct osp_pool *p);
 
 /*
- * A block of at least `n` bytes (n <= 128 KiB), not cleared, aligned for any type.
+ * A block of at least `n` bytes (n <= 96 KiB), not cleared, aligned for any type.
  * NULL at the limit or when the system has none: refuse the new work.
  */
 void *osp_pool_get(struct osp_pool *p, size_t n);
