@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/pool.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -15,14 +16,18 @@
 #endif
 
 #define MIN_BLOCK 32
-#define CHUNK (64 * 1024)
-
-struct chunk {
-    struct chunk *next;
-    size_t        pad;          /* keeps the blocks aligned to 16 */
-};
+#define CHUNK ((size_t)256 * 1024)      /* its size and alignment: a block finds its chunk by masking */
 
 struct block { struct block *next; };
+
+struct chunk {
+    struct osp_list link;       /* in empty, partly[class] or full */
+    struct block   *free;
+    uint32_t        used;       /* blocks handed out */
+    uint32_t        fresh;      /* blocks never handed out, at the end of the chunk */
+    uint64_t        pad[4];     /* makes the header 64 bytes: blocks stay aligned */
+};
+_Static_assert(sizeof(struct chunk) == 64, "blocks begin at a multiple of 16");
 
 /* 32, 48, 64, 96, 128, 192, ...: half a step between powers of two. */
 static size_t
@@ -45,66 +50,110 @@ class_of(size_t n)
     return c;
 }
 
+static uint32_t
+blocks_in_chunk(unsigned c)
+{
+    return (uint32_t)((CHUNK - sizeof(struct chunk)) / class_size(c));
+}
+
 void
 osp_pool_init(struct osp_pool *p, size_t limit)
 {
     *p = (struct osp_pool){ .limit = limit };
+    osp_list_init(&p->empty);
+    osp_list_init(&p->full);
+    for (int c = 0; c < OSP_POOL_CLASSES; c++)
+        osp_list_init(&p->partly[c]);
+}
+
+static void
+free_chunks(struct osp_list *l)
+{
+    struct osp_list *n;
+
+    while ((n = osp_list_first(l)) != NULL) {
+        osp_list_remove(n);
+        free(OSP_CONTAINER(n, struct chunk, link));
+    }
 }
 
 void
 osp_pool_fini(struct osp_pool *p)
 {
-    struct chunk *c = p->chunks;
-
-    while (c) {
-        struct chunk *next = c->next;
-        free(c);
-        c = next;
-    }
-    *p = (struct osp_pool){ 0 };
+    free_chunks(&p->empty);
+    free_chunks(&p->full);
+    for (int c = 0; c < OSP_POOL_CLASSES; c++)
+        free_chunks(&p->partly[c]);
+    osp_pool_init(p, 0);
 }
 
-/* Cuts a new chunk into blocks of class `c`; false when the system has no memory. */
-static int
-refill(struct osp_pool *p, unsigned c)
+/* A chunk with a free block of class `c`, in partly[c]; NULL at the limit. */
+static struct chunk *
+chunk_with_room(struct osp_pool *p, unsigned c)
 {
-    size_t        size = class_size(c);
-    size_t        count = size < CHUNK ? CHUNK / size : 1;
-    size_t        bytes = sizeof(struct chunk) + count * size;
-    struct chunk *chunk = malloc(bytes);
-    char         *at;
+    struct osp_list *n = osp_list_first(&p->partly[c]);
+    struct chunk    *k;
 
-    if (!chunk)
-        return 0;
-    chunk->next = p->chunks;
-    p->chunks = chunk;
-    p->chunk_bytes += bytes;
-    at = (char *)(chunk + 1);
-    for (size_t i = 0; i < count; i++) {
-        struct block *b = (struct block *)(void *)(at + i * size);
-        b->next = p->free[c];
-        p->free[c] = b;
+    if (n)
+        return OSP_CONTAINER(n, struct chunk, link);
+    n = osp_list_first(&p->empty);
+    if (n) {
+        osp_list_remove(n);
+        k = OSP_CONTAINER(n, struct chunk, link);
+    } else {
+        if (CHUNK > p->limit - p->chunk_bytes)
+            return NULL;
+        k = aligned_alloc(CHUNK, CHUNK);
+        if (!k)
+            return NULL;
+        p->chunk_bytes += CHUNK;
+        osp_list_init(&k->link);
     }
-    return 1;
+    k->free = NULL;
+    k->used = 0;
+    k->fresh = blocks_in_chunk(c);
+    osp_list_push(&p->partly[c], &k->link);
+    return k;
+}
+
+static void *
+get_own(struct osp_pool *p, size_t n, unsigned c)
+{
+    void *b;
+
+    if (class_size(c) > p->limit - p->used)
+        return NULL;
+    b = malloc(n ? n : 1);
+    if (b)
+        p->used += class_size(c);
+    return b;
 }
 
 void *
 osp_pool_get(struct osp_pool *p, size_t n)
 {
     unsigned      c = class_of(n);
+    struct chunk *k;
     struct block *b;
 
-    if (c >= OSP_POOL_CLASSES || class_size(c) > p->limit - p->used)
+    if (n > OSP_POOL_BLOCK_MAX)
         return NULL;
-    if (EACH_ITS_OWN) {
-        b = malloc(n ? n : 1);
-        if (!b)
-            return NULL;
+    if (EACH_ITS_OWN)
+        return get_own(p, n, c);
+    k = chunk_with_room(p, c);
+    if (!k)
+        return NULL;
+    b = k->free;
+    if (b) {
+        k->free = b->next;
     } else {
-        if (!p->free[c] && !refill(p, c))
-            return NULL;
-        b = p->free[c];
-        p->free[c] = b->next;
+        k->fresh--;
+        b = (struct block *)(void *)((char *)(k + 1) + (size_t)k->fresh * class_size(c));
+    }
+    k->used++;
+    if (!k->free && k->fresh == 0) {
+        osp_list_remove(&k->link);
+        osp_list_push(&p->full, &k->link);
     }
     p->used += class_size(c);
     return b;
@@ -115,6 +164,7 @@ osp_pool_put(struct osp_pool *p, void *block, size_t n)
 {
     unsigned      c = class_of(n);
     struct block *b = block;
+    struct chunk *k;
 
     if (!b)
         return;
@@ -123,6 +173,15 @@ osp_pool_put(struct osp_pool *p, void *block, size_t n)
         free(b);
         return;
     }
-    b->next = p->free[c];
-    p->free[c] = b;
+    k = (struct chunk *)(void *)((uintptr_t)b & ~(uintptr_t)(CHUNK - 1));
+    if (!k->free && k->fresh == 0) {            /* was full */
+        osp_list_remove(&k->link);
+        osp_list_push(&p->partly[c], &k->link);
+    }
+    b->next = k->free;
+    k->free = b;
+    if (--k->used == 0) {
+        osp_list_remove(&k->link);
+        osp_list_push(&p->empty, &k->link);
+    }
 }

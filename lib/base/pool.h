@@ -2,9 +2,11 @@
 /*
  * Memory for what lives longer than one turn: exchanges, stored messages.
  *
- * Size classes with free lists over chunks that are kept until the end, so that the steady
- * state asks the system for nothing.  Bounded in bytes.  The caller gives the size again when
- * it returns a block, so blocks carry no header.  One owner thread.
+ * A slab allocator: chunks of 256 KiB, each cut into blocks of one size class.  Chunks are kept, so
+ * the steady state asks the system for nothing; a chunk whose blocks have all come back may serve any
+ * class again, so one kind of load cannot starve the next.  The limit bounds what is taken from the
+ * system, not only what is in use.  The caller gives the size again when it returns a block, so blocks
+ * carry no header.  One owner thread.
  * Built with a sanitizer, every block is its own malloc, so that misuse is seen.
  */
 #ifndef OSP_BASE_POOL_H
@@ -12,24 +14,28 @@
 
 #include <stddef.h>
 
-#define OSP_POOL_CLASSES 24
+#include "base/list.h"
 
-struct osp_pool {               /* private to pool.c, but for the two counters */
-    size_t limit;
-    size_t used;                /* bytes handed out now, in whole size classes */
-    size_t chunk_bytes;         /* bytes taken from the system */
-    void  *chunks;
-    void  *free[OSP_POOL_CLASSES];
+#define OSP_POOL_CLASSES 24
+#define OSP_POOL_BLOCK_MAX (96u * 1024)
+
+struct osp_pool {               /* private to pool.c, but for the three numbers */
+    size_t          limit;
+    size_t          used;       /* bytes handed out now, in whole size classes */
+    size_t          chunk_bytes; /* bytes taken from the system, at most `limit` */
+    struct osp_list empty;      /* chunks without a block in use */
+    struct osp_list partly[OSP_POOL_CLASSES];   /* chunks with a free block, by class */
+    struct osp_list full;
 };
 
-/* An empty pool that hands out at most `limit` bytes at a time. */
+/* An empty pool that takes at most `limit` bytes from the system. */
 void osp_pool_init(struct osp_pool *p, size_t limit);
 
 /* Returns all memory to the system; blocks still out become invalid. */
 void osp_pool_fini(struct osp_pool *p);
 
 /*
- * A block of at least `n` bytes (n <= 96 KiB), not cleared, aligned for any type.
+ * A block of at least `n` bytes (n <= OSP_POOL_BLOCK_MAX), not cleared, aligned for any type.
  * NULL at the limit or when the system has none: refuse the new work.
  */
 void *osp_pool_get(struct osp_pool *p, size_t n);
