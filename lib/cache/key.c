@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cache/key.h"
+
+#include "msg/option.h"
+
+/* Options with cache rules of their own: they do not select the response. */
+static bool
+has_own_rules(uint16_t num)
+{
+    switch (num) {
+    case OSP_OPT_ETAG:
+    case OSP_OPT_OBSERVE:
+    case OSP_OPT_HOP_LIMIT:
+    case OSP_OPT_BLOCK1:
+    case OSP_OPT_BLOCK2:
+    case OSP_OPT_NO_RESPONSE:
+    case OSP_OPT_REQUEST_TAG:
+        return true;
+    default:
+        return osp_opt_is_no_cache_key(num);
+    }
+}
+
+static bool
+names_resource(uint16_t num)
+{
+    return num == OSP_OPT_URI_PATH || num == OSP_OPT_URI_QUERY;
+}
+
+/* Number, length, bytes: no two lists of options write the same. */
+static void
+put_option(struct osp_wr *w, const struct osp_opt *o)
+{
+    osp_wr_u16(w, o->num);
+    osp_wr_u16(w, (uint16_t)o->val.n);
+    osp_wr_put(w, o->val);
+}
+
+/* [rfc7252#5.6] [rfc8132#2] */
+enum osp_err
+osp_cache_key_make(const struct osp_hash_key *seed, const struct osp_authority *to, const struct osp_msg *req,
+                   struct osp_wr *w, struct osp_cache_key *out)
+{
+    size_t           start = w->n;
+    size_t           uri_end;
+    struct osp_slice all;
+
+    osp_wr_u8(w, (uint8_t)to->scheme);
+    osp_wr_u16(w, to->port);
+    osp_wr_u16(w, (uint16_t)to->host.n);
+    osp_wr_put(w, to->host);
+    for (size_t i = 0; i < req->opt_count; i++)
+        if (names_resource(req->opts[i].num))
+            put_option(w, &req->opts[i]);
+    uri_end = w->n;
+    osp_wr_u8(w, req->code);
+    for (size_t i = 0; i < req->opt_count; i++)
+        if (!names_resource(req->opts[i].num) && !has_own_rules(req->opts[i].num))
+            put_option(w, &req->opts[i]);
+    if (req->code == OSP_FETCH) {
+        osp_wr_u8(w, 0xff);
+        osp_wr_put(w, req->payload);
+    }
+    if (osp_wr_bad(w))
+        return OSP_E_NOSPACE;
+    all = osp_slice_tail(osp_wr_slice(w), start);
+    out->bytes = all;
+    out->uri_len = uri_end - start;
+    out->hidden = osp_msg_has(req, OSP_OPT_OSCORE);
+    out->hash = osp_hash(seed, all);
+    out->uri = osp_hash(seed, osp_slice_head(all, out->uri_len));
+    return OSP_OK;
+}
+
+bool
+osp_cache_is_usable(const struct osp_msg *req, uint16_t request_hash)
+{
+    if (req->code != OSP_GET && req->code != OSP_FETCH)
+        return false;
+    if (osp_msg_has(req, OSP_OPT_OBSERVE) || osp_msg_has(req, OSP_OPT_BLOCK1))
+        return false;
+    if (osp_msg_has(req, OSP_OPT_OSCORE))       /* [rfc8613#10] [cacheable#3] */
+        return req->code == OSP_FETCH && osp_msg_has(req, request_hash);
+    return true;
+}

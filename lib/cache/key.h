@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What selects a cached response [rfc7252#5.6] [rfc8132#2].
+ *
+ * The key is made of the translated request, as it would be forwarded before the next hop's layer
+ * goes on: destination, method, every option but those that are NoCacheKey or have rules of their
+ * own (ETag, Hop-Limit, Observe, Block1, Block2, Request-Tag, No-Response), and for FETCH the payload.
+ * Never the Token, the Message ID or the type.  Unknown safe options count unless NoCacheKey.
+ * Two requests have equal keys exactly when their key bytes are equal; the hashes only find them.
+ */
+#ifndef OSP_CACHE_KEY_H
+#define OSP_CACHE_KEY_H
+
+#include "base/hash.h"
+#include "msg/uri.h"
+
+struct osp_cache_key {
+    struct osp_slice bytes;     /* borrowed from the writer given to osp_cache_key_make() */
+    uint64_t         hash;      /* of all of it */
+    uint64_t         uri;       /* of the part that names the resource: destination, path, query */
+    size_t           uri_len;   /* length of that part, at the front of `bytes` */
+    bool             hidden;    /* the real resource is inside an OSCORE layer that is not ours */
+};
+
+/*
+ * Makes the key of `req` (no Proxy-* options) for the destination `to`.
+ *   OSP_E_NOSPACE   `w` is too small: do not use the cache for this request
+ */
+OSP_CHECKED enum osp_err osp_cache_key_make(const struct osp_hash_key *seed, const struct osp_authority *to,
+                                            const struct osp_msg *req, struct osp_wr *w, struct osp_cache_key *out);
+
+/*
+ * True if the cache may be asked for, and may keep the answer of, `req`: GET and FETCH; with an OSCORE
+ * option only a FETCH that carries Request-Hash (option number `request_hash`), a deterministic request
+ * [cacheable#3].  Ordinary OSCORE requests bypass the cache [rfc8613#10]; so does Observe, which has
+ * state of its own, and a request that uploads blocks.
+ */
+bool osp_cache_is_usable(const struct osp_msg *req, uint16_t request_hash);
+
+#endif
