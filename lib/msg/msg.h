@@ -40,7 +40,7 @@ void osp_msg_copy(struct osp_msg *dst, const struct osp_msg *src);
 /*
  * Decodes one datagram.  On every error but VERSION and a datagram shorter than 4 bytes
  * (OSP_E_FORMAT with *header_ok false) type, code and mid of `m` are set, so that a Reset can
- * be sent.
+ * be sent; the token too unless it is what is wrong, options and payload are empty.
  *   OSP_E_VERSION        version is not 1: ignore silently [rfc7252#3]
  *   OSP_E_FORMAT         message format error (also TKL 15, code 0.00 with more bytes)
  *   OSP_E_OPTION_COUNT   more than OSP_MSG_OPTS_MAX options
@@ -50,7 +50,8 @@ OSP_CHECKED enum osp_err osp_msg_decode_udp(struct osp_slice datagram, struct os
 
 /*
  * Appends the datagram of `m` to `w`. Options must be in order.
- *   OSP_E_NOSPACE   it does not fit; `w` is latched
+ *   OSP_E_NOSPACE   it does not fit, or token or an option value is longer than any encoding
+ *                   can say; `w` is latched
  */
 OSP_CHECKED enum osp_err osp_msg_encode_udp(const struct osp_msg *m, struct osp_wr *w);
 
@@ -59,7 +60,8 @@ OSP_CHECKED enum osp_err osp_msg_encode_udp(const struct osp_msg *m, struct osp_
  * `max_size` bounds header + token + options + payload; `max_token` the token.
  *   OSP_E_INCOMPLETE   wait for more bytes
  *   OSP_E_TOO_LARGE    announced length is over `max_size` (known from the header alone)
- *   OSP_E_FORMAT, OSP_E_OPTION_COUNT   Abort the connection [rfc8323#5.6]
+ *   OSP_E_FORMAT, OSP_E_OPTION_COUNT   Abort the connection [rfc8323#5.6]; also a token over
+ *                     `max_token`, and code 0.00 with more bytes
  */
 OSP_CHECKED enum osp_err osp_msg_decode_tcp(struct osp_slice stream, size_t max_size, size_t max_token,
                                             struct osp_msg *m, size_t *used);
@@ -67,7 +69,8 @@ OSP_CHECKED enum osp_err osp_msg_encode_tcp(const struct osp_msg *m, struct osp_
 
 /*
  * Decodes "options [0xff payload]" from `body` into m->opts and m->payload: the tail of every
- * framing, and of an OSCORE plaintext.  OSP_E_FORMAT, OSP_E_OPTION_COUNT.
+ * framing, and of an OSCORE plaintext.  OSP_E_FORMAT, OSP_E_OPTION_COUNT: opt_count and payload
+ * stay as they were, the values in opts[] do not.
  */
 OSP_CHECKED enum osp_err osp_msg_decode_body(struct osp_slice body, struct osp_msg *m);
 
@@ -76,6 +79,9 @@ OSP_CHECKED enum osp_err osp_msg_encode_body(const struct osp_msg *m, struct osp
 
 /* Bytes that osp_msg_encode_udp() will write, exactly. */
 size_t osp_msg_size_udp(const struct osp_msg *m);
+
+/* Bytes that osp_msg_encode_body() will write, exactly. */
+size_t osp_msg_size_body(const struct osp_msg *m);
 
 /* ---- options ---- */
 
@@ -106,15 +112,17 @@ struct osp_slice osp_opt_uint_make(uint32_t v, uint8_t buf[4]);
 /*
  * Applies 5.4.3 and 5.4.5 of RFC 7252: an option of a known number whose length is out of
  * range, or that comes again though not repeatable, is treated like an unknown one: elective
- * ones are removed, the first critical one makes OSP_E_UNKNOWN_OPTION (its number in *which).
- * The option's value is not looked at.  [rfc7252#5.4.3] [rfc7252#5.4.5]
+ * ones are removed, the first critical one makes OSP_E_UNKNOWN_OPTION (its number in *which,
+ * the message unchanged).  The option's value is not looked at.  Options without a row stay.
+ * For the endpoint that acts on the message: what a proxy only forwards it leaves as it is,
+ * since an unknown safe option is forwarded.  [rfc7252#5.4.3] [rfc7252#5.4.5]
  */
 OSP_CHECKED enum osp_err osp_msg_sanitize(struct osp_msg *m, uint16_t *which);
 
 static inline bool osp_code_is_request(uint8_t c) { return c >= 1 && c <= 31; }
 static inline bool osp_code_is_response(uint8_t c) { return c >= 64 && c < 192; }
 
-/* Writes "2.05"; static phrase such as "Content" in *phrase if not NULL. */
+/* Writes "2.05"; static phrase such as "Content" or "GET" in *phrase if not NULL; NULL when it has none. */
 void osp_code_print(uint8_t code, char dst[8], const char **phrase);
 
 #endif

@@ -35,27 +35,45 @@ struct osp_authority {
 
 struct osp_uri {
     struct osp_authority to;
-    struct osp_slice     path;  /* raw, without the leading slash; may be empty */
-    struct osp_slice     query; /* raw, without the question mark */
+    struct osp_slice     path;  /* percent-encoded, without the leading slash; may be empty */
+    struct osp_slice     query; /* percent-encoded, without the question mark */
     bool                 has_query;
 };
 
+#define OSP_HOST_MAX 255                /* bytes of a host: the longest Uri-Host */
+
 /*
- * Splits an absolute URI.  Lower-cases the host into `storage` (as large as text.n).
- *   OSP_E_BAD_URI   no absolute URI, unknown characters, user info, fragment, bad port, empty host
- * An unknown scheme is no error: to.scheme says so and the rest is not filled.
+ * Splits an absolute URI.  host and path borrow from `storage` (as large as text.n), query from
+ * `text`.  An empty port is the default one.
+ *   OSP_E_BAD_URI   no absolute URI, unknown characters, user info, fragment, port 0 or above
+ *                   65535, host empty or too long or with control characters
+ *   OSP_E_NOSPACE   `cap` is below text.n
+ * An unknown scheme is no error: to.scheme says so and the rest is empty.
  */
 OSP_CHECKED enum osp_err osp_uri_split(struct osp_slice text, uint8_t *storage, size_t cap, struct osp_uri *out);
 
 /*
- * Adds Uri-Path and Uri-Query options for `uri` to `m`, percent-decoded into `storage`, "." and
- * ".." resolved.  OSP_E_BAD_URI, OSP_E_OPTION_COUNT, OSP_E_NOSPACE.
+ * Makes an authority from options: `host` is the value of a Uri-Host option (not
+ * percent-encoded; an IP literal with or without brackets), lower-cased into `storage` (as large as host.n).
+ *   OSP_E_BAD_URI   `scheme` unknown, port 0, host empty, too long, with control characters,
+ *                   or in brackets and no IPv6 address
+ *   OSP_E_NOSPACE   `cap` is below host.n
+ */
+OSP_CHECKED enum osp_err osp_authority_make(enum osp_scheme scheme, struct osp_slice host, uint16_t port,
+                                            uint8_t *storage, size_t cap, struct osp_authority *out);
+
+/*
+ * Adds Uri-Path and Uri-Query options for `uri` to `m`, percent-decoded into `storage` (room for
+ * path.n + query.n and 3 bytes for each of their options), "." and ".." resolved.  On an error `m` is unchanged.
+ *   OSP_E_BAD_URI   unknown characters, a segment or argument of more than 255 bytes
+ *   OSP_E_OPTION_COUNT, OSP_E_NOSPACE
  */
 OSP_CHECKED enum osp_err osp_uri_to_options(const struct osp_uri *uri, struct osp_msg *m, struct osp_wr *storage);
 
 /*
  * The request URI of `m` as text, percent-encoded, with a terminating zero: for logs and the
- * client.  `dflt` stands where Uri-Host / Uri-Port are absent.  Cut at `cap`.
+ * client.  Proxy-Uri and Proxy-Scheme count; `dflt` stands where scheme, Uri-Host or Uri-Port are
+ * absent.  Only URI characters are written, whatever the options hold.  Cut at `cap` (>= 1).
  */
 void osp_uri_print(const struct osp_msg *m, const struct osp_authority *dflt, char *dst, size_t cap);
 
