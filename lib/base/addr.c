@@ -64,18 +64,20 @@ osp_ip_in_prefix(const struct osp_ip *ip, const struct osp_ip *prefix, unsigned 
     return rest == 0 || ((ip->b[whole] ^ prefix->b[whole]) >> (8 - rest)) == 0;
 }
 
+/* Four decimal numbers [RFC 3986, 3.2.2]: a leading zero is none, since some readers take it for octal. */
 static bool
 parse_v4(struct osp_rd *r, uint8_t out[4])
 {
     for (int i = 0; i < 4; i++) {
         unsigned v = 0;
         int      digits = 0;
+        bool     zero = osp_rd_peek(r) == '0';
 
         while (osp_rd_peek(r) >= '0' && osp_rd_peek(r) <= '9' && digits < 3) {
             v = v * 10 + (unsigned)(osp_rd_u8(r) - '0');
             digits++;
         }
-        if (digits == 0 || v > 255)
+        if (digits == 0 || v > 255 || (zero && digits > 1))
             return false;
         out[i] = (uint8_t)v;
         if (i < 3 && osp_rd_u8(r) != '.')
