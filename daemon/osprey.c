@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * osprey: a CoAP client that speaks nested OSCORE, and a demo origin for it to talk to.
+ */
+#include "daemon/osprey.h"
+
+#include <signal.h>
+#include <string.h>
+
+int
+main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a closed output is an error of the write, not the end of the process */
+    if (argc > 1 && strcmp(argv[1], "origin") == 0)
+        return osprey_origin_main(argc - 1, argv + 1);
+    return osprey_client_main(argc, argv);
+}

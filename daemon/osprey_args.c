@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/osprey_args.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "daemon/osprey.h"
+#include "msg/option.h"
+
+static const char usage[] =
+    "usage: osprey [get|post|put|delete|fetch|patch|ipatch] [options] URI\n"
+    "       osprey origin --listen URI [options]       (osprey origin --help)\n"
+    "\n"
+    "layers and proxies\n"
+    "  -E, --oscore FILE[#NAME]      protect end to end, for the origin\n"
+    "  -P, --proxy URI               send through this proxy, without a layer for it\n"
+    "      --via URI,context=FILE[#NAME]\n"
+    "                                send through this proxy, under a layer for it; once per proxy, nearest first\n"
+    "      --reverse                 the last proxy stands for the origin: no Proxy-Scheme for it\n"
+    "      --route-path SEGMENT      Uri-Path segment by which that proxy finds the origin; implies --reverse\n"
+    "      --proxy-uri               ask -P with Proxy-Uri instead of Proxy-Scheme and Uri-Host\n"
+    "\n"
+    "request\n"
+    "  -d, --data TEXT               payload\n"
+    "  -f, --file FILE               payload from a file, - for standard input\n"
+    "  -t, --content-format NUMBER   Content-Format\n"
+    "  -A, --accept NUMBER           Accept\n"
+    "  -O, --option NUMBER,VALUE     any option; VALUE as the option's format wants it, or hex:.., uint:.., text:..\n"
+    "      --hop-limit N             Hop-Limit (1 to 255)\n"
+    "  -N, --non                     non-confirmable\n"
+    "      --timeout SECONDS         how long to wait (60)\n"
+    "\n"
+    "output and state\n"
+    "  -o, --output FILE             payload to a file\n"
+    "      --json                    print a JSON object instead of the payload\n"
+    "  -v, --verbose                 show each layer as it goes on and comes off; twice: with all bytes\n"
+    "      --state DIR               where sequence numbers are kept (~/.local/state/osprey)\n"
+    "  -h, --help      -V, --version\n"
+    "\n"
+    "exit status: 0 2.xx, 1 usage or keys, 2 no answer, 3 answer does not verify, 4 4.xx, 5 5.xx\n";
+
+enum { ARG_VIA = 256, ARG_REVERSE, ARG_ROUTE_PATH, ARG_PROXY_URI, ARG_HOP_LIMIT, ARG_TIMEOUT, ARG_JSON, ARG_STATE };
+
+static const struct option long_options[] = {
+    { "oscore", required_argument, NULL, 'E' },
+    { "proxy", required_argument, NULL, 'P' },
+    { "via", required_argument, NULL, ARG_VIA },
+    { "reverse", no_argument, NULL, ARG_REVERSE },
+    { "route-path", required_argument, NULL, ARG_ROUTE_PATH },
+    { "proxy-uri", no_argument, NULL, ARG_PROXY_URI },
+    { "data", required_argument, NULL, 'd' },
+    { "file", required_argument, NULL, 'f' },
+    { "content-format", required_argument, NULL, 't' },
+    { "accept", required_argument, NULL, 'A' },
+    { "option", required_argument, NULL, 'O' },
+    { "hop-limit", required_argument, NULL, ARG_HOP_LIMIT },
+    { "non", no_argument, NULL, 'N' },
+    { "timeout", required_argument, NULL, ARG_TIMEOUT },
+    { "output", required_argument, NULL, 'o' },
+    { "json", no_argument, NULL, ARG_JSON },
+    { "verbose", no_argument, NULL, 'v' },
+    { "state", required_argument, NULL, ARG_STATE },
+    { "help", no_argument, NULL, 'h' },
+    { "version", no_argument, NULL, 'V' },
+    { NULL, 0, NULL, 0 },
+};
+
+static const struct { const char *name; uint8_t code; } methods[] = {
+    { "get", OSP_GET },     { "post", OSP_POST },   { "put", OSP_PUT },       { "delete", OSP_DELETE },
+    { "fetch", OSP_FETCH }, { "patch", OSP_PATCH }, { "ipatch", OSP_IPATCH },
+};
+
+/* ---- option values ---- */
+
+static bool
+parse_number(const char *text, unsigned long long max, unsigned long long *out)
+{
+    char              *end;
+    unsigned long long v;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    v = strtoull(text, &end, 10);
+    if (errno || *end || v > max)
+        return false;
+    *out = v;
+    return true;
+}
+
+static const char *
+value_uint(struct osprey_args *a, const char *text, struct osp_slice *out)
+{
+    unsigned long long v;
+    uint8_t            buf[4];
+    struct osp_slice   made;
+    uint8_t           *at;
+
+    if (!parse_number(text, UINT32_MAX, &v))
+        return "not a number from 0 to 4294967295";
+    made = osp_opt_uint_make((uint32_t)v, buf);
+    at = osp_wr_reserve(&a->values, made.n);
+    if (!at || !osp_slice_copy(made, at, made.n))
+        return "options are too long";
+    *out = osp_slice(at, made.n);
+    return NULL;
+}
+
+static const char *
+value_hex(struct osprey_args *a, const char *text, struct osp_slice *out)
+{
+    size_t   n = strlen(text) / 2, len;
+    uint8_t *at = osp_wr_reserve(&a->values, n);
+
+    if (!at)
+        return "options are too long";
+    if (!osp_hex_decode(osp_slice_str(text), at, n, &len))
+        return "not an even number of hexadecimal digits";
+    *out = osp_slice(at, len);
+    return NULL;
+}
+
+static const char *
+option_value(struct osprey_args *a, const struct osp_opt_def *def, const char *text, struct osp_slice *out)
+{
+    if (strncmp(text, "hex:", 4) == 0)
+        return value_hex(a, text + 4, out);
+    if (strncmp(text, "uint:", 5) == 0)
+        return value_uint(a, text + 5, out);
+    if (strncmp(text, "text:", 5) == 0)
+        *out = osp_slice_str(text + 5);
+    else if (def && def->format == OSP_FMT_UINT)
+        return value_uint(a, text, out);
+    else if (def && def->format == OSP_FMT_EMPTY && text[0])
+        return "this option has no value";
+    else
+        *out = osp_slice_str(text);
+    return NULL;
+}
+
+static const char *
+add_option(struct osprey_args *a, uint16_t num, struct osp_slice val)
+{
+    if (a->opt_count == OSPREY_OPTS_MAX)
+        return "too many options";
+    a->opts[a->opt_count++] = (struct osp_opt){ num, val };
+    return NULL;
+}
+
+const char *
+osprey_args_add_option(struct osprey_args *a, const char *text)
+{
+    size_t                    n = strcspn(text, ",");
+    const char               *value = text[n] ? &text[n + 1] : "";
+    const struct osp_opt_def *def;
+    char                      number[8];
+    unsigned long long        num;
+    struct osp_slice          val = OSP_EMPTY;
+    const char               *wrong;
+
+    if (n > 0 && n < sizeof(number) && text[0] >= '0' && text[0] <= '9') {
+        memcpy(number, text, n);
+        number[n] = '\0';
+        if (!parse_number(number, UINT16_MAX, &num))
+            return "option number is not from 0 to 65535";
+        def = osp_opt_def((uint16_t)num);
+    } else {
+        def = osp_opt_by_name(osp_slice(text, n));
+        if (!def)
+            return "no option of this number or name";
+        num = def->number;
+    }
+    if (num == OSP_OPT_OSCORE)
+        return "the OSCORE option is made by -E and --via";
+    wrong = option_value(a, def, value, &val);
+    return wrong ? wrong : add_option(a, (uint16_t)num, val);
+}
+
+static const char *
+add_uint_option(struct osprey_args *a, uint16_t num, const char *text)
+{
+    struct osp_slice val = OSP_EMPTY;
+    const char      *wrong = value_uint(a, text, &val);
+
+    if (!wrong && val.n > 2)
+        wrong = "not a number from 0 to 65535";
+    return wrong ? wrong : add_option(a, num, val);
+}
+
+/* ---- the rest ---- */
+
+const char *
+osprey_args_add_via(struct osprey_args *a, const char *text)
+{
+    static const char mark[] = ",context=";
+    const char       *context = strstr(text, mark);
+    char             *uri;
+
+    if (a->via_count == OSPREY_VIA_MAX)
+        return "too many proxies";
+    if (context && context[sizeof(mark) - 1] == '\0')
+        return "context= names no file";
+    uri = context ? strndup(text, (size_t)(context - text)) : strdup(text);
+    if (!uri)
+        return "out of memory";
+    a->via[a->via_count].uri = uri;
+    a->via[a->via_count].context = context ? context + sizeof(mark) - 1 : NULL;
+    a->via_count++;
+    return NULL;
+}
+
+static const char *
+add_proxy(struct osprey_args *a, const char *text)
+{
+    return strstr(text, ",context=") ? "a proxy with a context is given with --via" : osprey_args_add_via(a, text);
+}
+
+static const char *
+add_layered(struct osprey_args *a, const char *text)
+{
+    return strstr(text, ",context=") ? osprey_args_add_via(a, text)
+                                     : "the form is URI,context=FILE[#NAME]; a proxy without a context is given with -P";
+}
+
+static const char *
+add_segment(struct osprey_args *a, const char *text)
+{
+    if (a->route_path_count == OSPREY_SEGMENTS_MAX)
+        return "too many segments";
+    a->route_path[a->route_path_count++] = osp_slice_str(text);
+    a->reverse = true;
+    return NULL;
+}
+
+static const char *
+set_timeout(struct osprey_args *a, const char *text)
+{
+    char  *end;
+    double v = strtod(text, &end);
+
+    if (end == text || *end || !(v > 0 && v <= 86400))
+        return "not a number of seconds up to 86400";
+    a->timeout_s = v;
+    return NULL;
+}
+
+static const char *
+set_hop_limit(struct osprey_args *a, const char *text)
+{
+    unsigned long long v;
+
+    if (!parse_number(text, 255, &v) || v == 0)
+        return "not a number from 1 to 255";
+    a->hop_limit = (unsigned)v;
+    return NULL;
+}
+
+static const char *
+set_once(const char **field, const char *value)
+{
+    if (*field)
+        return "given twice";
+    *field = value;
+    return NULL;
+}
+
+static const char *
+apply(struct osprey_args *a, int c, const char *value)
+{
+    switch (c) {
+    case 'E':
+        return set_once(&a->end_to_end, value);
+    case 'P':
+        return add_proxy(a, value);
+    case ARG_VIA:
+        return add_layered(a, value);
+    case ARG_ROUTE_PATH:
+        return add_segment(a, value);
+    case 'd':
+        return set_once(&a->data, value);
+    case 'f':
+        return set_once(&a->file, value);
+    case 'o':
+        return set_once(&a->output, value);
+    case ARG_STATE:
+        return set_once(&a->state, value);
+    case 't':
+        return add_uint_option(a, OSP_OPT_CONTENT_FORMAT, value);
+    case 'A':
+        return add_uint_option(a, OSP_OPT_ACCEPT, value);
+    case 'O':
+        return osprey_args_add_option(a, value);
+    case ARG_HOP_LIMIT:
+        return set_hop_limit(a, value);
+    case ARG_TIMEOUT:
+        return set_timeout(a, value);
+    case ARG_REVERSE:
+        a->reverse = true;
+        return NULL;
+    case ARG_PROXY_URI:
+        a->proxy_uri = true;
+        return NULL;
+    case ARG_JSON:
+        a->json = true;
+        return NULL;
+    case 'N':
+        a->non = true;
+        return NULL;
+    default:
+        a->verbose++;
+        return NULL;
+    }
+}
+
+static int
+complain(const char *what, const char *wrong)
+{
+    fprintf(stderr, "osprey: %s%s%s\n", what, what[0] ? ": " : "", wrong);
+    fputs("osprey --help tells how it is used\n", stderr);
+    return OSPREY_EXIT_USAGE;
+}
+
+static int
+positionals(struct osprey_args *a, int count, char **words)
+{
+    bool known = false;
+
+    if (count == 0)
+        return complain("", "no URI given");
+    a->method = OSP_GET;
+    if (count > 1) {
+        for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+            if (strcasecmp(words[0], methods[i].name) == 0) {
+                a->method = methods[i].code;
+                known = true;
+            }
+        }
+        if (!known)
+            return complain(words[0], "no such method");
+    }
+    if (count > 2)
+        return complain(words[2], "one URI is enough");
+    a->uri = words[count - 1];
+    if (a->data && a->file)
+        return complain("", "-d and -f exclude each other");
+    return -1;
+}
+
+int
+osprey_args_parse(struct osprey_args *a, int argc, char **argv)
+{
+    int         c, index = 0;
+    const char *wrong;
+
+    memset(a, 0, sizeof(*a));
+    a->values = osp_wr_to(a->value_bytes, sizeof(a->value_bytes));
+    a->timeout_s = 60;
+    optind = 1;
+    while ((c = getopt_long(argc, argv, "E:P:d:f:t:A:O:No:vhV", long_options, &index)) != -1) {
+        if (c == 'h') {
+            fputs(usage, stdout);
+            return OSPREY_EXIT_OK;
+        }
+        if (c == 'V') {
+            puts("osprey " OSP_VERSION);
+            return OSPREY_EXIT_OK;
+        }
+        if (c == '?')
+            return OSPREY_EXIT_USAGE; /* getopt has said why */
+        wrong = apply(a, c, optarg);
+        if (wrong)
+            return complain(optarg ? optarg : "", wrong);
+    }
+    return positionals(a, argc - optind, argv + optind);
+}
+
+void
+osprey_args_fini(struct osprey_args *a)
+{
+    for (size_t i = 0; i < a->via_count; i++)
+        free(a->via[i].uri);
+    a->via_count = 0;
+}

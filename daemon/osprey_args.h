@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The command line of the client.
+ */
+#ifndef OSP_DAEMON_OSPREY_ARGS_H
+#define OSP_DAEMON_OSPREY_ARGS_H
+
+#include <stdbool.h>
+
+#include "daemon/osprey_layers.h"
+
+#define OSPREY_OPTS_MAX 32
+#define OSPREY_SEGMENTS_MAX 16
+
+struct osprey_via_arg {
+    char       *uri;            /* owned */
+    const char *context;        /* borrowed from argv; NULL: no layer for it */
+};
+
+struct osprey_args {
+    uint8_t               method;
+    const char           *uri;
+    const char           *end_to_end;           /* FILE[#NAME] */
+    struct osprey_via_arg via[OSPREY_VIA_MAX];
+    size_t                via_count;
+    bool                  reverse, proxy_uri;
+    struct osp_slice      route_path[OSPREY_SEGMENTS_MAX];
+    size_t                route_path_count;
+    struct osp_opt        opts[OSPREY_OPTS_MAX];
+    size_t                opt_count;
+    struct osp_wr         values;               /* of opts */
+    uint8_t               value_bytes[4096];
+    const char           *data, *file, *output;
+    const char           *state;
+    unsigned              hop_limit;
+    double                timeout_s;
+    bool                  non, json;
+    unsigned              verbose;              /* 0, 1, 2 */
+};
+
+/*
+ * Reads the command line.  Returns -1 when there is work to do, else the status to exit with
+ * (help and version were printed, or an error was).
+ */
+int osprey_args_parse(struct osprey_args *a, int argc, char **argv);
+void osprey_args_fini(struct osprey_args *a);
+
+/* Adds "NUMBER,VALUE" or "NAME,VALUE"; NULL, or what is wrong. */
+const char *osprey_args_add_option(struct osprey_args *a, const char *text);
+
+/* Adds "URI" or "URI,context=FILE[#NAME]"; NULL, or what is wrong. */
+const char *osprey_args_add_via(struct osprey_args *a, const char *text);
+
+#endif

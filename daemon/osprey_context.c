@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/osprey_context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/config.h"
+
+static void
+context_free(struct osprey_context *c)
+{
+    struct osp_ssn ssn;
+
+    if (!c)
+        return;
+    if (c->sec.octx && c->state) {
+        ssn = osp_octx_ssn(c->sec.octx);
+        if (ssn.next < ssn.limit)
+            osprey_state_give_back(c->state, c->fp, ssn.next, ssn.limit);
+    }
+    if (c->sec.octx)
+        osp_octx_unref(c->sec.octx);
+    free(c->name);
+    free(c);
+}
+
+void
+osprey_contexts_free(struct osprey_contexts *set)
+{
+    for (size_t i = 0; i < set->count; i++)
+        context_free(set->items[i]);
+    free(set->items);
+    memset(set, 0, sizeof(*set));
+}
+
+static enum osp_err
+context_new(const struct cfg_context *cfg, uint32_t label, struct osprey_context **out)
+{
+    struct osp_octx_params p = {
+        .aead = cfg->aead,
+        .hkdf = cfg->hkdf,
+        .master_secret = osp_slice(cfg->master_secret.value.p, cfg->master_secret.value.n),
+        .master_salt = osp_slice(cfg->master_salt.value.p, cfg->master_salt.value.n),
+        .sender_id = osp_slice(cfg->sender_id.p, cfg->sender_id.n),
+        .recipient_id = osp_slice(cfg->recipient_id.p, cfg->recipient_id.n),
+        .has_id_context = cfg->has_id_context,
+        .id_context = osp_slice(cfg->id_context.p, cfg->id_context.n),
+        .label = label,
+    };
+    struct osprey_context *c = calloc(1, sizeof(*c));
+    enum osp_err           e;
+
+    if (!c)
+        return OSP_E_NOMEM;
+    c->name = strdup(cfg->name ? cfg->name : "context");
+    c->fresh = cfg->fresh;
+    e = c->name ? osp_octx_fingerprint(&p, c->fp) : OSP_E_NOMEM;
+    if (e == OSP_OK)
+        e = osp_octx_new(&p, &c->sec.octx);
+    if (e != OSP_OK) {
+        context_free(c);
+        return e;
+    }
+    c->sec.name = c->name;
+    *out = c;
+    return OSP_OK;
+}
+
+static bool
+add_context(struct osprey_contexts *set, const struct cfg_context *cfg)
+{
+    struct osprey_context **items = realloc(set->items, (set->count + 1) * sizeof(*items));
+    enum osp_err            e;
+
+    if (!items) {
+        fputs("osprey: out of memory\n", stderr);
+        return false;
+    }
+    set->items = items;
+    e = context_new(cfg, (uint32_t)set->count, &items[set->count]);
+    if (e != OSP_OK) {
+        fprintf(stderr, "%s:%u: context %s: %s\n", cfg->pos.file ? cfg->pos.file : "context", cfg->pos.line,
+                cfg->name ? cfg->name : "", osp_err_text(e));
+        return false;
+    }
+    set->count++;
+    return true;
+}
+
+/* Adds what `name` selects, NULL: all, or the only one. */
+static bool
+add_selected(struct osprey_contexts *set, const char *file, const char *name, bool all, const struct cfg_context *list,
+             size_t count)
+{
+    bool found = false;
+
+    if (!name && !all && count != 1) {
+        fprintf(stderr, "osprey: %s holds %zu contexts; choose one with %s#NAME:", file, count, file);
+        for (size_t i = 0; i < count; i++)
+            fprintf(stderr, " %s", list[i].name ? list[i].name : "?");
+        fputc('\n', stderr);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (name && (!list[i].name || strcmp(list[i].name, name) != 0))
+            continue;
+        if (!add_context(set, &list[i]))
+            return false;
+        found = true;
+    }
+    if (!found)
+        fprintf(stderr, "osprey: %s holds no context %s\n", file, name ? name : "");
+    return found;
+}
+
+bool
+osprey_context_load(struct osprey_contexts *set, const char *spec, bool all)
+{
+    char               *file = strdup(spec);
+    char               *name = NULL, *mark = file ? strrchr(file, '#') : NULL;
+    size_t              count = 0;
+    struct cfg_report   report;
+    struct cfg_context *list;
+    bool                ok;
+
+    if (!file) {
+        fputs("osprey: out of memory\n", stderr);
+        return false;
+    }
+    if (mark && access(file, F_OK) == -1) { /* a file may have the sign in its name */
+        *mark = '\0';
+        name = mark + 1;
+    }
+    cfg_report_to(&report, stderr);
+    list = cfg_load_contexts(file, &count, &report);
+    ok = list && add_selected(set, file, name, all, list, count);
+    cfg_contexts_free(list, count);
+    free(file);
+    return ok;
+}
+
+bool
+osprey_context_lease(struct osprey_context *c, struct osprey_state *state, uint64_t want, uint64_t block)
+{
+    struct osp_ssn ssn = osp_octx_ssn(c->sec.octx);
+    uint64_t       first, limit;
+
+    if (ssn.limit - ssn.next >= want)
+        return true;
+    if (osprey_state_lease(state, c->fp, block > want ? block : want, &first, &limit) != OSP_OK) {
+        fprintf(stderr, "osprey: context %s: %s\n", c->name, osprey_state_why());
+        return false;
+    }
+    c->state = state;
+    osp_octx_grant(c->sec.octx, first, limit);
+    return true;
+}

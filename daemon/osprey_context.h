@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Security contexts as the user names them on the command line, with keys derived and sequence
+ * numbers leased.
+ */
+#ifndef OSP_DAEMON_OSPREY_CONTEXT_H
+#define OSP_DAEMON_OSPREY_CONTEXT_H
+
+#include "daemon/osprey_layers.h"
+#include "daemon/osprey_state.h"
+
+struct osprey_context {
+    struct osprey_sec    sec;       /* first: what the layers want to know */
+    char                *name;
+    uint8_t              fp[OSPREY_FP_LEN];
+    bool                 fresh;     /* its keys were never used before */
+    struct osprey_state *state;     /* borrowed */
+};
+
+struct osprey_contexts {
+    struct osprey_context **items;
+    size_t                  count;
+};
+
+/*
+ * Adds contexts from "FILE" or "FILE#NAME" to `set`: the named one, or with `all` all of them, else
+ * the only one.  Says on standard error what is wrong and returns false.
+ */
+bool osprey_context_load(struct osprey_contexts *set, const char *spec, bool all);
+
+/* Leases sequence numbers until at least `want` are at hand. False, with a message, when that fails. */
+bool osprey_context_lease(struct osprey_context *c, struct osprey_state *state, uint64_t want, uint64_t block);
+
+/* Gives unused numbers back, wipes and frees everything. */
+void osprey_contexts_free(struct osprey_contexts *set);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/osprey_serve.h"
+
+#include <stdlib.h>
+
+#include "msg/option.h"
+
+#define PLAIN_CAP (OSPREY_LAYERS_MAX * 66560u) /* a datagram per layer */
+#define SEALED_CAP (OSPREY_LAYERS_MAX * 66560u)
+
+enum osp_err
+osprey_server_init(struct osprey_server *s)
+{
+    enum osp_err e;
+
+    memset(s, 0, sizeof(*s));
+    s->memory = malloc(PLAIN_CAP + SEALED_CAP);
+    if (!s->memory)
+        return OSP_E_NOMEM;
+    e = osp_crypto_new(&s->crypto);
+    if (e != OSP_OK) {
+        free(s->memory);
+        s->memory = NULL;
+    }
+    return e;
+}
+
+void
+osprey_server_fini(struct osprey_server *s)
+{
+    if (s->memory) {
+        osp_wipe(s->memory, PLAIN_CAP + SEALED_CAP);
+        osp_crypto_free(s->crypto);
+    }
+    free(s->memory);
+    memset(s, 0, sizeof(*s));
+}
+
+void
+osprey_served_fini(struct osprey_served *sv)
+{
+    for (size_t i = 0; i < sv->count; i++)
+        osp_layer_fini(&sv->layers[i]);
+    memset(sv, 0, sizeof(*sv));
+}
+
+/* ---- layers off ---- */
+
+static bool
+is_proxied(const struct osp_msg *m)
+{
+    return osp_msg_has(m, OSP_OPT_PROXY_URI) || osp_msg_has(m, OSP_OPT_PROXY_SCHEME) ||
+           osp_msg_has(m, OSP_OPT_PROXY_CRI) || osp_msg_has(m, OSP_OPT_PROXY_SCHEME_NUMBER);
+}
+
+/* One layer off `in`. OSP_E_NOT_FRESH: it came off, and a challenge is due. */
+static enum osp_err
+open_one(struct osprey_server *s, const struct osp_msg *in, struct osprey_served *sv, struct osp_msg *out)
+{
+    struct osp_oscore_opt f;
+    struct osp_octx      *ctx = NULL;
+    enum osp_err          e;
+
+    if (sv->count == OSPREY_LAYERS_MAX) /* counted before decrypting [ocp#2.1] */
+        return OSP_E_LAYERS;
+    e = osp_oscore_opt_parse(osp_msg_get(in, OSP_OPT_OSCORE)->val, &f);
+    if (e != OSP_OK)
+        return e;
+    if (!f.has_kid || f.piv.n == 0) /* a request has both [rfc8613#8.2] */
+        return OSP_E_OSCORE_OPTION;
+    if (s->contexts)
+        ctx = osp_octx_table_find(s->contexts, f.kid, f.has_kid_context, f.kid_context);
+    if (!ctx)
+        return OSP_E_NO_CONTEXT;
+    e = osp_oscore_unprotect_request(s->crypto, ctx, in, &s->plain, out, &sv->layers[sv->count]);
+    if (e == OSP_OK || e == OSP_E_NOT_FRESH)
+        sv->count++;
+    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT) /* authentic, but no message: no better than a bad tag */
+        return OSP_E_DECRYPT;
+    return e;
+}
+
+/*
+ * An error goes back under the layers that came off; only where none did it says in words what is
+ * wrong, and forbids caches to keep it [rfc8613#8.2] [ocp#2.5].
+ */
+static bool
+refuse(struct osprey_served *sv, enum osp_err e, struct osp_msg *reply)
+{
+    uint8_t code = osp_err_code(e);
+
+    sv->err = e;
+    osp_msg_init(reply, code ? code : OSP_CODE(5, 0));
+    if (sv->count == 0) {
+        if (osp_msg_add(reply, OSP_OPT_MAX_AGE, OSP_EMPTY) != OSP_OK)
+            return false;
+        reply->payload = osp_slice_str(osp_err_text(e));
+    }
+    return false;
+}
+
+bool
+osprey_serve_open(struct osprey_server *s, struct osp_msg *in, struct osprey_served *sv, const struct osp_msg **req,
+                  struct osp_msg *reply)
+{
+    struct osp_msg *m = in;
+    uint16_t        which;
+    enum osp_err    e;
+
+    memset(sv, 0, sizeof(*sv));
+    s->plain = osp_wr_to(s->memory, PLAIN_CAP);
+    for (;;) {
+        struct osp_msg *next = &s->work[sv->count & 1];
+
+        e = osp_msg_sanitize(m, &which); /* [rfc7252#5.4.3] [rfc7252#5.4.5] */
+        if (e != OSP_OK)
+            return refuse(sv, e, reply);
+        if (is_proxied(m)) /* [ocp#2.4] step 2 */
+            return refuse(sv, OSP_E_NOT_PROXY, reply);
+        if (!osp_msg_has(m, OSP_OPT_OSCORE))
+            break;
+        e = open_one(s, m, sv, next);
+        if (e == OSP_E_NOT_FRESH) { /* [rfc8613#B.1.2] */
+            sv->err = e;
+            sv->challenge = true;
+            osp_oscore_challenge(sv->layers[sv->count - 1].ctx, s->rand, s->echo, reply);
+            return false;
+        }
+        if (e != OSP_OK)
+            return refuse(sv, e, reply);
+        m = next;
+    }
+    *req = m;
+    return true;
+}
+
+/* ---- layers on ---- */
+
+enum osp_err
+osprey_serve_seal(struct osprey_server *s, struct osprey_served *sv, const struct osp_msg *resp, const struct osp_msg **out)
+{
+    const struct osp_msg *m = resp;
+    uint8_t               classes[OSP_MSG_OPTS_MAX];
+    enum osp_err          e;
+
+    s->sealed = osp_wr_to(&s->memory[PLAIN_CAP], SEALED_CAP);
+    for (size_t i = sv->count; i > 0; i--) {
+        bool            innermost = i == sv->count;
+        struct osp_leg  leg = { .role = innermost ? OSP_LEG_TO_SERVER : OSP_LEG_TO_PROXY, .is_next_hop = i == 1 };
+        struct osp_msg *next = &s->work[i & 1];
+
+        e = osp_classes(&leg, m, classes);
+        for (size_t k = 0; e == OSP_OK && k < m->opt_count; k++)
+            if (m->opts[k].num == OSP_OPT_ECHO) /* a challenge is for the one who put the layer on */
+                classes[k] = OSP_OPT_CLASS_E;
+        if (e == OSP_OK)
+            e = osp_oscore_protect_response(s->crypto, &sv->layers[i - 1], m, classes, sv->challenge && innermost, &s->sealed,
+                                            next);
+        if (e != OSP_OK)
+            return e;
+        m = next;
+    }
+    *out = m;
+    return OSP_OK;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/osprey_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_FP 16      /* bytes of the fingerprint in a file name */
+#define NAME_CAP 64
+#define RECORD_CAP 256  /* a record is some 80 bytes; a larger file is none */
+
+struct osprey_state {
+    int  dir;           /* the directory */
+    int  lock;          /* file whose lock is held for one change */
+    int  claim;         /* file whose lock an origin holds for life, -1: none */
+    char path[256];
+};
+
+static char last_error[512]; /* one thread, one state at a time */
+
+static enum osp_err __attribute__((format(printf, 1, 2)))
+failed(const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(last_error, sizeof(last_error), format, ap);
+    va_end(ap);
+    return OSP_E_STORE;
+}
+
+const char *
+osprey_state_why(void)
+{
+    return last_error;
+}
+
+bool
+osprey_state_default_dir(char *dst, size_t cap)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int         n;
+
+    if (state && state[0] == '/')
+        n = snprintf(dst, cap, "%s/osprey", state);
+    else if (home && home[0] == '/')
+        n = snprintf(dst, cap, "%s/.local/state/osprey", home);
+    else
+        return false;
+    return n > 0 && (size_t)n < cap;
+}
+
+/* mkdir -p */
+static bool
+make_dirs(const char *dir)
+{
+    char   part[256];
+    size_t n = strlen(dir);
+
+    for (size_t i = 1; i <= n; i++) {
+        if (dir[i] != '/' && dir[i] != '\0')
+            continue;
+        memcpy(part, dir, i);
+        part[i] = '\0';
+        if (mkdir(part, 0700) == -1 && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+enum osp_err
+osprey_state_open(const char *dir, struct osprey_state **out)
+{
+    struct osprey_state *s;
+
+    if (strlen(dir) >= sizeof(s->path) || dir[0] == '\0')
+        return failed("state directory: unusable name");
+    s = calloc(1, sizeof(*s));
+    if (!s) {
+        failed("state directory %s: out of memory", dir);
+        return OSP_E_NOMEM;
+    }
+    memcpy(s->path, dir, strlen(dir) + 1);
+    s->dir = s->lock = s->claim = -1;
+    if (make_dirs(dir))
+        s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->dir != -1)
+        s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock == -1) {
+        failed("state directory %s: %s; sequence numbers have to be kept somewhere: name a writable directory with --state",
+               dir, strerror(errno));
+        osprey_state_close(s);
+        return OSP_E_STORE;
+    }
+    *out = s;
+    return OSP_OK;
+}
+
+void
+osprey_state_close(struct osprey_state *s)
+{
+    if (!s)
+        return;
+    if (s->dir != -1)
+        close(s->dir);
+    if (s->lock != -1)
+        close(s->lock);
+    if (s->claim != -1)
+        close(s->claim);
+    free(s);
+}
+
+enum osp_err
+osprey_state_claim(struct osprey_state *s)
+{
+    s->claim = openat(s->dir, "origin.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->claim == -1)
+        return failed("%s/origin.lock: %s", s->path, strerror(errno));
+    if (flock(s->claim, LOCK_EX | LOCK_NB) == -1) {
+        failed("%s: another origin uses this state directory; give each its own with --state", s->path);
+        return OSP_E_EXISTS;
+    }
+    return OSP_OK;
+}
+
+/* ---- one record ---- */
+
+static void
+record_name(const uint8_t fp[OSPREY_FP_LEN], char name[NAME_CAP])
+{
+    char hex[2 * NAME_FP + 1];
+
+    osp_hex_encode(osp_slice(fp, NAME_FP), hex, sizeof(hex));
+    snprintf(name, NAME_CAP, "%s.context", hex);
+}
+
+static bool
+parse_record(const char *text, struct osprey_record *r)
+{
+    char     window[16] = "";
+    int      used = 0;
+    uint64_t limit, next;
+    uint32_t seen;
+
+    if (sscanf(text, "osprey-context 1\nlimit %" SCNu64 "\nwindow %15s %" SCNu64 " %" SCNx32 "\nend\n%n", &limit, window,
+               &next, &seen, &used) != 4 ||
+        used <= 0 || text[used] != '\0' || limit > OSP_PIV_MAX + 1)
+        return false;
+    r->limit = limit;
+    r->window = (struct osp_replay){ .next = next, .seen = seen };
+    if (strcmp(window, "none") == 0)
+        r->state = OSPREY_WINDOW_NONE;
+    else if (strcmp(window, "lost") == 0)
+        r->state = OSPREY_WINDOW_LOST;
+    else if (strcmp(window, "saved") == 0)
+        r->state = OSPREY_WINDOW_SAVED;
+    else
+        return false;
+    return true;
+}
+
+static enum osp_err
+read_record(struct osprey_state *s, const char *name, struct osprey_record *r)
+{
+    char    text[RECORD_CAP];
+    ssize_t n;
+    int     fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC);
+
+    memset(r, 0, sizeof(*r));
+    if (fd == -1 && errno == ENOENT)
+        return OSP_OK;
+    if (fd == -1)
+        return failed("%s/%s: %s", s->path, name, strerror(errno));
+    n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    if (n == -1)
+        return failed("%s/%s: %s", s->path, name, strerror(errno));
+    text[n] = '\0';
+    if (memchr(text, '\0', (size_t)n) || !parse_record(text, r))
+        return failed("%s/%s is damaged, so it is not known which sequence numbers were used: give this context new keys "
+                      "on both sides, or restore the file with a limit above every number used",
+                      s->path, name);
+    return OSP_OK;
+}
+
+static bool
+write_all(int fd, const char *text, size_t n)
+{
+    while (n > 0) {
+        ssize_t k = write(fd, text, n);
+
+        if (k <= 0)
+            return false;
+        text += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
+static enum osp_err
+write_record(struct osprey_state *s, const char *name, const struct osprey_record *r)
+{
+    static const char *const windows[] = { "none", "lost", "saved" };
+    char                     text[RECORD_CAP], aside[NAME_CAP + 8];
+    int                      n, fd;
+    bool                     ok;
+
+    n = snprintf(text, sizeof(text), "osprey-context 1\nlimit %" PRIu64 "\nwindow %s %" PRIu64 " %08" PRIx32 "\nend\n",
+                 r->limit, windows[r->state], r->window.next, r->window.seen);
+    snprintf(aside, sizeof(aside), "%s.new", name);
+    fd = openat(s->dir, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd == -1)
+        return failed("%s/%s: %s", s->path, aside, strerror(errno));
+    ok = write_all(fd, text, (size_t)n) && fsync(fd) == 0;
+    if (!ok)
+        failed("%s/%s: %s", s->path, aside, strerror(errno));
+    if (close(fd) == -1 || !ok)
+        return OSP_E_STORE;
+    if (renameat(s->dir, aside, s->dir, name) == -1 || fsync(s->dir) == -1)
+        return failed("%s/%s: %s", s->path, name, strerror(errno));
+    return OSP_OK;
+}
+
+/* Reads the record, lets `change` decide, writes it back; all under the lock. */
+typedef enum osp_err (*change_fn)(struct osprey_record *r, void *arg);
+
+static enum osp_err
+change_record(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], change_fn change, void *arg)
+{
+    struct osprey_record r;
+    char                 name[NAME_CAP];
+    enum osp_err         e;
+
+    record_name(fp, name);
+    while (flock(s->lock, LOCK_EX) == -1)
+        if (errno != EINTR)
+            return failed("%s/lock: %s", s->path, strerror(errno));
+    e = read_record(s, name, &r);
+    if (e == OSP_OK)
+        e = change(&r, arg);
+    if (e == OSP_OK)
+        e = write_record(s, name, &r);
+    flock(s->lock, LOCK_UN);
+    return e;
+}
+
+/* ---- what callers do with it ---- */
+
+struct lease { uint64_t count, first, limit; };
+
+static enum osp_err
+change_lease(struct osprey_record *r, void *arg)
+{
+    struct lease *l = arg;
+    uint64_t      left = OSP_PIV_MAX + 1 - r->limit;
+
+    if (left == 0) {
+        failed("all 2^40 sequence numbers of this context are used: it needs new keys");
+        return OSP_E_SSN_EXHAUSTED;
+    }
+    l->first = r->limit;
+    r->limit += l->count < left ? l->count : left;
+    l->limit = r->limit;
+    return OSP_OK;
+}
+
+enum osp_err
+osprey_state_lease(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], uint64_t count, uint64_t *first,
+                   uint64_t *limit)
+{
+    struct lease l = { .count = count };
+    enum osp_err e = change_record(s, fp, change_lease, &l);
+
+    if (e == OSP_OK) {
+        *first = l.first;
+        *limit = l.limit;
+    }
+    return e;
+}
+
+static enum osp_err
+change_give_back(struct osprey_record *r, void *arg)
+{
+    const struct lease *l = arg;
+
+    if (r->limit != l->limit || l->first >= l->limit)
+        return OSP_E_EXISTS; /* leaves the record as it is */
+    r->limit = l->first;
+    return OSP_OK;
+}
+
+void
+osprey_state_give_back(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], uint64_t next, uint64_t limit)
+{
+    struct lease l = { .first = next, .limit = limit };
+
+    (void)change_record(s, fp, change_give_back, &l); /* numbers that stay leased are only skipped */
+}
+
+static enum osp_err
+change_take_window(struct osprey_record *r, void *arg)
+{
+    struct osprey_record *out = arg;
+
+    *out = *r;
+    r->state = OSPREY_WINDOW_LOST;
+    r->window = (struct osp_replay){ 0 };
+    return OSP_OK;
+}
+
+enum osp_err
+osprey_state_take_window(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], struct osprey_record *out)
+{
+    struct osprey_record r;
+    enum osp_err         e = change_record(s, fp, change_take_window, &r);
+
+    if (e == OSP_OK)
+        *out = r;
+    return e;
+}
+
+static enum osp_err
+change_save_window(struct osprey_record *r, void *arg)
+{
+    const struct osp_replay *w = arg;
+
+    r->state = OSPREY_WINDOW_SAVED;
+    r->window = *w;
+    return OSP_OK;
+}
+
+enum osp_err
+osprey_state_save_window(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], const struct osp_replay *w)
+{
+    struct osp_replay copy = *w;
+
+    return change_record(s, fp, change_save_window, &copy);
+}

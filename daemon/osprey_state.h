@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the client and the demo origin keep on disk for each security context: how far its sequence
+ * numbers are used, and its replay window [rfc8613#B.1].
+ *
+ * One small file per context in one directory, named by the context's fingerprint, so that a
+ * context keeps its numbers under any name and in any file of keys.  A record is replaced as a
+ * whole (written aside, synced, renamed, directory synced) under a lock on the directory, and a
+ * lease is on disk before any of its numbers is used: a crash skips numbers, it never repeats one.
+ */
+#ifndef OSP_DAEMON_OSPREY_STATE_H
+#define OSP_DAEMON_OSPREY_STATE_H
+
+#include "oscore/context.h"
+
+#define OSPREY_FP_LEN 32
+
+enum osprey_window {
+    OSPREY_WINDOW_NONE,         /* this context was never a recipient here */
+    OSPREY_WINDOW_LOST,         /* in use, or left behind by a crash: unknown [rfc8613#B.1.2] */
+    OSPREY_WINDOW_SAVED,        /* left by a clean stop: exact */
+};
+
+struct osprey_record {
+    uint64_t           limit;   /* all numbers below may have been used */
+    enum osprey_window state;
+    struct osp_replay  window;  /* of SAVED */
+};
+
+struct osprey_state;
+
+/* Default directory: $XDG_STATE_HOME/osprey, else ~/.local/state/osprey; false when neither is known. */
+bool osprey_state_default_dir(char *dst, size_t cap);
+
+/*
+ * Opens the directory, making it (mode 0700) when it is absent.
+ *   OSP_E_STORE, OSP_E_NOMEM   osprey_state_why() says what happened
+ */
+OSP_CHECKED enum osp_err osprey_state_open(const char *dir, struct osprey_state **out);
+void osprey_state_close(struct osprey_state *s);
+
+/* Why the last call failed, one line. */
+const char *osprey_state_why(void);
+
+/* Keeps other origins out until the state is closed. OSP_E_EXISTS: there is one. OSP_E_STORE. */
+OSP_CHECKED enum osp_err osprey_state_claim(struct osprey_state *s);
+
+/*
+ * Leases `count` numbers: [*first, *limit) are the caller's alone, durably.
+ *   OSP_E_STORE           unreadable, damaged, not writable, full: use no number
+ *   OSP_E_SSN_EXHAUSTED   none are left [rfc8613#7.2.1]
+ */
+OSP_CHECKED enum osp_err osprey_state_lease(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], uint64_t count,
+                                            uint64_t *first, uint64_t *limit);
+
+/* Gives back [next, limit) of a lease, unless somebody has leased behind it. Best effort. */
+void osprey_state_give_back(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], uint64_t next, uint64_t limit);
+
+/* Reads the record (all zero, NONE, when there is none) and durably marks its window as LOST. OSP_E_STORE. */
+OSP_CHECKED enum osp_err osprey_state_take_window(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN],
+                                                  struct osprey_record *out);
+
+/* Saves the window at a clean stop. OSP_E_STORE. */
+OSP_CHECKED enum osp_err osprey_state_save_window(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN],
+                                                  const struct osp_replay *w);
+
+#endif
