@@ -163,13 +163,13 @@ decode_piece(struct osp_slice piece, split_fn split, struct osp_wr *w, struct os
 /* ---- authority ---- */
 
 /*
- * Judges a decoded host and reads it as an address.  Control characters and blanks are refused: nothing a
- * resolver, a log or a rule should ever see.
+ * Judges a decoded host and reads it as an address.  Control characters, blanks and an empty first
+ * label are refused: nothing a resolver, a log or a rule such as "*.example.org" should ever see.
  */
 static enum osp_err
 fill_host(uint8_t *host, size_t n, bool brackets, struct osp_authority *a)
 {
-    if (n == 0 || n > OSP_HOST_MAX)
+    if (n == 0 || n > OSP_HOST_MAX || host[0] == '.')
         return OSP_E_BAD_URI;
     for (size_t i = 0; i < n; i++) {
         if (host[i] <= ' ' || host[i] == 0x7f)

@@ -46,7 +46,7 @@ struct osp_uri {
  * Splits an absolute URI.  host and path borrow from `storage` (as large as text.n), query from
  * `text`.  An empty port is the default one.
  *   OSP_E_BAD_URI   no absolute URI, unknown characters, user info, fragment, port 0 or above
- *                   65535, host empty or too long or with control characters
+ *                   65535, host empty or too long, with control characters or a dot in front
  *   OSP_E_NOSPACE   `cap` is below text.n
  * An unknown scheme is no error: to.scheme says so and the rest is empty.
  */
@@ -55,8 +55,7 @@ OSP_CHECKED enum osp_err osp_uri_split(struct osp_slice text, uint8_t *storage, 
 /*
  * Makes an authority from options: `host` is the value of a Uri-Host option (not
  * percent-encoded; an IP literal with or without brackets), lower-cased into `storage` (as large as host.n).
- *   OSP_E_BAD_URI   `scheme` unknown, port 0, host empty, too long, with control characters,
- *                   or in brackets and no IPv6 address
+ *   OSP_E_BAD_URI   `scheme` unknown, port 0, host as above, or in brackets and no IPv6 address
  *   OSP_E_NOSPACE   `cap` is below host.n
  */
 OSP_CHECKED enum osp_err osp_authority_make(enum osp_scheme scheme, struct osp_slice host, uint16_t port,
