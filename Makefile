@@ -48,6 +48,7 @@ CONFIG_SRC := $(sort $(wildcard config/*.c))
 # daemon/osprey_*.c belong to the client, daemon/common_*.c to all programs
 OSPREYD_SRC := $(sort $(filter-out daemon/osprey.c daemon/osprey_%.c daemon/ospreyctl.c,$(wildcard daemon/*.c)))
 OSPREY_SRC  := $(sort daemon/osprey.c $(wildcard daemon/osprey_*.c daemon/common_*.c))
+CLIENT_SRC  := $(filter-out daemon/osprey.c,$(OSPREY_SRC))
 CTL_SRC     := $(sort daemon/ospreyctl.c $(wildcard daemon/common_*.c))
 UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c tests/replay/test_*.c))
 UNIT_AID   := $(sort $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/replay/*.c)))
@@ -60,6 +61,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB     := $(BUILD)/libosprey.a
 LIBCFG  := $(BUILD)/libconfig.a
 LIBAID  := $(BUILD)/libaid.a
+LIBCLIENT := $(BUILD)/libclient.a
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 FUZZ    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
 BENCH   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
@@ -89,6 +91,8 @@ $(LIBCFG): $(call obj,$(CONFIG_SRC))
 	@rm -f $@; ar rcs $@ $^
 $(LIBAID): $(call obj,$(UNIT_AID))
 	@rm -f $@; ar rcs $@ $^
+$(LIBCLIENT): $(call obj,$(CLIENT_SRC))
+	@rm -f $@; ar rcs $@ $^
 
 $(BUILD)/ospreyd: $(call obj,$(OSPREYD_SRC)) $(LIBCFG) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_DAEMON)
@@ -98,6 +102,10 @@ $(BUILD)/ospreyctl: $(call obj,$(CTL_SRC)) $(LIBCFG) $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML)
 
 $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBAID) $(LIBCFG) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_TEST)
+# Parts of the client that need no socket.
+$(BUILD)/tests/unit/test_osprey_%: $(BUILD)/obj/tests/unit/test_osprey_%.o $(LIBAID) $(LIBCLIENT) $(LIBCFG) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_TEST)
 $(BUILD)/tests/replay/%: $(BUILD)/obj/tests/replay/%.o $(LIBAID) $(LIBCFG) $(LIB)
