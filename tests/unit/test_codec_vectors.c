@@ -254,7 +254,8 @@ check_malformed(const json_t *c, struct osp_slice in)
     }
 }
 
-/* row M01-M06, T06, T08, K02, K04 (partly: the codec) */
+/* row M01-M06 (partly: the codec), T06 (partly: the codec), T08 (partly: the codec) */
+/* row K02 (partly: the codec), K04 (partly: the codec) */
 /* [rfc7252#3] [rfc7252#4.1] [rfc8323#5.6] [rfc8974#2.1] [rfc8974#2.2.1] */
 static void
 malformed_messages_are_refused_as_listed(void **state)

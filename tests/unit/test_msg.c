@@ -147,6 +147,26 @@ tokens_of_every_form_come_back(void **state)
     }
 }
 
+/* row K02 (partly: the codec) */
+/* [rfc8974#2.1] Also when bytes for a token of 15 and more are there. */
+static void
+tkl_15_is_refused_whatever_follows(void **state)
+{
+    size_t used;
+    bool   ok;
+
+    (void)state;
+    memset(buf, 0, 400);
+    memcpy(buf, "\x4f\x01\x00\x01", 4);
+    for (size_t n = 4; n < 400; n++) {
+        EXPECT_ERR(OSP_E_FORMAT, osp_msg_decode_udp(osp_slice(buf, n), &m, &ok));
+        assert_true(ok);
+    }
+    buf[0] = 0x0f;
+    for (size_t n = 1; n < 400; n++)
+        EXPECT_ERR(OSP_E_FORMAT, osp_msg_decode_tcp(osp_slice(buf, n), 1000, 1000, &m, &used));
+}
+
 static void
 what_no_encoding_can_say_is_refused(void **state)
 {
@@ -564,6 +584,9 @@ txq_queues_until_full_and_counts_the_rest(void **state)
     assert_int_equal(osp_txq_begin(&q, 100).cap, 10);
     assert_int_equal(osp_txq_begin(&q, 4).cap, 4);
     assert_int_equal(q.dropped, 2);
+    for (int i = 0; i < 3; i++)
+        osp_txq_put(&q, str("a"), &to);
+    assert_int_equal(osp_txq_begin(&q, 100).cap, 0);    /* bytes are left, items are not */
     osp_txq_fini(&q);
 }
 
@@ -598,6 +621,7 @@ main(void)
         cmocka_unit_test(encoding_what_was_decoded_gives_equal_bytes),
         cmocka_unit_test(encoding_into_too_little_room_is_an_error_at_every_length),
         cmocka_unit_test(tokens_of_every_form_come_back),
+        cmocka_unit_test(tkl_15_is_refused_whatever_follows),
         cmocka_unit_test(what_no_encoding_can_say_is_refused),
         cmocka_unit_test(decoder_agrees_with_a_second_one_and_reads_nothing_beyond),
         cmocka_unit_test(every_delta_and_length_comes_back),

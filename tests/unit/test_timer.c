@@ -217,6 +217,25 @@ what_is_due_already_fires_at_once_and_can_be_stopped(void **state)
     assert_int_equal(drain(), 0);
 }
 
+/* Else the daemon would wake up for nothing at each retransmission that was stopped in time. */
+static void
+a_stopped_timer_wakes_nobody(void **state)
+{
+    struct osp_time next;
+
+    (void)state;
+    start(1, OSP_SEC(50));
+    for (uint64_t delay = OSP_MS(8); delay < OSP_SEC(3600); delay *= 3) {
+        set(0, now.us + OSP_SEC(3600 * 17));
+        set(1, now.us + delay);
+        osp_timer_stop(&wheel, &timers[1]);
+        assert_true(osp_wheel_deadline(&wheel, &next));
+        assert_true(next.us > now.us + OSP_SEC(3600 * 8));
+        osp_timer_stop(&wheel, &timers[0]);
+        assert_false(osp_wheel_deadline(&wheel, &next));
+    }
+}
+
 int
 main(void)
 {
@@ -225,6 +244,7 @@ main(void)
         cmocka_unit_test(wheel_fires_in_time_when_woken_by_its_deadline),
         cmocka_unit_test(timer_fires_within_one_tick_and_never_early),
         cmocka_unit_test(what_is_due_already_fires_at_once_and_can_be_stopped),
+        cmocka_unit_test(a_stopped_timer_wakes_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
