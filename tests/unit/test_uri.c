@@ -146,7 +146,8 @@ static const char *const bad[] = {
     /* hosts */
     "coap://a b", "coap://a\"b", "coap://a<b>", "coap://a\\b", "coap://a^b", "coap://a{b}", "coap://a|b", "coap://a`b",
     "coap://%", "coap://%4", "coap://%4g", "coap://h%", "coap://h%0", "coap://%00", "coap://h%0a", "coap://h%20x",
-    "coap://h%7f", "coap://.", "coap://..", "coap://%2e", "coap://.example.org", "coap://\xc3\xbc", "coap://h%2", "coap://a[b", "coap://a]b",
+    "coap://h%7f", "coap://.", "coap://..", "coap://%2e", "coap://.example.org",
+    "coap://\xc3\xbc", "coap://h%2", "coap://a[b", "coap://a]b",
     /* address literals */
     "coap://[", "coap://[]", "coap://[::1", "coap://::1", "coap://::1]", "coap://[::1]x", "coap://[::1]]", "coap://[[::1]]",
     "coap://[1.2.3.4]", "coap://[fe80::1%25eth0]", "coap://[fe80::1%eth0]", "coap://[v1.x]", "coap://[h]", "coap://[::1]:x",
