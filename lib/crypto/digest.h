@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Hashes and the two halves of HKDF [rfc5869], for key schedules that use them one by one. */
+#ifndef OSP_CRYPTO_DIGEST_H
+#define OSP_CRYPTO_DIGEST_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+#define OSP_DIGEST_MAX 64
+
+/* COSE algorithm numbers [rfc9054#2] */
+enum osp_digest { OSP_SHA256 = -16, OSP_SHA384 = -43, OSP_SHA512 = -44 };
+
+/* 32, 48 or 64; 0 when `alg` is none of them. */
+size_t osp_digest_len(int alg);
+
+/* Hash of the concatenation of `count` parts. OSP_E_ALGORITHM, OSP_E_CRYPTO. */
+OSP_CHECKED enum osp_err osp_digest(int alg, const struct osp_slice *parts, size_t count, uint8_t *out);
+
+/* PRK = HMAC(salt, ikm), osp_digest_len() bytes. An empty salt is a string of zeroes. OSP_E_ALGORITHM, OSP_E_CRYPTO. */
+OSP_CHECKED enum osp_err osp_hkdf_extract(int alg, struct osp_slice salt, struct osp_slice ikm, uint8_t *out);
+
+/* `n` bytes from `prk`; n <= 255 * osp_digest_len(). OSP_E_ALGORITHM, OSP_E_CRYPTO. */
+OSP_CHECKED enum osp_err osp_hkdf_expand(int alg, struct osp_slice prk, struct osp_slice info, uint8_t *out, size_t n);
+
+#endif

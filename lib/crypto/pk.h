@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Public-key operations with raw keys: signatures and Diffie-Hellman, for group/ and edhoc/.
+ *
+ * Ed25519 and X25519 keys are their 32 bytes.  P-256: a private key is the 32-byte scalar, a public key
+ * x || y (64 bytes) or x alone (32 bytes; EDHOC sends no sign, either y gives the same shared x).
+ * Signatures are 64 bytes (r || s for ES256).  Nothing is cached; these are rare operations.
+ */
+#ifndef OSP_CRYPTO_PK_H
+#define OSP_CRYPTO_PK_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+enum osp_curve { OSP_P256 = 1, OSP_X25519 = 4, OSP_ED25519 = 6 };      /* COSE elliptic curves [rfc9053#7.1] */
+enum osp_sign { OSP_ES256 = -7, OSP_EDDSA = -8 };                       /* COSE algorithms */
+
+#define OSP_SIGNATURE_LEN 64
+
+/*
+ * A new key pair from 32 random bytes: private key to `priv` (32 bytes), public key to `pub` (64 bytes for
+ * P-256, else 32).  OSP_E_INVALID: the bytes are no valid P-256 scalar (2^-32): draw again.  OSP_E_CRYPTO.
+ */
+OSP_CHECKED enum osp_err osp_pk_pair(enum osp_curve curve, const uint8_t seed[32], uint8_t priv[32], uint8_t pub[64]);
+
+/* Diffie-Hellman over P-256 or X25519: 32 bytes.  OSP_E_INVALID: no point of the curve, or a result of zeroes. */
+OSP_CHECKED enum osp_err osp_pk_shared(enum osp_curve curve, const uint8_t priv[32], struct osp_slice peer_pub, uint8_t out[32]);
+
+/* Signs `msg` with the raw private key (Ed25519 or P-256). OSP_E_CRYPTO, OSP_E_INVALID (no such key). */
+OSP_CHECKED enum osp_err osp_pk_sign(enum osp_sign alg, const uint8_t priv[32], struct osp_slice msg,
+                                     uint8_t sig[OSP_SIGNATURE_LEN]);
+
+/* OSP_E_DECRYPT: the signature does not verify.  OSP_E_INVALID: no such key. */
+OSP_CHECKED enum osp_err osp_pk_verify(enum osp_sign alg, struct osp_slice pub, struct osp_slice msg, struct osp_slice sig);
+
+/*
+ * The X25519 key of an Ed25519 key [rfc7748#4.1]: public keys by the birational map, private keys by the
+ * first half of SHA-512.  OSP_E_INVALID: no such point; OSP_E_CRYPTO.
+ */
+OSP_CHECKED enum osp_err osp_pk_ed_to_x_public(const uint8_t ed[32], uint8_t x[32]);
+OSP_CHECKED enum osp_err osp_pk_ed_to_x_private(const uint8_t ed[32], uint8_t x[32]);
+
+#endif
