@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The client's command line, and the demo origin's resources. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/osprey.h"
+#include "daemon/osprey_args.h"
+#include "daemon/osprey_resource.h"
+#include "daemon/osprey_show.h"
+
+static struct osprey_args      args;
+static struct osprey_resources res;
+static struct osprey_reply     reply;
+static struct osp_msg          req;
+static int                     saved_err = -1;
+
+/* Messages of refusals are looked at elsewhere; here they would only be noise. */
+static int
+setup(void **state)
+{
+    int null = open("/dev/null", O_WRONLY);
+
+    (void)state;
+    memset(&args, 0, sizeof(args));
+    memset(&res, 0, sizeof(res));
+    args.values = osp_wr_to(args.value_bytes, sizeof(args.value_bytes));
+    saved_err = dup(STDERR_FILENO);
+    dup2(null, STDERR_FILENO);
+    close(null);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    osprey_args_fini(&args);
+    dup2(saved_err, STDERR_FILENO);
+    close(saved_err);
+    return 0;
+}
+
+static int
+parse(char **argv)
+{
+    int argc = 0;
+
+    while (argv[argc])
+        argc++;
+    osprey_args_fini(&args);
+    return osprey_args_parse(&args, argc, argv);
+}
+
+#define PARSE(...) parse((char *[]){ name, __VA_ARGS__, NULL })
+static char name[] = "osprey", get[] = "get", put[] = "PUT", uri[] = "coap://h/a", v[] = "-v", verbose[] = "--verbose";
+
+/* ---- command line ---- */
+
+static void
+method_and_uri_stand_anywhere(void **state)
+{
+    (void)state;
+    assert_int_equal(-1, PARSE(uri));
+    assert_int_equal(OSP_GET, args.method);
+    assert_string_equal("coap://h/a", args.uri);
+    assert_int_equal(-1, PARSE(v, put, uri, verbose));
+    assert_int_equal(OSP_PUT, args.method);
+    assert_int_equal(2, args.verbose);
+}
+
+static void
+nonsense_is_a_usage_error(void **state)
+{
+    char bad[] = "--no-such", move[] = "move", d[] = "-d", f[] = "-f", x[] = "x", t[] = "--timeout", zero[] = "0",
+         hop[] = "--hop-limit", big[] = "256", minus[] = "-1", p[] = "-P", with[] = "coap://p,context=f", via[] = "--via",
+         without[] = "coap://p", none[] = "coap://p,context=", e[] = "-E", a[] = "-A", wide[] = "65536";
+
+    (void)state;
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(get, bad, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(move, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(get, uri, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(v));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(put, d, x, f, x, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(put, d, x, d, x, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(t, zero, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(t, x, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(hop, zero, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(hop, big, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(hop, minus, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(p, with, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(via, without, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(via, none, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(e, x, e, x, uri));
+    assert_int_equal(OSPREY_EXIT_USAGE, PARSE(a, wide, uri));
+}
+
+static void
+proxies_keep_their_order(void **state)
+{
+    char p[] = "-P", a[] = "coap://a", via[] = "--via", b[] = "coap://b:1,context=keys,1#n", seg[] = "--route-path", dev[] = "d";
+
+    (void)state;
+    assert_int_equal(-1, PARSE(p, a, via, b, uri));
+    assert_int_equal(2, args.via_count);
+    assert_string_equal("coap://a", args.via[0].uri);
+    assert_null(args.via[0].context);
+    assert_string_equal("coap://b:1", args.via[1].uri);
+    assert_string_equal("keys,1#n", args.via[1].context);
+    assert_false(args.reverse);
+    assert_int_equal(-1, PARSE(seg, dev, seg, dev, uri));
+    assert_true(args.reverse);
+    assert_int_equal(2, args.route_path_count);
+}
+
+static void
+too_many_proxies_and_segments_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < OSPREY_VIA_MAX; i++)
+        assert_null(osprey_args_add_via(&args, "coap://a"));
+    assert_non_null(osprey_args_add_via(&args, "coap://a"));
+    for (size_t i = 0; i < OSPREY_OPTS_MAX; i++)
+        assert_null(osprey_args_add_option(&args, "65000,x"));
+    assert_non_null(osprey_args_add_option(&args, "65000,x"));
+}
+
+static void
+expect_option(const char *text, uint16_t num, const char *value, size_t n)
+{
+    const char *wrong;
+
+    args.opt_count = 0;
+    wrong = osprey_args_add_option(&args, text);
+    if (wrong)
+        fail_msg("%s: %s", text, wrong);
+    assert_int_equal(num, args.opts[0].num);
+    EXPECT_BYTES(osp_slice(value, n), args.opts[0].val);
+}
+
+static void
+option_values_follow_the_format(void **state)
+{
+    (void)state;
+    expect_option("12,0", 12, "", 0);
+    expect_option("12,60", 12, "\x3c", 1);
+    expect_option("60,65536", 60, "\x01\0\0", 3);
+    expect_option("Uri-Query,a=b,c", 15, "a=b,c", 5);
+    expect_option("uri-query,text:hex:", 15, "hex:", 4);
+    expect_option("4,hex:0AfF", 4, "\x0a\xff", 2);
+    expect_option("4,hex:", 4, "", 0);
+    expect_option("5", 5, "", 0);
+    expect_option("65000,uint:300", 65000, "\x01\x2c", 2);
+    expect_option("65000,plain", 65000, "plain", 5);
+}
+
+static void
+bad_options_are_refused(void **state)
+{
+    static const char *const bad[] = { "",     "x",          "65536,a",       "99999999,a", "12,x",   "12,-1", "12,4294967296",
+                                       "4,hex:0", "4,hex:zz", "9,hex:00",     "OSCORE,a",   "5,full", "1x,a",  "-1,a" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (!osprey_args_add_option(&args, bad[i]))
+            fail_msg("\"%s\" was taken", bad[i]);
+    }
+}
+
+/* ---- resources ---- */
+
+static uint8_t
+ask(uint8_t code, const char *path, const char *query)
+{
+    osp_msg_init(&req, code);
+    for (const char *p = path; *p; p += strcspn(p, "/")) {
+        p++;
+        EXPECT_OK(osp_msg_add(&req, OSP_OPT_URI_PATH, osp_slice(p, strcspn(p, "/"))));
+    }
+    if (query)
+        EXPECT_OK(osp_msg_add(&req, OSP_OPT_URI_QUERY, osp_slice_str(query)));
+    osprey_resource_answer(&res, &req, 86400, &reply);
+    return reply.msg.code;
+}
+
+static void
+resources_answer_their_methods_and_no_others(void **state)
+{
+    (void)state;
+    assert_int_equal(OSP_CODE(2, 5), ask(OSP_GET, "/.well-known/core", NULL));
+    assert_int_equal(OSP_CODE(2, 5), ask(OSP_GET, "/hello", NULL));
+    assert_int_equal(OSP_CODE(2, 5), ask(OSP_GET, "/time", NULL));
+    EXPECT_BYTES(osp_slice_str("1970-01-02T00:00:00Z"), reply.msg.payload);
+    assert_int_equal(OSP_CODE(4, 5), ask(OSP_POST, "/hello", NULL));
+    assert_int_equal(OSP_CODE(4, 5), ask(OSP_POST, "/time", NULL));
+    assert_int_equal(OSP_CODE(4, 5), ask(OSP_GET, "/echo", NULL));
+    assert_int_equal(OSP_CODE(4, 5), ask(OSP_POST, "/put", NULL));
+    assert_int_equal(OSP_CODE(4, 5), ask(31, "/put", NULL));
+    assert_int_equal(OSP_CODE(4, 4), ask(OSP_GET, "/nothing", NULL));
+    assert_int_equal(OSP_CODE(4, 4), ask(OSP_GET, "", NULL));
+    assert_int_equal(OSP_CODE(4, 4), ask(OSP_GET, "/hello/", NULL));
+}
+
+static void
+alarm_status_is_that_of_the_draft(void **state)
+{
+    (void)state;
+    assert_int_equal(OSP_CODE(2, 5), ask(OSP_GET, "/alarm_status", NULL));
+    assert_int_equal(0, reply.msg.opt_count);
+    EXPECT_BYTES(osp_slice_str("0"), reply.msg.payload);
+}
+
+static void
+large_and_slow_keep_their_bounds(void **state)
+{
+    (void)state;
+    (void)ask(OSP_GET, "/large", "n=3");
+    EXPECT_BYTES(osp_slice_str("012"), reply.msg.payload);
+    (void)ask(OSP_GET, "/large", "n=999999999");
+    assert_int_equal(OSPREY_LARGE_MAX, reply.msg.payload.n);
+    assert_int_equal(OSP_CODE(4, 0), ask(OSP_GET, "/large", "n=9999999999"));
+    assert_int_equal(OSP_CODE(4, 0), ask(OSP_GET, "/large", "n="));
+    assert_int_equal(OSP_CODE(4, 0), ask(OSP_GET, "/large", "n=-1"));
+    assert_int_equal(OSP_CODE(2, 5), ask(OSP_GET, "/slow", "ms=5"));
+    assert_int_equal(5000, reply.delay_us);
+    assert_int_equal(OSP_CODE(2, 5), ask(OSP_GET, "/hello", NULL));
+    assert_int_equal(0, reply.delay_us);
+}
+
+static void
+stored_value_comes_and_goes(void **state)
+{
+    (void)state;
+    assert_int_equal(OSP_CODE(4, 4), ask(OSP_GET, "/put", NULL));
+    osp_msg_init(&req, OSP_PUT);
+    EXPECT_OK(osp_msg_add(&req, OSP_OPT_URI_PATH, osp_slice_str("put")));
+    EXPECT_OK(osp_msg_add(&req, OSP_OPT_CONTENT_FORMAT, osp_slice("\x3c", 1)));
+    req.payload = osp_slice_str("value");
+    osprey_resource_answer(&res, &req, 0, &reply);
+    assert_int_equal(OSP_CODE(2, 1), reply.msg.code);
+    osprey_resource_answer(&res, &req, 0, &reply);
+    assert_int_equal(OSP_CODE(2, 4), reply.msg.code);
+    assert_int_equal(OSP_CODE(2, 5), ask(OSP_GET, "/put", NULL));
+    EXPECT_BYTES(osp_slice_str("value"), reply.msg.payload);
+    assert_true(osp_msg_has(&reply.msg, OSP_OPT_CONTENT_FORMAT));
+    assert_int_equal(OSP_CODE(2, 2), ask(OSP_DELETE, "/put", NULL));
+    assert_int_equal(OSP_CODE(4, 4), ask(OSP_GET, "/put", NULL));
+}
+
+/* [rfc7252#5.4.1] [rfc7252#5.10.4] */
+static void
+critical_options_and_accept_are_heeded(void **state)
+{
+    static const uint16_t refused[] = { OSP_OPT_IF_MATCH, OSP_OPT_BLOCK1, OSP_OPT_BLOCK2, OSP_OPT_EDHOC, 65001 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        (void)ask(OSP_GET, "/hello", NULL);
+        EXPECT_OK(osp_msg_add(&req, refused[i], OSP_EMPTY));
+        osprey_resource_answer(&res, &req, 0, &reply);
+        assert_int_equal(OSP_CODE(4, 2), reply.msg.code);
+    }
+    (void)ask(OSP_GET, "/hello", NULL);
+    EXPECT_OK(osp_msg_add(&req, 65000, OSP_EMPTY));
+    osprey_resource_answer(&res, &req, 0, &reply);
+    assert_int_equal(OSP_CODE(2, 5), reply.msg.code);
+    EXPECT_OK(osp_msg_add(&req, OSP_OPT_ACCEPT, osp_slice("\x3c", 1)));
+    osprey_resource_answer(&res, &req, 0, &reply);
+    assert_int_equal(OSP_CODE(4, 6), reply.msg.code);
+}
+
+/* ---- JSON ---- */
+
+static void
+json_strings_are_valid_whatever_the_bytes(void **state)
+{
+    char   out[128] = "";
+    FILE  *f = fmemopen(out, sizeof(out), "w");
+    size_t n;
+
+    (void)state;
+    osprey_json_string(f, osp_slice("a\"\\\n\x80\xc3\xa4\xc0\xaf\xed\xa0\x80\0", 13));
+    fclose(f);
+    n = strlen(out);
+    assert_true(n > 0);
+    assert_string_equal("\"a\\\"\\\\\\u000a\\u0080\xc3\xa4\\u00c0\\u00af\\u00ed\\u00a0\\u0080\\u0000\"", out);
+    assert_false(osprey_is_utf8(osp_slice("\xf4\x90\x80\x80", 4)));
+    assert_false(osprey_is_utf8(osp_slice("\xe0\x80\x80", 3)));
+    assert_false(osprey_is_utf8(osp_slice("\xc3", 1)));
+    assert_true(osprey_is_utf8(OSP_EMPTY));
+}
+
+int
+main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(method_and_uri_stand_anywhere),
+        CASE(nonsense_is_a_usage_error),
+        CASE(proxies_keep_their_order),
+        CASE(too_many_proxies_and_segments_are_refused),
+        CASE(option_values_follow_the_format),
+        CASE(bad_options_are_refused),
+        CASE(resources_answer_their_methods_and_no_others),
+        CASE(alarm_status_is_that_of_the_draft),
+        CASE(large_and_slow_keep_their_bounds),
+        CASE(stored_value_comes_and_goes),
+        CASE(critical_options_and_accept_are_heeded),
+        CASE(json_strings_are_valid_whatever_the_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
