@@ -112,7 +112,7 @@ OSP_CHECKED enum osp_err osp_oscore_aad(int aead, struct osp_slice request_kid, 
 /* AEAD nonce [rfc8613#5.2]; id and piv within their limits. */
 void osp_oscore_nonce(struct osp_slice id, struct osp_slice piv, const uint8_t *common_iv, size_t nonce_len, uint8_t *out);
 
-/* Raw keys, for the vectors only: not used by the daemon. */
+/* Raw keys, borrowed: for the vectors, not used by the daemon. */
 struct osp_octx_keys { struct osp_slice sender_key, recipient_key, common_iv; };
 struct osp_octx_keys osp_octx_keys(const struct osp_octx *c);
 

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "oscore/classes.h"
+
+#include "msg/option.h"
+
+/* What an outer-only option is for: the facts follow from this and from the leg. */
+enum purpose {
+    LOCATES,    /* Uri-Host, Uri-Port: read by whoever ends or forwards the request */
+    FORWARDS,   /* Proxy-*, Hop-Limit: read by intermediaries */
+    OPENS,      /* EDHOC, Request-Hash: needed before the layer of its own reader is removed */
+    LAYER,      /* OSCORE: a layer that is inside this one */
+};
+
+static enum purpose
+purpose_of(uint16_t num)
+{
+    switch (num) {
+    case OSP_OPT_URI_HOST:
+    case OSP_OPT_URI_PORT:
+        return LOCATES;
+    case OSP_OPT_OSCORE:
+        return LAYER;
+    case OSP_OPT_EDHOC:
+    case OSP_OPT_REQUEST_HASH:
+        return OPENS;
+    default:
+        return FORWARDS;
+    }
+}
+
+/*
+ * For each role: does X read the option, and is X the next one to read it.  A relay answers for X as its
+ * next hop; an application endpoint knows for whom it added what.
+ */
+struct osp_class_facts
+osp_class_facts(const struct osp_leg *leg, uint16_t num)
+{
+    enum purpose           p = purpose_of(num);
+    struct osp_class_facts f = { .added = leg->role != OSP_LEG_RELAY, .next_hop = leg->is_next_hop };
+
+    switch (leg->role) {
+    case OSP_LEG_TO_SERVER:
+        f.consumer = p == LOCATES || p == OPENS;
+        f.next_consumer = p == OPENS || (p == LOCATES && leg->is_next_hop);
+        f.hop_is_next_consumer = !leg->is_next_hop && (p == LOCATES || p == FORWARDS);
+        f.needed_before = p == OPENS;
+        break;
+    case OSP_LEG_TO_PROXY:
+        f.consumer = f.next_consumer = p == LOCATES || p == FORWARDS;
+        f.hop_is_next_consumer = leg->is_next_hop && f.consumer;
+        break;
+    case OSP_LEG_RELAY:
+        f.consumer = f.next_consumer = p == LOCATES || p == FORWARDS;
+        break;
+    }
+    return f;
+}
+
+/*
+ * The procedure as a table: each step asks one question, `yes` and `no` are the next steps; 8 and 9 end it.
+ * [ocp#2.2]
+ */
+enum { ADDED, CONSUMER, NEXT_CONSUMER, HOP, NEEDED, LOCATION, SCHEME };
+
+static const struct { uint8_t question, yes, no; } steps[] = {
+    [1] = { ADDED, 2, 4 },
+    [2] = { CONSUMER, 3, 4 },
+    [3] = { NEXT_CONSUMER, 5, 9 },
+    [4] = { HOP, 6, 9 },
+    [5] = { NEEDED, 9, 6 },
+    [6] = { LOCATION, 7, 8 },
+    [7] = { SCHEME, 8, 9 },
+};
+
+bool
+osp_class_is_e(const struct osp_class_facts *f, uint16_t num, bool has_proxy_scheme, struct osp_class_path *path)
+{
+    const bool answers[] = {
+        [ADDED] = f->added,
+        [CONSUMER] = f->consumer,
+        [NEXT_CONSUMER] = f->next_consumer,
+        [HOP] = f->next_hop || !f->hop_is_next_consumer,
+        [NEEDED] = f->needed_before,
+        [LOCATION] = num == OSP_OPT_URI_HOST || num == OSP_OPT_URI_PORT,
+        [SCHEME] = has_proxy_scheme,
+    };
+    uint8_t    at = 1;
+
+    if (path)
+        path->count = 0;
+    for (;;) {          /* every step leads to a later one */
+        if (path)
+            path->step[path->count++] = at;
+        if (at >= 8)
+            return at == 8;
+        at = answers[steps[at].question] ? steps[at].yes : steps[at].no;
+    }
+}
+
+enum osp_err
+osp_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
+{
+    bool scheme = osp_msg_has(m, OSP_OPT_PROXY_SCHEME) || osp_msg_has(m, OSP_OPT_PROXY_SCHEME_NUMBER);
+
+    for (size_t i = 0; i < m->opt_count; i++) {
+        uint16_t                  num = m->opts[i].num;
+        const struct osp_opt_def *def = osp_opt_def(num);
+        struct osp_class_facts    f;
+
+        if (!def && leg->strict)
+            return OSP_E_UNKNOWN_OPTION;
+        /* [rfc8613#4.1] what is unknown is Class E */
+        classes[i] = (uint8_t)(def ? def->oscore : OSP_OPT_CLASS_E);
+        if (classes[i] != OSP_OPT_CLASS_U && classes[i] != OSP_OPT_CLASS_I)
+            continue;
+        f = osp_class_facts(leg, num);
+        if (osp_class_is_e(&f, num, scheme, NULL))
+            classes[i] = OSP_OPT_CLASS_E;
+    }
+    return OSP_OK;
+}

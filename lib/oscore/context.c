@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "oscore/context.h"
+
+#include <stdlib.h>
+
+#include "crypto/digest.h"
+#include "oscore/impl.h"
+
+#define INFO_MAX 320            /* ID Context of 255 bytes and the rest of `info` */
+#define ID_CONTEXT_MAX 255      /* what the option's length byte can say */
+
+/* ---- making ---- */
+
+static enum osp_err
+check_params(const struct osp_octx_params *p, const struct osp_aead_info *a)
+{
+    if (!a || !osp_hkdf_name(p->hkdf))
+        return OSP_E_ALGORITHM;
+    /* [rfc8613#3.3] nonce length minus 6 */
+    if (p->sender_id.n > (size_t)a->nonce_len - 6 || p->recipient_id.n > (size_t)a->nonce_len - 6)
+        return OSP_E_ID_LENGTH;
+    if (osp_slice_eq(p->sender_id, p->recipient_id))
+        return OSP_E_ID_LENGTH;
+    return p->has_id_context && p->id_context.n > ID_CONTEXT_MAX ? OSP_E_ID_LENGTH : OSP_OK;
+}
+
+/* One output of the key derivation [rfc8613#3.2.1]. */
+static enum osp_err
+derive(const struct osp_octx_params *p, struct osp_slice id, const char *type, uint8_t *out, size_t n)
+{
+    uint8_t       info[INFO_MAX];
+    struct osp_wr w = osp_wr_to(info, sizeof(info));
+    enum osp_err  e;
+
+    e = osp_oscore_info(id, p->has_id_context ? &p->id_context : NULL, p->aead, type, (unsigned)n, &w);
+    if (e != OSP_OK)
+        return e;
+    return osp_hkdf_derive(p->hkdf, p->master_secret, p->master_salt, osp_wr_slice(&w), out, n);
+}
+
+enum osp_err
+osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
+{
+    const struct osp_aead_info *a = osp_aead_info(p->aead);
+    enum osp_err                e = check_params(p, a);
+    size_t                      id_context = p->has_id_context ? p->id_context.n : 0;
+    struct osp_octx            *c;
+    struct osp_wr               w;
+
+    if (e != OSP_OK)
+        return e;
+    c = calloc(1, sizeof(*c) + 2u * a->key_len + id_context);
+    if (!c)
+        return OSP_E_NOMEM;
+    atomic_init(&c->refs, 1);
+    c->label = p->label;
+    c->aead = (uint8_t)p->aead;
+    c->key_len = a->key_len;
+    c->nonce_len = a->nonce_len;
+    c->tag_len = a->tag_len;
+    c->has_id_context = p->has_id_context;
+    c->id_context_len = (uint8_t)id_context;
+    c->sender_id_len = (uint8_t)p->sender_id.n;
+    c->recipient_id_len = (uint8_t)p->recipient_id.n;
+    (void)osp_slice_copy(p->sender_id, c->sender_id, sizeof(c->sender_id));
+    (void)osp_slice_copy(p->recipient_id, c->recipient_id, sizeof(c->recipient_id));
+    w = osp_wr_to(c->bytes, 2u * a->key_len + id_context);
+    e = derive(p, p->sender_id, "Key", osp_wr_reserve(&w, a->key_len), a->key_len);
+    if (e == OSP_OK)
+        e = derive(p, p->recipient_id, "Key", osp_wr_reserve(&w, a->key_len), a->key_len);
+    if (e == OSP_OK)
+        e = derive(p, OSP_EMPTY, "IV", c->common_iv, a->nonce_len);
+    if (e != OSP_OK) {
+        osp_octx_unref(c);
+        return e;
+    }
+    if (p->has_id_context)
+        osp_wr_put(&w, p->id_context);
+    *out = c;
+    return OSP_OK;
+}
+
+void
+osp_octx_ref(struct osp_octx *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+}
+
+void
+osp_octx_unref(struct osp_octx *c)
+{
+    if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    osp_wipe(c->bytes, 2u * c->key_len);
+    osp_wipe(c->common_iv, sizeof(c->common_iv));
+    free(c);
+}
+
+struct osp_slice
+osp_octx_sender_id(const struct osp_octx *c)
+{
+    return osp_slice(c->sender_id, c->sender_id_len);
+}
+
+struct osp_slice
+osp_octx_recipient_id(const struct osp_octx *c)
+{
+    return osp_slice(c->recipient_id, c->recipient_id_len);
+}
+
+bool
+osp_octx_id_context(const struct osp_octx *c, struct osp_slice *out)
+{
+    if (c->has_id_context)
+        *out = osp_slice(c->bytes + 2u * c->key_len, c->id_context_len);
+    return c->has_id_context;
+}
+
+int
+osp_octx_aead(const struct osp_octx *c)
+{
+    return c->aead;
+}
+
+uint32_t
+osp_octx_label(const struct osp_octx *c)
+{
+    return c->label;
+}
+
+void
+osp_octx_set_label(struct osp_octx *c, uint32_t label)
+{
+    c->label = label;
+}
+
+struct osp_octx_keys
+osp_octx_keys(const struct osp_octx *c)
+{
+    struct osp_octx_keys k = { osp_slice(octx_sender_key(c), c->key_len), osp_slice(octx_recipient_key(c), c->key_len),
+                               osp_slice(c->common_iv, c->nonce_len) };
+    return k;
+}
+
+enum osp_err
+osp_octx_fingerprint(const struct osp_octx_params *p, uint8_t out[32])
+{
+    const struct osp_slice in[] = { p->master_secret, p->master_salt, p->sender_id, p->recipient_id,
+                                    p->has_id_context ? p->id_context : OSP_EMPTY };
+    uint8_t                head[64];
+    struct osp_wr          w = osp_wr_to(head, sizeof(head));
+    struct osp_slice       parts[6];
+
+    /* all lengths first, so that no two sets of parameters hash the same bytes */
+    osp_wr_put(&w, osp_slice_str("osprey oscore context 1"));
+    osp_wr_uint(&w, (uint64_t)(int64_t)p->aead, 4);
+    osp_wr_uint(&w, (uint64_t)(int64_t)p->hkdf, 4);
+    osp_wr_u8(&w, p->has_id_context);
+    for (size_t i = 0; i < 5; i++) {
+        osp_wr_u32(&w, (uint32_t)in[i].n);
+        parts[i + 1] = in[i];
+    }
+    parts[0] = osp_wr_slice(&w);
+    return osp_digest(OSP_SHA256, parts, 6, out);
+}
+
+/* ---- sender sequence numbers ---- */
+
+void
+osp_octx_grant(struct osp_octx *c, uint64_t at_least, uint64_t limit)
+{
+    if (limit > OSP_PIV_MAX + 1)
+        limit = OSP_PIV_MAX + 1;
+    osp_lock_take(&c->lock);
+    if (c->ssn_next < at_least)
+        c->ssn_next = at_least;
+    if (c->ssn_limit < limit)
+        c->ssn_limit = limit;
+    c->lease_asked = false;
+    osp_lock_release(&c->lock);
+}
+
+struct osp_ssn
+osp_octx_ssn(struct osp_octx *c)
+{
+    struct osp_ssn s;
+
+    osp_lock_take(&c->lock);
+    s.next = c->ssn_next;
+    s.limit = c->ssn_limit;
+    osp_lock_release(&c->lock);
+    return s;
+}
+
+/* [rfc8613#7.2.1] [rfc8613#B.1.1] */
+enum osp_err
+osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn)
+{
+    enum osp_err e = OSP_OK;
+
+    osp_lock_take(&c->lock);
+    if (c->ssn_next > OSP_PIV_MAX)
+        e = OSP_E_SSN_EXHAUSTED;
+    else if (c->ssn_next >= c->ssn_limit)
+        e = OSP_E_NO_LEASE;
+    else
+        *ssn = c->ssn_next++;
+    osp_lock_release(&c->lock);
+    return e;
+}
+
+bool
+osp_octx_wants_lease(struct osp_octx *c, uint64_t low)
+{
+    bool wants;
+
+    osp_lock_take(&c->lock);
+    wants = !c->lease_asked && c->ssn_limit <= OSP_PIV_MAX && c->ssn_next + low >= c->ssn_limit;
+    if (wants)
+        c->lease_asked = true;
+    osp_lock_release(&c->lock);
+    return wants;
+}
+
+void
+osp_octx_lease_failed(struct osp_octx *c)
+{
+    osp_lock_take(&c->lock);
+    c->lease_asked = false;
+    osp_lock_release(&c->lock);
+}
+
+/* ---- replay window and freshness ---- */
+
+void
+osp_octx_set_window(struct osp_octx *c, const struct osp_replay *w)
+{
+    osp_lock_take(&c->lock);
+    c->window = *w;
+    c->window_known = true;
+    c->echo_set = false;
+    osp_lock_release(&c->lock);
+}
+
+enum osp_window_state
+osp_octx_get_window(struct osp_octx *c, struct osp_replay *out)
+{
+    bool known;
+
+    osp_lock_take(&c->lock);
+    *out = c->window;
+    known = c->window_known;
+    osp_lock_release(&c->lock);
+    return known ? OSP_WINDOW_KNOWN : OSP_WINDOW_UNKNOWN;
+}
+
+bool
+octx_window_is_fresh(struct osp_octx *c, uint64_t piv)
+{
+    bool fresh;
+
+    osp_lock_take(&c->lock);
+    fresh = !c->window_known || osp_replay_is_fresh(&c->window, piv);
+    osp_lock_release(&c->lock);
+    return fresh;
+}
+
+/* True if `request` carries the Echo value that this context gave out [rfc8613#B.1.2]. */
+static bool
+proves_echo(const struct osp_octx *c, const struct osp_msg *request)
+{
+    const struct osp_opt *o = osp_msg_get(request, OSP_OPT_ECHO);
+
+    return o && c->echo_set && osp_equal_ct(o->val, osp_slice(c->echo, OSP_ECHO_LEN));
+}
+
+enum osp_err
+octx_window_commit(struct osp_octx *c, uint64_t piv, const struct osp_msg *request)
+{
+    enum osp_err e = OSP_OK;
+
+    osp_lock_take(&c->lock);
+    if (c->window_known) {
+        e = osp_replay_commit(&c->window, piv);
+    } else if (proves_echo(c, request)) {
+        osp_replay_start_at(&c->window, piv);
+        c->window_known = true;
+        c->echo_set = false;
+        osp_wipe(c->echo, sizeof(c->echo));
+    } else {
+        e = OSP_E_NOT_FRESH;
+    }
+    osp_lock_release(&c->lock);
+    return e;
+}
+
+void
+osp_oscore_challenge(struct osp_octx *c, struct osp_randbuf *rand, uint8_t echo[OSP_ECHO_LEN], struct osp_msg *out)
+{
+    uint8_t drawn[OSP_ECHO_LEN];
+
+    osp_randbuf_take(rand, drawn, sizeof(drawn));
+    osp_lock_take(&c->lock);
+    if (!c->echo_set) {
+        memcpy(c->echo, drawn, sizeof(drawn));
+        c->echo_set = true;
+    }
+    memcpy(echo, c->echo, sizeof(c->echo));
+    osp_lock_release(&c->lock);
+    osp_msg_init(out, OSP_CODE(4, 1));
+    if (osp_msg_add(out, OSP_OPT_ECHO, osp_slice(echo, OSP_ECHO_LEN)) != OSP_OK)
+        out->opt_count = 0;             /* cannot be: one option always fits */
+}

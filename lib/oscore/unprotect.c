@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Taking a layer off: requests as a server, responses as a client. */
+#include "msg/option.h"
+#include "oscore/impl.h"
+
+static uint64_t
+piv_value(struct osp_slice piv)
+{
+    struct osp_rd r = osp_rd_from(piv);
+    return osp_rd_uint(&r, piv.n);
+}
+
+/* Opens in->payload into `scratch`: code, then the body decoded into `inner`. */
+static enum osp_err
+open_message(struct osp_crypto *cr, const struct osp_octx *ctx, const struct osp_msg *in, struct osp_slice request_kid,
+             struct osp_slice request_piv, const uint8_t *nonce, struct osp_wr *scratch, struct osp_msg *inner)
+{
+    uint8_t          aad[96];
+    struct osp_wr    a = osp_wr_to(aad, sizeof(aad));
+    size_t           at = scratch->n;
+    struct osp_slice plain;
+    struct osp_rd    r;
+    uint8_t         *to;
+    enum osp_err     e = osp_oscore_aad(ctx->aead, request_kid, request_piv, &a);
+
+    if (e != OSP_OK)
+        return e;
+    if (in->payload.n <= ctx->tag_len)          /* a plaintext has a code at least */
+        return OSP_E_DECRYPT;
+    to = osp_wr_reserve(scratch, in->payload.n - ctx->tag_len);
+    if (!to)
+        return OSP_E_NOSPACE;
+    e = osp_aead_open(cr, ctx->aead, octx_recipient_key(ctx), nonce, osp_wr_slice(&a), in->payload, to);
+    if (e != OSP_OK)
+        return e;
+    plain = osp_slice_tail(osp_wr_slice(scratch), at);
+    r = osp_rd_from(plain);
+    osp_msg_init(inner, osp_rd_u8(&r));
+    inner->type = in->type;
+    inner->mid = in->mid;
+    inner->token = in->token;
+    return osp_msg_decode_body(osp_rd_rest(&r), inner);
+}
+
+/* True if the outer instance of an option outlives the decryption [rfc8613#8.2]: Class U and I only. */
+static bool
+outer_stays(uint16_t num)
+{
+    const struct osp_opt_def *def = osp_opt_def(num);
+
+    return num != OSP_OPT_OSCORE && def && (def->oscore == OSP_OPT_CLASS_U || def->oscore == OSP_OPT_CLASS_I);
+}
+
+/*
+ * Adds to the decrypted message what stays of the outer one.  Where both have an option that may not be
+ * repeated, the protected instance counts: the outer one has done its work (it led here), and anyone on the
+ * path could have written it.
+ */
+static enum osp_err
+merge_outer(const struct osp_msg *in, struct osp_msg *out)
+{
+    enum osp_err e = OSP_OK;
+
+    for (size_t i = 0; i < in->opt_count && e == OSP_OK; i++) {
+        const struct osp_opt     *o = &in->opts[i];
+        const struct osp_opt_def *def = osp_opt_def(o->num);
+
+        if (outer_stays(o->num) && (def->repeatable || !osp_msg_has(out, o->num)))
+            e = osp_msg_add(out, o->num, o->val);
+    }
+    return e;
+}
+
+static enum osp_err
+find_option(const struct osp_msg *in, struct osp_oscore_opt *out)
+{
+    const struct osp_opt *o = osp_msg_get(in, OSP_OPT_OSCORE);
+    size_t                count = 0;
+
+    for (size_t i = 0; i < in->opt_count; i++)
+        count += in->opts[i].num == OSP_OPT_OSCORE;
+    if (count != 1 || in->payload.n == 0)       /* [rfc8613#2] not repeatable; nothing without ciphertext */
+        return OSP_E_OSCORE_OPTION;
+    return osp_oscore_opt_parse(o->val, out);
+}
+
+/* [rfc8613#8.2] */
+enum osp_err
+osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in, struct osp_wr *scratch,
+                             struct osp_msg *out, struct osp_layer *layer)
+{
+    struct osp_oscore_opt opt;
+    uint8_t               nonce[OSP_AEAD_NONCE_MAX];
+    uint64_t              piv;
+    enum osp_err          e = find_option(in, &opt);
+    bool                  fresh;
+
+    if (e != OSP_OK)
+        return e;
+    if (!opt.has_kid || opt.piv.n == 0)
+        return OSP_E_OSCORE_OPTION;
+    piv = piv_value(opt.piv);
+    if (!octx_window_is_fresh(ctx, piv))        /* [rfc8613#7.4] asked before, moved after */
+        return OSP_E_REPLAY;
+    osp_oscore_nonce(opt.kid, opt.piv, ctx->common_iv, ctx->nonce_len, nonce);
+    e = open_message(cr, ctx, in, opt.kid, opt.piv, nonce, scratch, out);
+    if (e != OSP_OK)
+        return e;
+    e = merge_outer(in, out);
+    if (e != OSP_OK)
+        return e;
+    e = octx_window_commit(ctx, piv, out);
+    fresh = e == OSP_OK;
+    if (!fresh && e != OSP_E_NOT_FRESH)
+        return e;
+    *layer = (struct osp_layer){ .ctx = ctx, .piv_len = (uint8_t)opt.piv.n, .observe = osp_msg_has(out, OSP_OPT_OBSERVE) };
+    (void)osp_slice_copy(opt.piv, layer->piv, sizeof(layer->piv));
+    osp_octx_ref(ctx);
+    return e;
+}
+
+/*
+ * Notifications: at most one without Partial IV, the others ever newer  [rfc8613#7.4.1] [ocp#2.6.1].
+ * `has_piv` false: the request's nonce.
+ */
+static enum osp_err
+check_order(struct osp_layer *l, bool has_piv, uint64_t piv)
+{
+    if (!has_piv) {
+        if (l->nonce_used)
+            return OSP_E_REPLAY;
+        l->nonce_used = true;
+        return OSP_OK;
+    }
+    if (piv < l->last_piv)
+        return OSP_E_REPLAY;
+    l->last_piv = piv + 1;
+    return OSP_OK;
+}
+
+/* The Observe value of a notification: the outer one orders for those who cannot see the Partial IV; without
+   a Partial IV it is the oldest, and the empty Inner value stays. [rfc8613#4.1.3.5.2] */
+static void
+take_observe(const struct osp_msg *in, bool has_piv, struct osp_msg *out)
+{
+    const struct osp_opt *outer = osp_msg_get(in, OSP_OPT_OBSERVE);
+
+    if (!has_piv || !outer)
+        return;
+    for (size_t i = 0; i < out->opt_count; i++)
+        if (out->opts[i].num == OSP_OPT_OBSERVE)
+            out->opts[i].val = outer->val;
+}
+
+/* [rfc8613#8.4] */
+enum osp_err
+osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, const struct osp_msg *in, struct osp_wr *scratch,
+                              struct osp_msg *out)
+{
+    struct osp_octx      *ctx = layer->ctx;
+    struct osp_slice      request_kid = osp_octx_sender_id(ctx);
+    struct osp_slice      request_piv = osp_slice(layer->piv, layer->piv_len);
+    struct osp_oscore_opt opt;
+    uint8_t               nonce[OSP_AEAD_NONCE_MAX];
+    bool                  has_piv;
+    enum osp_err          e;
+
+    if (!osp_msg_has(in, OSP_OPT_OSCORE))
+        return OSP_E_UNPROTECTED;
+    e = find_option(in, &opt);
+    if (e != OSP_OK)
+        return e;
+    has_piv = opt.piv.n > 0;
+    if (has_piv)
+        osp_oscore_nonce(osp_octx_recipient_id(ctx), opt.piv, ctx->common_iv, ctx->nonce_len, nonce);
+    else
+        osp_oscore_nonce(request_kid, request_piv, ctx->common_iv, ctx->nonce_len, nonce);
+    e = open_message(cr, ctx, in, request_kid, request_piv, nonce, scratch, out);
+    if (e != OSP_OK)
+        return e;
+    if (osp_msg_has(out, OSP_OPT_OBSERVE) && !layer->observe)   /* a notification nobody asked for */
+        return OSP_E_BAD_RESPONSE;
+    e = check_order(layer, has_piv, piv_value(opt.piv));
+    if (e != OSP_OK)
+        return e;
+    take_observe(in, has_piv, out);
+    return merge_outer(in, out);
+}
