@@ -525,6 +525,69 @@ proxied_request_names_literals_ports_and_scheme(void **state)
     expect_option(build(&r, NULL), OSP_OPT_URI_PORT, "\x1b\x58");
 }
 
+/* ---- what goes into which layer ---- */
+
+struct layer_seen { bool echo, hop_limit, next_hop; enum osp_leg_role role; };
+static struct layer_seen seen[OSPREY_LAYERS_MAX];
+static size_t            seen_count;
+
+static void
+note_step(void *ctx, const struct osprey_step *s)
+{
+    (void)ctx;
+    assert_true(s->on && s->level == seen_count);
+    seen[seen_count++] = (struct layer_seen){ osp_msg_has(s->before, OSP_OPT_ECHO), osp_msg_has(s->before, OSP_OPT_HOP_LIMIT),
+                                              s->leg.is_next_hop, s->leg.role };
+}
+
+/* An onion of three layers with an Echo at `level`. */
+static const struct osp_msg *
+build_onion(size_t level, unsigned hop_limit)
+{
+    struct osprey_route   r = { .target = uri(ALARM), .end_to_end = find(&client, "CTX_C_S"), .via_count = 2,
+                                .hop_limit = hop_limit };
+    struct osprey_content c = { .method = OSP_GET };
+    struct osprey_echo    echo = { .present = true, .level = level, .value = { 1, 2, 3 }, .len = 3 };
+    struct osprey_trace   trace = { note_step, NULL };
+    const struct osp_msg *m = NULL;
+
+    r.via[0] = (struct osprey_via){ uri("coap://192.0.2.1").to, find(&client, "CTX_C_P1") };
+    r.via[1] = (struct osprey_via){ uri("coap://p2.example").to, find(&client, "CTX_C_P2") };
+    seen_count = storage_used = 0;
+    EXPECT_OK(osprey_onion_build(&onion, crypto, &r, &c, &echo, &trace, &m));
+    assert_int_equal(3, seen_count);
+    return m;
+}
+
+/* row E03 (partly: the client) */
+/* [rfc9175#2.3] */
+static void
+echo_goes_into_the_layer_that_asked_and_no_other(void **state)
+{
+    (void)state;
+    (void)scenario("onion C-S, C-P2, C-P1");
+    for (size_t level = 0; level <= 3; level++) {
+        const struct osp_msg *m = build_onion(level, 0);
+
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(level == i, seen[i].echo);
+        assert_int_equal(level == 3, osp_msg_has(m, OSP_OPT_ECHO));
+    }
+}
+
+static void
+each_layer_of_an_onion_has_its_leg_and_its_hop_limit(void **state)
+{
+    (void)state;
+    (void)scenario("onion C-S, C-P2, C-P1");
+    assert_false(osp_msg_has(build_onion(9, 8), OSP_OPT_HOP_LIMIT)); /* nothing of it is left outside */
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(seen[i].hop_limit);
+        assert_int_equal(i == 2, seen[i].next_hop);
+        assert_int_equal(i == 0 ? OSP_LEG_TO_SERVER : OSP_LEG_TO_PROXY, seen[i].role);
+    }
+}
+
 /* ---- both ends ---- */
 
 static void
@@ -534,6 +597,8 @@ route_c_s_c_p(struct osprey_route *r)
     r->target = uri("coap://192.0.2.9/alarm_status");
     r->end_to_end = find(&client, "CTX_C_S");
 }
+
+static bool last_has_piv; /* the last answer of serve() carried a Partial IV */
 
 /* The origin gets `m` and says `code`; what C reads of it is in *a. */
 static enum osp_err
@@ -550,6 +615,7 @@ serve(const struct osp_msg *m, uint8_t code, struct osprey_answer *a, struct osp
         reply.payload = osp_slice_str("0");
     }
     EXPECT_OK(osprey_serve_seal(&server, sv, &reply, &out));
+    last_has_piv = osp_msg_has(out, OSP_OPT_OSCORE) && osp_msg_get(out, OSP_OPT_OSCORE)->val.n > 0;
     e = osprey_onion_open(&onion, crypto, out, NULL, a);
     return e;
 }
@@ -594,6 +660,7 @@ echo_challenge_is_answered_at_its_level_and_only_then_served(void **state)
     assert_int_equal(OSP_E_NOT_FRESH, sv.err);
     osprey_served_fini(&sv);
     assert_int_equal(0, a.level); /* the challenge verifies under all layers */
+    assert_true(last_has_piv);    /* its nonce is not the request's: what we knew of that one is lost */
     assert_true(osprey_answer_challenges(&a, &echo));
     assert_int_equal(0, echo.level);
     assert_int_equal(OSP_ECHO_LEN, echo.len);
@@ -608,6 +675,44 @@ echo_challenge_is_answered_at_its_level_and_only_then_served(void **state)
     osprey_served_fini(&sv);
     assert_int_equal(OSP_CODE(2, 5), a.msg->code);
     assert_false(osprey_answer_challenges(&a, &echo));
+    assert_false(last_has_piv);
+}
+
+/* row L08 */
+/* [ocp#2.1] */
+static void
+origin_stops_at_its_layer_limit(void **state)
+{
+    static uint8_t           bytes[8192];
+    static struct osp_msg    m[2], reply;
+    struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
+    struct osprey_served     sv;
+    const struct osp_msg    *req, *out;
+    const struct osprey_sec *sec;
+    uint8_t                  classes[OSP_MSG_OPTS_MAX];
+    struct osp_leg           leg = { .role = OSP_LEG_TO_PROXY, .is_next_hop = true };
+    unsigned                 at = 0;
+
+    (void)state;
+    (void)scenario("fwd C-S, C-P");
+    make_table();
+    sec = find(&client, "CTX_C_S");
+    osp_msg_init(&m[at], OSP_GET);
+    for (size_t i = 0; i <= OSPREY_LAYERS_MAX; i++, at = !at) {
+        struct osp_layer layer = { 0 };
+
+        EXPECT_OK(osp_classes(&leg, &m[at], classes));
+        EXPECT_OK(osp_oscore_protect_request(crypto, sec->octx, &m[at], classes, &w, &m[!at], &layer));
+        osp_layer_fini(&layer);
+    }
+    assert_false(osprey_serve_open(&server, &m[at], &sv, &req, &reply));
+    assert_int_equal(OSP_E_LAYERS, sv.err);
+    assert_int_equal(OSPREY_LAYERS_MAX, sv.count);
+    assert_int_equal(OSP_CODE(4, 1), reply.code);
+    assert_int_equal(0, reply.payload.n);
+    EXPECT_OK(osprey_serve_seal(&server, &sv, &reply, &out)); /* it goes back under all that came off */
+    assert_int_equal(OSP_CODE(2, 4), out->code);
+    osprey_served_fini(&sv);
 }
 
 /* row S04 */
@@ -791,6 +896,9 @@ main(void)
         CASE(proxy_uri_needs_exactly_one_plain_proxy),
         CASE(direct_request_names_the_host_only_when_it_has_a_name),
         CASE(proxied_request_names_literals_ports_and_scheme),
+        CASE(echo_goes_into_the_layer_that_asked_and_no_other),
+        CASE(each_layer_of_an_onion_has_its_leg_and_its_hop_limit),
+        CASE(origin_stops_at_its_layer_limit),
         CASE(echo_challenge_is_answered_at_its_level_and_only_then_served),
         CASE(origin_refuses_a_replay_and_says_so_unprotected),
         CASE(origin_refuses_a_bad_tag_and_takes_the_good_one_after),
