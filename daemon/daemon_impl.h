@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Private to daemon.c, reload.c and report.c. */
+#ifndef OSP_DAEMON_DAEMON_IMPL_H
+#define OSP_DAEMON_DAEMON_IMPL_H
+
+#include "daemon/control.h"
+#include "daemon/daemon.h"
+#include "daemon/listeners.h"
+#include "daemon/policy.h"
+#include "daemon/state.h"
+#include "daemon/status.h"
+
+struct osp_daemon {
+    struct osp_loop         *loop;
+    struct osp_policy       *policy;            /* in force; its configuration is the one in force */
+    struct osp_state        *state;
+    struct osp_leaser       *leaser;
+    struct osp_dns          *dns;
+    struct osp_control      *control;
+    struct osp_status       *status;
+    struct osp_listeners     listeners;
+    struct osp_mailbox       inbox;
+    struct osp_watch        *inbox_watch;
+    struct osp_alarm        *drain_alarm, *watchdog;
+    struct osp_worker      **workers;
+    struct osp_mailbox     **boxes;             /* of the workers, for those who write to them */
+    struct osp_worker_stats *stats;             /* by worker, as of the last osp_daemon_metrics() */
+    size_t                   worker_count, drained;
+    struct osp_time          started;
+    uint64_t                 reloads, reloads_refused;
+    bool                     has_inbox, unclean_start, draining, leaving, was_clean;
+};
+
+/* The configuration in force. */
+const struct osp_cfg *osp_daemon_cfg(const struct osp_daemon *d);
+
+/* The policy of `cfg` (taken on OSP_OK) over `set` with the sockets of `l`. */
+OSP_CHECKED enum osp_err osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_listeners *l,
+                                           struct osp_policy **out, char why[OSP_STORE_WHY_MAX]);
+
+/* Asks every worker for counters and returns how many answered in time. */
+size_t osp_daemon_poll(struct osp_daemon *d);
+
+#endif

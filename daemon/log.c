@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 2048
+#define EVENTS_MAX 128          /* distinct event names that the rate limit tells apart */
+#define RATE 10                 /* lines per second and event */
+#define BURST 40
+
+static atomic_int      current_level = CFG_LOG_INFO;
+static atomic_int      current_format = CFG_LOG_TEXT;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct {
+    const char *name;
+    double      tokens;
+    double      at;             /* seconds, monotonic */
+    unsigned    suppressed;
+} events[EVENTS_MAX];           /* guarded by `lock` */
+
+static const char *const level_names[] = { "error", "warning", "info", "debug" };
+static const int         journal_levels[] = { 3, 4, 6, 7 };
+
+void
+log_setup(enum cfg_log_level level, enum cfg_log_format format)
+{
+    atomic_store(&current_level, (int)level);
+    atomic_store(&current_format, (int)format);
+}
+
+enum cfg_log_level
+log_level(void)
+{
+    return (enum cfg_log_level)atomic_load_explicit(&current_level, memory_order_relaxed);
+}
+
+void
+log_set_level(enum cfg_log_level level)
+{
+    atomic_store(&current_level, (int)level);
+}
+
+const char *
+log_level_name(enum cfg_log_level level)
+{
+    return level_names[level];
+}
+
+bool
+log_level_by_name(const char *name, enum cfg_log_level *out)
+{
+    for (int i = CFG_LOG_ERROR; i <= CFG_LOG_DEBUG; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *out = (enum cfg_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- one line ---- */
+
+struct line {
+    char   text[LINE_MAX_BYTES];
+    size_t n;
+    bool   json;
+};
+
+static void
+put(struct line *l, const char *s)
+{
+    while (*s && l->n < sizeof(l->text) - 4) /* room for what closes the line */
+        l->text[l->n++] = *s++;
+}
+
+/* A string value: anything that could be taken for structure or a terminal command is escaped. */
+static void
+put_quoted(struct line *l, const char *s)
+{
+    bool plain = !l->json && *s && strcspn(s, " \"=\\") == strlen(s);
+    char esc[8];
+
+    for (const char *c = s; plain && *c; c++)
+        plain = (unsigned char)*c >= 0x20 && *c != 0x7f;
+    if (plain) {
+        put(l, s);
+        return;
+    }
+    put(l, "\"");
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (c == '"' || c == '\\')
+            (void)snprintf(esc, sizeof(esc), "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            (void)snprintf(esc, sizeof(esc), "\\u%04x", c);
+        else
+            (void)snprintf(esc, sizeof(esc), "%c", c);
+        put(l, esc);
+    }
+    put(l, "\"");
+}
+
+static void
+put_key(struct line *l, const char *key, size_t n)
+{
+    char k[64];
+
+    (void)snprintf(k, sizeof(k), l->json ? ",\"%.*s\":" : " %.*s=", (int)n, key);
+    put(l, k);
+}
+
+/* The value of one conversion of `spec` (what stands after '%'); returns behind it. */
+static const char *
+put_value(struct line *l, const char *spec, va_list *ap)
+{
+    char     number[32] = "";
+    unsigned longs = 0;
+    bool     size = false;
+
+    for (; *spec == 'l' || *spec == 'z'; spec++) {
+        longs += *spec == 'l';
+        size = size || *spec == 'z';
+    }
+    switch (*spec) {
+    case 's': {
+        const char *s = va_arg(*ap, const char *);
+        put_quoted(l, s ? s : "");
+        break;
+    }
+    case 'd':
+        (void)snprintf(number, sizeof(number), "%lld",
+                       longs > 1 ? va_arg(*ap, long long) : longs ? (long long)va_arg(*ap, long) : va_arg(*ap, int));
+        break;
+    case 'u':
+    case 'x': {
+        unsigned long long v = size        ? va_arg(*ap, size_t)
+                               : longs > 1 ? va_arg(*ap, unsigned long long)
+                               : longs     ? va_arg(*ap, unsigned long)
+                                           : va_arg(*ap, unsigned);
+        (void)snprintf(number, sizeof(number), *spec == 'u' ? "%llu" : l->json ? "\"%llx\"" : "%llx", v);
+        break;
+    }
+    default:
+        break;
+    }
+    put(l, number);
+    return *spec ? spec + 1 : spec;
+}
+
+static void
+put_fields(struct line *l, const char *f, va_list *ap)
+{
+    while (*f) {
+        size_t key = strcspn(f, "= ");
+
+        if (f[key] == '=' && f[key + 1] == '%') {
+            put_key(l, f, key);
+            f = put_value(l, f + key + 2, ap);
+        } else {
+            f += key + (f[key] != 0);
+        }
+        f += strspn(f, " ");
+    }
+}
+
+static void
+put_head(struct line *l, enum cfg_log_level level, const char *event, bool journal)
+{
+    struct timespec now;
+    struct tm       tm;
+    char            head[160], date[32];
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)gmtime_r(&now.tv_sec, &tm);
+    (void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+    if (journal) {
+        (void)snprintf(head, sizeof(head), "<%d>", journal_levels[level]);
+        put(l, head);
+    }
+    if (l->json)
+        (void)snprintf(head, sizeof(head), "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"", date,
+                       now.tv_nsec / 1000000, level_names[level], event);
+    else if (journal)
+        (void)snprintf(head, sizeof(head), "%s %s", level_names[level], event);
+    else
+        (void)snprintf(head, sizeof(head), "%s.%03ldZ %s %s", date, now.tv_nsec / 1000000, level_names[level], event);
+    put(l, head);
+}
+
+/* True if `event` may be written now; *suppressed is what was left out before. Holds `lock`. */
+static bool
+admit(const char *event, unsigned *suppressed)
+{
+    struct timespec now;
+    double          t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    t = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    for (size_t i = 0; i < EVENTS_MAX; i++) {
+        if (!events[i].name) {
+            events[i].name = event;
+            events[i].tokens = BURST;
+            events[i].at = t;
+        }
+        if (strcmp(events[i].name, event) != 0)
+            continue;
+        events[i].tokens += (t - events[i].at) * RATE;
+        events[i].at = t;
+        if (events[i].tokens > BURST)
+            events[i].tokens = BURST;
+        if (events[i].tokens < 1) {
+            events[i].suppressed++;
+            return false;
+        }
+        events[i].tokens -= 1;
+        *suppressed = events[i].suppressed;
+        events[i].suppressed = 0;
+        return true;
+    }
+    return true;
+}
+
+void
+log_event(enum cfg_log_level level, const char *event, const char *fields, ...)
+{
+    int         saved = errno;
+    struct line l = { .n = 0, .json = atomic_load(&current_format) == CFG_LOG_JSON };
+    unsigned    suppressed = 0;
+    va_list     ap;
+    char        more[48];
+
+    if (level > log_level())
+        return;
+    put_head(&l, level, event, getenv("JOURNAL_STREAM") != NULL);
+    va_start(ap, fields);
+    put_fields(&l, fields, &ap);
+    va_end(ap);
+    (void)pthread_mutex_lock(&lock);
+    if (admit(event, &suppressed)) {
+        if (suppressed) {
+            (void)snprintf(more, sizeof(more), l.json ? ",\"suppressed\":%u" : " suppressed=%u", suppressed);
+            put(&l, more);
+        }
+        if (l.json)
+            l.text[l.n++] = '}';
+        l.text[l.n++] = '\n';
+        if (write(STDERR_FILENO, l.text, l.n) < 0)
+            (void)0; /* nobody is left to tell */
+    }
+    (void)pthread_mutex_unlock(&lock);
+    errno = saved;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/metrics.h"
+
+#include <inttypes.h>
+
+enum kind { COUNTER, GAUGE, SUMMARY };
+
+/* A counter that every worker keeps. size_t and uint64_t are the same on all machines this runs on. */
+struct row {
+    const char *name, *label, *help;
+    enum kind   kind;
+    size_t      offset;
+};
+
+_Static_assert(sizeof(size_t) == sizeof(uint64_t), "rows are read as 64-bit numbers");
+
+#define W(member) offsetof(struct osp_worker_stats, member)
+
+static const struct row rows[] = {
+    { "osprey_datagrams_received_total", "", "Datagrams read.", COUNTER, W(udp.rx_datagrams) },
+    { "osprey_receive_batches_total", "", "System calls that read at least one datagram.", COUNTER, W(udp.rx_batches) },
+    { "osprey_datagrams_truncated_total", "", "Datagrams too long for the receive buffer, dropped.", COUNTER,
+      W(udp.rx_truncated) },
+    { "osprey_receive_errors_total", "", "Failed reads.", COUNTER, W(udp.rx_errors) },
+    { "osprey_datagrams_sent_total", "", "Datagrams sent.", COUNTER, W(udp.tx_datagrams) },
+    { "osprey_send_batches_total", "", "System calls that sent.", COUNTER, W(udp.tx_batches) },
+    { "osprey_send_failures_total", "reason=\"error\"", "Datagrams that could not be sent.", COUNTER, W(udp.tx_errors) },
+    { "osprey_send_failures_total", "reason=\"system_queue_full\"", NULL, COUNTER, W(udp.tx_full) },
+    { "osprey_send_failures_total", "reason=\"turn_queue_full\"", NULL, COUNTER, W(dropped_tx) },
+    { "osprey_requests_refused_total", "reason=\"no_listener\"", "Requests dropped before they were looked at.", COUNTER,
+      W(dropped_foreign) },
+    { "osprey_requests_refused_total", "reason=\"draining\"", NULL, COUNTER, W(dropped_draining) },
+    { "osprey_loop_turns_total", "", "Turns of the event loops.", COUNTER, W(turns) },
+    { "osprey_messages_total", "kind=\"request\"", "Messages that came in, by kind.", COUNTER, W(ep.rx_request) },
+    { "osprey_messages_total", "kind=\"response\"", NULL, COUNTER, W(ep.rx_response) },
+    { "osprey_messages_total", "kind=\"empty\"", NULL, COUNTER, W(ep.rx_empty) },
+    { "osprey_messages_total", "kind=\"duplicate\"", NULL, COUNTER, W(ep.rx_duplicate) },
+    { "osprey_pings_answered_total", "", "CoAP pings answered.", COUNTER, W(ep.rx_pong) },
+    { "osprey_retransmissions_total", "", "Confirmable messages sent again.", COUNTER, W(ep.retransmitted) },
+    { "osprey_message_timeouts_total", "", "Confirmable messages given up.", COUNTER, W(ep.timeouts) },
+    { "osprey_resets_total", "direction=\"sent\"", "Reset messages.", COUNTER, W(ep.resets_sent) },
+    { "osprey_resets_total", "direction=\"received\"", NULL, COUNTER, W(ep.resets_received) },
+    { "osprey_early_acks_total", "", "Empty ACKs sent because the answer took long.", COUNTER, W(ep.early_acks) },
+    { "osprey_responses_sent_total", "how=\"piggybacked\"", "Responses to clients, by the message that carried them.", COUNTER,
+      W(ep.piggybacked) },
+    { "osprey_responses_sent_total", "how=\"separate\"", NULL, COUNTER, W(ep.separate) },
+    { "osprey_deduplication_evicted_total", "", "Deduplication entries that had to go before their time.", COUNTER,
+      W(ep.dedup_evicted) },
+    { "osprey_deduplication_entries", "", "Deduplication entries now.", GAUGE, W(ep.messages) },
+    { "osprey_upstream_requests", "", "Requests of ours without an answer yet.", GAUGE, W(ep.requests) },
+    { "osprey_upstream_peers", "", "Upstream peers with state now.", GAUGE, W(ep.peers) },
+    { "osprey_upstream_queued", "", "Confirmable requests waiting for NSTART.", GAUGE, W(ep.queued) },
+    { "osprey_requests_total", "", "New requests, duplicates not counted.", COUNTER, W(proxy.requests) },
+    { "osprey_forwarded_total", "way=\"forward\"", "Requests sent on, by role.", COUNTER, W(proxy.forwarded_forward) },
+    { "osprey_forwarded_total", "way=\"reverse\"", NULL, COUNTER, W(proxy.forwarded_reverse) },
+    { "osprey_local_total", "", "Requests for this proxy itself.", COUNTER, W(proxy.local) },
+    { "osprey_oscore_layers_removed_total", "", "OSCORE layers taken off.", COUNTER, W(proxy.layers_removed) },
+    { "osprey_oscore_layers_added_total", "", "OSCORE layers put on.", COUNTER, W(proxy.layers_added) },
+    { "osprey_echo_challenges_total", "", "Requests answered with an Echo challenge.", COUNTER, W(proxy.challenges) },
+    { "osprey_answers_total", "class=\"2\"", "Answers to clients, by response class.", COUNTER, W(proxy.answers[2]) },
+    { "osprey_answers_total", "class=\"3\"", NULL, COUNTER, W(proxy.answers[3]) },
+    { "osprey_answers_total", "class=\"4\"", NULL, COUNTER, W(proxy.answers[4]) },
+    { "osprey_answers_total", "class=\"5\"", NULL, COUNTER, W(proxy.answers[5]) },
+    { "osprey_exchanges", "", "Exchanges in flight.", GAUGE, W(proxy.exchanges) },
+    { "osprey_exchanges_parked", "", "Exchanges waiting for a name or a lease.", GAUGE, W(proxy.parked) },
+    { "osprey_names_cached", "", "Entries of the name caches.", GAUGE, W(proxy.names) },
+    { "osprey_pool_bytes", "", "Memory of exchanges and stored messages in use.", GAUGE, W(proxy.pool_used) },
+    { "osprey_pool_limit_bytes", "", "Its limit.", GAUGE, W(proxy.pool_limit) },
+};
+
+static uint64_t
+value_at(const struct osp_worker_stats *s, size_t offset)
+{
+    uint64_t v;
+
+    memcpy(&v, (const char *)s + offset, sizeof(v));
+    return v;
+}
+
+uint64_t
+osp_metrics_sum(const struct osp_metrics *m, size_t offset)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < m->worker_count; i++)
+        sum += value_at(&m->workers[i], offset);
+    return sum;
+}
+
+static void
+head(FILE *to, const char *name, const char *help, enum kind kind)
+{
+    static const char *const types[] = { "counter", "gauge", "summary" };
+
+    (void)fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, types[kind]);
+}
+
+static void
+one(FILE *to, const char *name, const char *help, enum kind kind, uint64_t v)
+{
+    head(to, name, help, kind);
+    (void)fprintf(to, "%s %" PRIu64 "\n", name, v);
+}
+
+/* A row per error: which can occur is known from the list, so a counter exists before its first event. */
+static void
+by_reason(const struct osp_metrics *m, FILE *to, const char *name, const char *help, size_t offset)
+{
+    head(to, name, help, COUNTER);
+    for (int e = OSP_OK + 1; e < OSP_ERR_COUNT; e++)
+        (void)fprintf(to, "%s{reason=\"%s\"} %" PRIu64 "\n", name, osp_err_name((enum osp_err)e),
+                      osp_metrics_sum(m, offset + (size_t)e * sizeof(uint64_t)));
+}
+
+static void
+seconds(FILE *to, const char *name, uint64_t us)
+{
+    (void)fprintf(to, "%s %" PRIu64 ".%06" PRIu64 "\n", name, us / 1000000, us % 1000000);
+}
+
+static void
+render_state(const struct osp_metrics *m, FILE *to)
+{
+    one(to, "osprey_leases_asked_total", "Blocks of sequence numbers asked for.", COUNTER, m->lease.asked);
+    one(to, "osprey_leases_granted_total", "Blocks of sequence numbers leased.", COUNTER, m->lease.granted);
+    one(to, "osprey_leases_failed_total", "Leases that the store refused.", COUNTER, m->lease.failed);
+    head(to, "osprey_store_commit_seconds", "Time of the store's commits.", SUMMARY);
+    seconds(to, "osprey_store_commit_seconds_sum", m->lease.commit_us_sum);
+    (void)fprintf(to, "osprey_store_commit_seconds_count %" PRIu64 "\n", m->lease.commits);
+    head(to, "osprey_store_commit_longest_seconds", "The longest commit since the start.", GAUGE);
+    seconds(to, "osprey_store_commit_longest_seconds", m->lease.commit_us_max);
+    one(to, "osprey_state_used_bytes", "Bytes of the state file in use.", GAUGE, m->state_used);
+    one(to, "osprey_state_size_bytes", "Size of the state file.", GAUGE, m->state_size);
+    one(to, "osprey_unclean_start", "1 if the stop before this run was unclean.", GAUGE, m->unclean_start);
+    one(to, "osprey_contexts", "Security contexts configured.", GAUGE, m->contexts);
+}
+
+static void
+render_names(const struct osp_metrics *m, FILE *to)
+{
+    one(to, "osprey_dns_asked_total", "Host names that workers asked for.", COUNTER, m->dns.asked);
+    one(to, "osprey_dns_shared_total", "... that joined a query under way.", COUNTER, m->dns.shared);
+    one(to, "osprey_dns_answered_total", "Queries with an address.", COUNTER, m->dns.answered);
+    one(to, "osprey_dns_failed_total", "Queries without one.", COUNTER, m->dns.failed);
+    one(to, "osprey_dns_refused_total", "Names refused because too many were pending.", COUNTER, m->dns.refused);
+    one(to, "osprey_dns_pending", "Queries under way.", GAUGE, m->dns.pending);
+}
+
+void
+osp_metrics_render(const struct osp_metrics *m, FILE *to)
+{
+    head(to, "osprey_build_info", "The version, as a label.", GAUGE);
+    (void)fprintf(to, "osprey_build_info{version=\"%s\"} 1\n", OSP_VERSION);
+    one(to, "osprey_uptime_seconds", "Seconds since the start.", GAUGE, m->uptime_s);
+    one(to, "osprey_workers", "Worker threads.", GAUGE, m->worker_count);
+    one(to, "osprey_workers_alive", "Worker threads that answered in time.", GAUGE, m->workers_alive);
+    one(to, "osprey_draining", "1 while stopping.", GAUGE, m->draining);
+    one(to, "osprey_reloads_total", "Configurations taken over by a reload.", COUNTER, m->reloads);
+    one(to, "osprey_reloads_refused_total", "Reloads that changed nothing.", COUNTER, m->reloads_refused);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct row *r = &rows[i];
+        bool              labelled = *r->label != '\0';
+
+        if (r->help)
+            head(to, r->name, r->help, r->kind);
+        (void)fprintf(to, "%s%s%s%s %" PRIu64 "\n", r->name, labelled ? "{" : "", r->label, labelled ? "}" : "",
+                      osp_metrics_sum(m, r->offset));
+    }
+    by_reason(m, to, "osprey_datagrams_dropped_total", "Datagrams that the message layer refused, by reason.", W(ep.dropped));
+    by_reason(m, to, "osprey_errors_total", "Requests that ended with an error, by reason.", W(proxy.errors));
+    render_state(m, to);
+    render_names(m, to);
+}

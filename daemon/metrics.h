@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the daemon did, as numbers: one struct, filled by the main thread, rendered in the Prometheus
+ * text form.  docs/metrics.md explains each; a test compares the two.
+ */
+#ifndef OSP_DAEMON_METRICS_H
+#define OSP_DAEMON_METRICS_H
+
+#include <stdio.h>
+
+#include "daemon/dns.h"
+#include "daemon/lease.h"
+#include "daemon/worker.h"
+
+struct osp_metrics {
+    const struct osp_worker_stats *workers;     /* summed up when rendered */
+    size_t                         worker_count;
+    size_t                         workers_alive;       /* answered in time */
+    struct osp_lease_stats         lease;
+    struct osp_dns_stats           dns;
+    size_t                         state_used, state_size;      /* bytes */
+    size_t                         contexts;
+    uint64_t                       reloads, reloads_refused;
+    uint64_t                       uptime_s;
+    bool                           draining;
+    bool                           unclean_start;       /* the stop before this run was unclean */
+};
+
+void osp_metrics_render(const struct osp_metrics *m, FILE *to);
+
+/* One counter of all workers together. */
+uint64_t osp_metrics_sum(const struct osp_metrics *m, size_t offset);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ospreyd: the daemon's command line.
+ *
+ * Exit status: 0 a clean stop, or a good configuration; 1 a bad configuration, a failed start or an
+ * unclean stop; 2 wrong usage.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "config/config.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+
+#define USAGE 2
+
+struct args {
+    const char *file;
+    bool        check, dump, secrets;
+};
+
+static void
+usage(FILE *to)
+{
+    (void)fprintf(to, "usage: ospreyd -c FILE [--check | --dump [--secrets]]\n"
+                      "  -c, --config FILE  the configuration\n"
+                      "      --check        judge it and exit: 0 good, 1 bad\n"
+                      "      --dump         print what would be in force, defaults included, secrets masked\n"
+                      "      --secrets      ... with secrets: loads back to the same\n"
+                      "      --version, --help\n"
+                      "Signals: TERM and INT stop cleanly (twice: at once), HUP reloads.\n");
+}
+
+/* Returns the exit status, or -1 to go on. */
+static int
+read_args(int argc, char **argv, struct args *a)
+{
+    static const struct option options[] = {
+        { "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },
+        { "dump", no_argument, NULL, 'd' },         { "secrets", no_argument, NULL, 's' },
+        { "version", no_argument, NULL, 'V' },      { "help", no_argument, NULL, 'h' },
+        { NULL, 0, NULL, 0 },
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        switch (c) {
+        case 'c': a->file = optarg; break;
+        case 'k': a->check = true; break;
+        case 'd': a->dump = true; break;
+        case 's': a->secrets = true; break;
+        case 'V': (void)printf("ospreyd %s\n", OSP_VERSION); return EXIT_SUCCESS;
+        case 'h': usage(stdout); return EXIT_SUCCESS;
+        default: usage(stderr); return USAGE;
+        }
+    }
+    if (!a->file || optind != argc || (a->check && a->dump) || (a->secrets && !a->dump)) {
+        usage(stderr);
+        return USAGE;
+    }
+    return -1;
+}
+
+static int
+run(struct osp_cfg *cfg)
+{
+    struct osp_daemon *d = NULL;
+    char               why[OSP_STORE_WHY_MAX];
+    bool               clean;
+
+    if (osp_daemon_start(cfg, &d, why) != OSP_OK) {
+        log_error("not-started", "reason=%s", why);
+        return EXIT_FAILURE;
+    }
+    clean = osp_daemon_run(d);
+    osp_daemon_free(d);
+    return clean ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct args       args = { 0 };
+    struct cfg_report report;
+    struct osp_cfg   *cfg;
+    char              why[OSP_STORE_WHY_MAX];
+    int               status = read_args(argc, argv, &args);
+
+    if (status != -1)
+        return status;
+    (void)umask(0077);
+    cfg_report_to(&report, stderr);
+    cfg = cfg_load(args.file, &report);
+    if (!cfg)
+        return EXIT_FAILURE;
+    if (args.dump) {
+        cfg_dump(cfg, args.secrets, stdout);
+        cfg_free(cfg);
+        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    if (!args.check)
+        return run(cfg);
+    if (osp_daemon_check(cfg, why))
+        return EXIT_SUCCESS;
+    (void)fprintf(stderr, "%s: %s\n", args.file, why);
+    return EXIT_FAILURE;
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "crypto/crypto.h"
+#include "daemon/own.h"
+
+/* A policy, and all memory behind it. */
+struct box {
+    struct osp_policy      policy;
+    struct osp_cfg        *cfg;         /* taken; names and bytes of the policy are borrowed from it */
+    struct osp_octx_table *table;
+    struct block          *blocks;
+    bool                   nomem;
+};
+
+struct block { struct block *next; max_align_t data[]; };
+
+/* Zeroed memory for `count` things that lives as long as the box; latches `nomem`. */
+static void *
+take(struct box *b, size_t count, size_t size)
+{
+    struct block *n;
+
+    if (count == 0)
+        return NULL;
+    n = count > SIZE_MAX / 2 / size ? NULL : calloc(1, sizeof(*n) + count * size);
+    if (!n) {
+        b->nomem = true;
+        return NULL;
+    }
+    n->next = b->blocks;
+    b->blocks = n;
+    return n->data;
+}
+
+static void
+free_box(struct box *b, bool with_cfg)
+{
+    struct block *n, *next;
+
+    for (n = b->blocks; n; n = next) {
+        next = n->next;
+        free(n);
+    }
+    osp_octx_table_free(b->table);
+    if (with_cfg)
+        cfg_free(b->cfg);
+    free(b);
+}
+
+static void
+release(struct osp_policy *p)
+{
+    free_box(OSP_CONTAINER(p, struct box, policy), true);
+}
+
+const struct osp_cfg *
+osp_policy_cfg(const struct osp_policy *p)
+{
+    return ((const struct box *)(const void *)((const char *)p - offsetof(struct box, policy)))->cfg;
+}
+
+/* ---- contexts ---- */
+
+static enum osp_err
+make_table(struct box *b, const struct osp_ctxset *set, char why[OSP_STORE_WHY_MAX])
+{
+    struct osp_hash_key key;
+    enum osp_err        e = osp_crypto_random((uint8_t *)&key, sizeof(key));
+
+    if (e == OSP_OK)
+        e = osp_octx_table_new(set->count, key, &b->table);
+    for (size_t i = 0; e == OSP_OK && i < set->count; i++) {
+        e = osp_octx_table_add(b->table, set->entries[i].octx);
+        if (e != OSP_OK) {
+            (void)snprintf(why, OSP_STORE_WHY_MAX, "context %s: %s", b->cfg->contexts[i].name,
+                           e == OSP_E_EXISTS ? "another one has its recipient-id and id-context" : osp_err_text(e));
+            return e;
+        }
+    }
+    if (e != OSP_OK)
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "contexts: %s", osp_err_text(e));
+    b->policy.contexts = b->table;
+    return e;
+}
+
+/* NULL for no name; config has checked that a name is there. */
+static struct osp_octx *
+context_named(const struct box *b, const struct osp_ctxset *set, const char *name)
+{
+    for (size_t i = 0; name && i < set->count; i++) {
+        if (strcmp(b->cfg->contexts[i].name, name) == 0)
+            return set->entries[i].octx;
+    }
+    return NULL;
+}
+
+static void
+set_bit(uint8_t *bits, size_t i)
+{
+    bits[i / 8] |= (uint8_t)(1u << (i % 8));
+}
+
+/* ---- clients ---- */
+
+static const uint8_t *
+match_contexts(struct box *b, const struct osp_ctxset *set, const struct cfg_client *c)
+{
+    uint8_t *bits = take(b, (size_t)set->label_end / 8 + 1, 1);
+
+    for (size_t i = 0; bits && i < set->count; i++) {
+        for (size_t g = 0; g < c->context_count; g++) {
+            if (osp_glob_match(c->contexts[g], b->cfg->contexts[i].name))
+                set_bit(bits, osp_octx_label(set->entries[i].octx));
+        }
+    }
+    return bits;
+}
+
+static const uint8_t *
+match_routes(struct box *b, const char *pattern)
+{
+    uint8_t *bits = take(b, b->cfg->route_count / 8 + 1, 1);
+
+    for (size_t i = 0; bits && i < b->cfg->route_count; i++) {
+        if (osp_glob_match(pattern, b->cfg->routes[i].name))
+            set_bit(bits, i);
+    }
+    return bits;
+}
+
+static const struct osp_allow *
+make_allow(struct box *b, const struct cfg_client *c)
+{
+    struct osp_allow *a = take(b, c->allow_count, sizeof(*a));
+
+    for (size_t i = 0; a && i < c->allow_count; i++) {
+        if (c->allow[i].kind == CFG_ALLOW_FORWARD)
+            a[i] = (struct osp_allow){ .kind = OSP_ALLOW_FORWARD, .target = c->allow[i].target };
+        else
+            a[i] = (struct osp_allow){ .kind = OSP_ALLOW_ROUTE, .routes = match_routes(b, c->allow[i].route) };
+    }
+    return a;
+}
+
+static const struct osp_net *
+make_nets(struct box *b, const struct cfg_client *c)
+{
+    struct osp_net *n = take(b, c->net_count, sizeof(*n));
+
+    for (size_t i = 0; n && i < c->net_count; i++)
+        n[i] = (struct osp_net){ c->nets[i].ip, c->nets[i].bits };
+    return n;
+}
+
+static void
+make_rules(struct box *b, const struct osp_ctxset *set)
+{
+    struct osp_rule *r = take(b, b->cfg->client_count, sizeof(*r));
+
+    for (size_t i = 0; r && i < b->cfg->client_count; i++) {
+        const struct cfg_client *c = &b->cfg->clients[i];
+
+        r[i].any = c->any;
+        r[i].contexts = c->context_count ? match_contexts(b, set, c) : NULL;
+        r[i].context_count = c->context_count ? set->label_end : 0;
+        r[i].nets = make_nets(b, c);
+        r[i].net_count = c->net_count;
+        r[i].allow = make_allow(b, c);
+        r[i].allow_count = c->allow_count;
+        r[i].rate = c->rate;
+        r[i].burst = c->burst;
+    }
+    b->policy.rules = r;
+    b->policy.rule_count = r ? b->cfg->client_count : 0;
+}
+
+/* ---- where to ---- */
+
+static struct osp_next_hop
+make_hop(const struct box *b, const struct osp_ctxset *set, const struct cfg_hop *h)
+{
+    return (struct osp_next_hop){ .to = h->parsed.to, .ctx = context_named(b, set, h->context) };
+}
+
+/* The path of the upstream's URI as segments: they go in front of what is left of the request's. */
+static void
+make_prefix(struct box *b, const struct cfg_hop *h, struct osp_route *r)
+{
+    struct osp_msg    m;
+    struct osp_wr     w = osp_wr_to(NULL, 0);
+    size_t            room = h->parsed.path.n + h->parsed.query.n + 3 * (OSP_MSG_OPTS_MAX + 1);
+    struct osp_slice *segments;
+    struct osp_uri    path_only = h->parsed;
+
+    if (h->parsed.path.n == 0)
+        return;
+    path_only.has_query = false;
+    path_only.query = OSP_EMPTY;
+    osp_msg_init(&m, OSP_GET);
+    w = osp_wr_to(take(b, room, 1), room);
+    if (!w.p || osp_uri_to_options(&path_only, &m, &w) != OSP_OK) {
+        b->nomem = true; /* config has checked the rest */
+        return;
+    }
+    segments = take(b, m.opt_count, sizeof(*segments));
+    for (size_t i = 0; segments && i < m.opt_count; i++) {
+        if (m.opts[i].num == OSP_OPT_URI_PATH)
+            segments[r->prefix_count++] = m.opts[i].val;
+    }
+    r->prefix = segments;
+}
+
+static void
+make_route(struct box *b, const struct osp_ctxset *set, const struct cfg_route *c, struct osp_route *r)
+{
+    struct osp_slice *path = take(b, c->path_count, sizeof(*path));
+
+    for (size_t i = 0; path && i < c->path_count; i++)
+        path[i] = osp_slice_str(c->path[i]);
+    *r = (struct osp_route){
+        .name = c->name,
+        .host = osp_slice_str(c->host),
+        .port = c->port,
+        .path = path,
+        .path_count = c->path_count,
+        .exact = c->exact,
+        .has_path = c->has_path,
+        .strip = c->strip,
+        .pass = c->pass,
+        .hop = make_hop(b, set, &c->upstream),
+        .keep_host = c->keep_host,
+    };
+    make_prefix(b, &c->upstream, r);
+}
+
+static void
+make_ways(struct box *b, const struct osp_ctxset *set)
+{
+    const struct osp_cfg *c = b->cfg;
+    struct osp_route     *routes = take(b, c->route_count, sizeof(*routes));
+    struct osp_upstream  *ups = take(b, c->upstream_count, sizeof(*ups));
+    struct osp_host      *hosts = take(b, c->host_count, sizeof(*hosts));
+
+    if (b->nomem)
+        return;
+    for (size_t i = 0; i < c->route_count; i++)
+        make_route(b, set, &c->routes[i], &routes[i]);
+    for (size_t i = 0; i < c->upstream_count; i++)
+        ups[i] = (struct osp_upstream){ c->upstreams[i].match, context_named(b, set, c->upstreams[i].context) };
+    for (size_t i = 0; i < c->host_count; i++)
+        hosts[i] = (struct osp_host){ c->hosts[i].name, c->hosts[i].ip };
+    b->policy.routes = routes;
+    b->policy.route_count = c->route_count;
+    b->policy.upstreams = ups;
+    b->policy.upstream_count = c->upstream_count;
+    b->policy.hosts = hosts;
+    b->policy.host_count = c->host_count;
+    b->policy.reverse = c->route_count > 0;
+    b->policy.forward = c->forward.enabled;
+    b->policy.has_next_hop = c->forward.next_hop.present;
+    if (c->forward.next_hop.present)
+        b->policy.next_hop = make_hop(b, set, &c->forward.next_hop);
+}
+
+/* ---- who we are ---- */
+
+#define HOST_NAME_BYTES 256
+
+/* The configured name, or that of the machine, in a form that a 5.08 payload can carry. */
+static const char *
+make_node_name(struct box *b)
+{
+    char *name;
+
+    if (b->cfg->node_name)
+        return b->cfg->node_name;
+    name = take(b, HOST_NAME_BYTES, 1);
+    if (name && (gethostname(name, HOST_NAME_BYTES - 1) != 0 || !*name))
+        (void)snprintf(name, HOST_NAME_BYTES, "osprey");
+    for (char *c = name; c && *c; c++) {
+        if (*c <= ' ' || *c > '~')
+            *c = '-';
+    }
+    return name;
+}
+
+static void
+make_identity(struct box *b, const struct osp_sock_ports *ports)
+{
+    struct osp_target *own = NULL;
+    uint16_t          *port = take(b, ports->count, sizeof(*port));
+    size_t             count = 0;
+
+    if (!osp_own_targets(b->cfg, NULL, &count))
+        b->nomem = true;
+    else
+        own = take(b, count, sizeof(*own));
+    if (own && !osp_own_targets(b->cfg, own, &count))
+        b->nomem = true;
+    for (size_t i = 0; port && i < ports->count; i++)
+        port[i] = ports->port[i];
+    b->policy.own = own;
+    b->policy.own_count = own ? count : 0;
+    b->policy.sock_port = port;
+    b->policy.sock_count = ports->count;
+    b->policy.node_name = make_node_name(b);
+}
+
+enum osp_err
+osp_policy_make(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_sock_ports *ports, struct osp_policy **out,
+                char why[OSP_STORE_WHY_MAX])
+{
+    struct box  *b = calloc(1, sizeof(*b));
+    enum osp_err e;
+
+    if (!b) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "policy: out of memory");
+        return OSP_E_NOMEM;
+    }
+    b->cfg = cfg;
+    atomic_init(&b->policy.refs, 1);
+    b->policy.release = release;
+    b->policy.otp_compat = cfg->otp_compat;
+    b->policy.max_layers = cfg->forward.max_layers;
+    b->policy.hop_limit = cfg->forward.hop_limit;
+    b->policy.response_timeout_us = cfg->limits.response_timeout_us;
+    e = make_table(b, set, why);
+    if (e == OSP_OK) {
+        make_rules(b, set);
+        make_ways(b, set);
+        make_identity(b, ports);
+        if (b->nomem) {
+            (void)snprintf(why, OSP_STORE_WHY_MAX, "policy: out of memory");
+            e = OSP_E_NOMEM;
+        }
+    }
+    if (e != OSP_OK) {
+        free_box(b, false);
+        return e;
+    }
+    *out = &b->policy;
+    return OSP_OK;
+}

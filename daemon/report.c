@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the daemon tells about itself: counters, status lines, contexts. */
+#include "daemon/daemon_impl.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "daemon/loop.h"
+
+#define ANSWER_MS 1000          /* a worker that takes longer does not count as alive */
+
+size_t
+osp_daemon_poll(struct osp_daemon *d)
+{
+    struct osp_time until = osp_time_after(osp_loop_now(), OSP_MS(ANSWER_MS));
+    size_t          alive = 0;
+
+    for (size_t i = 0; i < d->worker_count; i++)
+        (void)osp_worker_publish(d->workers[i]);
+    for (size_t i = 0; i < d->worker_count; i++) {
+        uint64_t left = osp_time_between(osp_loop_now(), until);
+
+        alive += osp_worker_is_current(d->workers[i], (unsigned)(left / 1000));
+        osp_worker_stats(d->workers[i], &d->stats[i]);
+    }
+    return alive;
+}
+
+void
+osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
+{
+    struct osp_metrics m = { .workers = d->stats, .worker_count = d->worker_count };
+
+    m.workers_alive = osp_daemon_poll(d);
+    osp_leaser_stats(d->leaser, &m.lease);
+    m.dns = *osp_dns_stats(d->dns);
+    if (osp_state_store(d->state))
+        osp_store_size(osp_state_store(d->state), &m.state_used, &m.state_size);
+    m.contexts = osp_daemon_cfg(d)->context_count;
+    m.reloads = d->reloads;
+    m.reloads_refused = d->reloads_refused;
+    m.uptime_s = osp_time_between(d->started, osp_loop_now()) / OSP_SEC(1);
+    m.draining = d->draining;
+    m.unclean_start = d->unclean_start;
+    *out = m;
+}
+
+bool
+osp_daemon_is_healthy(struct osp_daemon *d)
+{
+    return !d->draining && osp_daemon_poll(d) == d->worker_count;
+}
+
+static void
+line(FILE *to, const char *key, uint64_t v)
+{
+    (void)fprintf(to, "%s: %" PRIu64 "\n", key, v);
+}
+
+void
+osp_daemon_status(struct osp_daemon *d, FILE *to)
+{
+    struct osp_metrics    m;
+    const struct osp_cfg *cfg = osp_daemon_cfg(d);
+    char                  text[OSP_ADDR_TEXT_MAX];
+
+    osp_daemon_metrics(d, &m);
+    (void)fprintf(to, "version: %s\npid: %ld\nstate: %s\nconfiguration: %s\n", OSP_VERSION, (long)getpid(),
+                  d->draining ? "stopping" : "serving", cfg->file);
+    line(to, "uptime-seconds", m.uptime_s);
+    (void)fprintf(to, "workers: %zu, %zu answering\n", m.worker_count, m.workers_alive);
+    for (size_t i = 0; i < d->listeners.count; i++) {
+        osp_addr_print(&d->listeners.items[i].at, text, sizeof(text));
+        if (d->listeners.items[i].open)
+            (void)fprintf(to, "listening: coap://%s\n", text);
+    }
+    line(to, "contexts", cfg->context_count);
+    line(to, "routes", cfg->route_count);
+    (void)fprintf(to, "forward-proxy: %s\n", cfg->forward.enabled ? "on" : "off");
+    (void)fprintf(to, "state-directory: %s\n", cfg->state ? cfg->state : "none");
+    (void)fprintf(to, "last-stop: %s\n", d->unclean_start ? "unclean" : "clean");
+#define SUM(member) osp_metrics_sum(&m, offsetof(struct osp_worker_stats, member))
+    line(to, "requests", SUM(proxy.requests));
+    line(to, "forwarded", SUM(proxy.forwarded_forward) + SUM(proxy.forwarded_reverse));
+    line(to, "layers-removed", SUM(proxy.layers_removed));
+    line(to, "layers-added", SUM(proxy.layers_added));
+    line(to, "exchanges", SUM(proxy.exchanges));
+    line(to, "reloads", m.reloads);
+    line(to, "reloads-refused", m.reloads_refused);
+    line(to, "leases", m.lease.granted);
+#undef SUM
+}
+
+static void
+put_hex(FILE *to, const char *key, struct osp_slice s)
+{
+    char text[2 * OSP_OSCORE_ID_MAX + 1];
+
+    osp_hex_encode(s, text, sizeof(text));
+    (void)fprintf(to, " %s=%s", key, text);
+}
+
+void
+osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE *to)
+{
+    const struct osp_cfg    *cfg = osp_daemon_cfg(d);
+    const struct osp_ctxset *set = osp_state_set(d->state);
+    size_t                   shown = 0, more = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        struct osp_octx  *c = set->entries[i].octx;
+        struct osp_ssn    ssn = osp_octx_ssn(c);
+        struct osp_replay w;
+        bool              known;
+
+        if (!osp_glob_match(pattern, cfg->contexts[i].name))
+            continue;
+        if (shown == max) {
+            more++;
+            continue;
+        }
+        shown++;
+        known = osp_octx_get_window(c, &w) == OSP_WINDOW_KNOWN;
+        (void)fprintf(to, "%s", cfg->contexts[i].name);
+        put_hex(to, "sender-id", osp_octx_sender_id(c));
+        put_hex(to, "recipient-id", osp_octx_recipient_id(c));
+        (void)fprintf(to, " next=%" PRIu64 " leased=%" PRIu64 " window=%s\n", ssn.next, ssn.limit, known ? "known" : "unknown");
+    }
+    if (more)
+        (void)fprintf(to, "(%zu more)\n", more);
+}

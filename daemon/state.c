@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "daemon/log.h"
+
+#define SSN_END (OSP_PIV_MAX + 1)
+
+struct osp_state {
+    struct osp_store  *store;           /* NULL: no state directory, so no contexts */
+    unsigned           block;
+    bool               tainted;         /* a window could not be saved: the stop must count as unclean */
+    bool               running;         /* the mark is durable */
+    bool               dry;             /* only builds sets */
+    pthread_mutex_t    lock;            /* guards the two sets against the store thread */
+    struct osp_ctxset *set, *next;
+};
+
+static const struct osp_hash_key plain_hash;    /* keys are fingerprints and pointers: nobody chooses them */
+
+/* ---- sets ---- */
+
+static uint64_t
+hash_object(const struct osp_octx *c)
+{
+    uintptr_t p = (uintptr_t)c;
+
+    return osp_hash(&plain_hash, osp_slice(&p, sizeof(p)));
+}
+
+static uint64_t
+hash_key(const uint8_t *key)
+{
+    return osp_hash(&plain_hash, osp_slice(key, OSP_STORE_KEY_LEN));
+}
+
+static struct osp_ctx_entry *
+find_object(const struct osp_ctxset *set, const struct osp_octx *c)
+{
+    struct osp_node *n = set ? osp_table_first(&set->by_object, hash_object(c)) : NULL;
+
+    for (; n; n = osp_table_next(n)) {
+        struct osp_ctx_entry *e = OSP_CONTAINER(n, struct osp_ctx_entry, by_object);
+        if (e->octx == c)
+            return e;
+    }
+    return NULL;
+}
+
+static struct osp_ctx_entry *
+find_key(const struct osp_ctxset *set, const uint8_t *key)
+{
+    struct osp_node *n = set ? osp_table_first(&set->by_key, hash_key(key)) : NULL;
+
+    for (; n; n = osp_table_next(n)) {
+        struct osp_ctx_entry *e = OSP_CONTAINER(n, struct osp_ctx_entry, by_key);
+        if (memcmp(e->key, key, OSP_STORE_KEY_LEN) == 0)
+            return e;
+    }
+    return NULL;
+}
+
+void
+osp_ctxset_free(struct osp_ctxset *set)
+{
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->entries[i].octx)
+            osp_octx_unref(set->entries[i].octx);
+    }
+    if (set->by_object.slots)
+        osp_table_fini(&set->by_object);
+    if (set->by_key.slots)
+        osp_table_fini(&set->by_key);
+    free(set->entries);
+    free(set);
+}
+
+static struct osp_ctxset *
+new_set(size_t count)
+{
+    struct osp_ctxset *set = calloc(1, sizeof(*set));
+
+    if (!set)
+        return NULL;
+    set->entries = calloc(count ? count : 1, sizeof(*set->entries));
+    if (!set->entries || osp_table_init(&set->by_object, count) != OSP_OK || osp_table_init(&set->by_key, count) != OSP_OK) {
+        osp_ctxset_free(set);
+        return NULL;
+    }
+    return set;
+}
+
+static struct osp_slice
+bytes_of(const struct cfg_bytes *b)
+{
+    return osp_slice(b->p, b->n);
+}
+
+static struct osp_octx_params
+params_of(const struct cfg_context *c)
+{
+    struct osp_octx_params p = {
+        .aead = c->aead,
+        .hkdf = c->hkdf,
+        .master_secret = bytes_of(&c->master_secret.value),
+        .master_salt = bytes_of(&c->master_salt.value),
+        .sender_id = bytes_of(&c->sender_id),
+        .recipient_id = bytes_of(&c->recipient_id),
+        .has_id_context = c->has_id_context,
+        .id_context = bytes_of(&c->id_context),
+    };
+
+    return p;
+}
+
+/* The object of the old set if it has one, a new one otherwise. */
+static enum osp_err
+make_entry(const struct osp_ctxset *old, const struct cfg_context *c, struct osp_ctx_entry *out)
+{
+    struct osp_octx_params p = params_of(c);
+    struct osp_ctx_entry  *had;
+    enum osp_err           e = osp_octx_fingerprint(&p, out->key);
+
+    if (e != OSP_OK)
+        return e;
+    had = find_key(old, out->key);
+    if (had) {
+        osp_octx_ref(had->octx);
+        out->octx = had->octx;
+        return OSP_OK;
+    }
+    out->is_new = true;
+    return osp_octx_new(&p, &out->octx);
+}
+
+/*
+ * Gives each new context a label that no context of the old set has: exchanges in flight still read the
+ * old policy, whose rules are bits by label, so the meaning of a label must not change under them.
+ */
+static enum osp_err
+label_entries(const struct osp_ctxset *old, struct osp_ctxset *set)
+{
+    size_t   end = (old ? old->label_end : 0) + set->count;
+    uint8_t *used = calloc(end ? end : 1, 1);
+    uint32_t next = 0;
+
+    if (!used)
+        return OSP_E_NOMEM;
+    for (size_t i = 0; old && i < old->count; i++)
+        used[osp_octx_label(old->entries[i].octx)] = 1;
+    for (size_t i = 0; i < set->count; i++) {
+        struct osp_ctx_entry *e = &set->entries[i];
+
+        if (e->is_new) {
+            while (used[next])
+                next++;
+            used[next] = 1;
+            osp_octx_set_label(e->octx, next);
+        }
+        if (osp_octx_label(e->octx) >= set->label_end)
+            set->label_end = osp_octx_label(e->octx) + 1;
+    }
+    free(used);
+    return OSP_OK;
+}
+
+enum osp_err
+osp_state_build(struct osp_state *st, const struct osp_cfg *cfg, struct osp_ctxset **out, char why[OSP_STORE_WHY_MAX])
+{
+    struct osp_ctxset *set = new_set(cfg->context_count);
+
+    if (!st->store && !st->dry && cfg->context_count > 0) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "contexts need a state directory; set `state` and start again");
+        osp_ctxset_free(set);
+        return OSP_E_INVALID;
+    }
+    if (!set) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "contexts: out of memory");
+        return OSP_E_NOMEM;
+    }
+    for (size_t i = 0; i < cfg->context_count; i++) {
+        const struct cfg_context *c = &cfg->contexts[i];
+        struct osp_ctx_entry     *entry = &set->entries[i];
+        enum osp_err              e = make_entry(st->set, c, entry);
+
+        if (e == OSP_OK && find_key(set, entry->key)) {
+            osp_octx_unref(entry->octx);
+            entry->octx = NULL;
+            e = OSP_E_EXISTS;
+        }
+        if (e != OSP_OK) {
+            (void)snprintf(why, OSP_STORE_WHY_MAX, "context %s: %s", c->name,
+                           e == OSP_E_EXISTS ? "same keys and IDs as another context" : osp_err_text(e));
+            osp_ctxset_free(set);
+            return e;
+        }
+        set->count++;
+        osp_table_add(&set->by_object, &entry->by_object, hash_object(entry->octx));
+        osp_table_add(&set->by_key, &entry->by_key, hash_key(entry->key));
+    }
+    if (label_entries(st->set, set) != OSP_OK) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "contexts: out of memory");
+        osp_ctxset_free(set);
+        return OSP_E_NOMEM;
+    }
+    *out = set;
+    return OSP_OK;
+}
+
+/* ---- records ---- */
+
+static enum osp_err
+write_record(struct osp_store *s, const struct osp_ctx_entry *e, uint64_t limit, const struct osp_replay *window)
+{
+    struct osp_record r = { .limit = limit, .has_window = window != NULL };
+
+    if (window)
+        r.window = *window;
+    return osp_store_put(s, e->key, &r);
+}
+
+/* A context whose past is in the store: its numbers start where those that may have been used end. */
+static void
+restore(const struct osp_state *st, struct osp_octx *c, const struct osp_record *r)
+{
+    osp_octx_grant(c, r->limit, r->limit);
+    if (r->has_window && !st->tainted)
+        osp_octx_set_window(c, &r->window);
+}
+
+/* A context that the store does not know. */
+static void
+start_new(struct osp_state *st, struct osp_octx *c, const struct cfg_context *cfg)
+{
+    struct osp_replay empty = { 0 };
+
+    if (cfg->fresh)
+        osp_octx_set_window(c, &empty);
+    else if (osp_store_existed(st->store))
+        log_warning("context-without-record", "context=%s advice=%s", cfg->name,
+                    "if this node used these keys before, provision new ones: sequence numbers start at 0");
+}
+
+static enum osp_err
+load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_context *cfg)
+{
+    struct osp_record r;
+    enum osp_err      err = osp_store_get(st->store, e->key, &r);
+
+    if (err == OSP_OK) {
+        restore(st, e->octx, &r);
+        return OSP_OK;
+    }
+    if (err != OSP_E_NOT_FOUND)
+        return err;
+    start_new(st, e->octx, cfg);
+    /* From now on it is known, so `fresh` counts only once; and the store proves now that it has room for it. */
+    return write_record(st->store, e, 0, NULL);
+}
+
+static enum osp_err
+load_all(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg)
+{
+    enum osp_err e = osp_store_begin(st->store);
+
+    if (e != OSP_OK)
+        return e;
+    for (size_t i = 0; i < set->count && e == OSP_OK; i++)
+        e = set->entries[i].is_new ? load_entry(st, &set->entries[i], &cfg->contexts[i]) : OSP_OK;
+    if (e == OSP_OK && !st->running)
+        e = osp_store_mark(st->store, true);
+    if (e != OSP_OK) {
+        osp_store_abort(st->store);
+        return e;
+    }
+    return osp_store_commit(st->store);
+}
+
+enum osp_err
+osp_state_prepare(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
+{
+    enum osp_err e = st->store ? load_all(st, set, cfg) : OSP_OK;
+
+    if (e != OSP_OK) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "state %s: %s (%s)", cfg->state ? cfg->state : "",
+                       e == OSP_E_NOSPACE ? "full; raise state-size" : "cannot be read or written; check the disk",
+                       osp_store_error(st->store));
+        return e;
+    }
+    st->running = true;
+    (void)pthread_mutex_lock(&st->lock);
+    st->next = set;
+    (void)pthread_mutex_unlock(&st->lock);
+    return OSP_OK;
+}
+
+/* ---- the switch ---- */
+
+/*
+ * Saves the window of a context that is configured no longer.  Its limit stays as leased: an exchange in
+ * flight may still use numbers below it.
+ */
+static enum osp_err
+retire(struct osp_state *st, struct osp_ctx_entry *e)
+{
+    struct osp_replay w;
+    struct osp_record r;
+    enum osp_err      err = osp_store_get(st->store, e->key, &r);
+
+    if (err == OSP_OK && osp_octx_get_window(e->octx, &w) == OSP_WINDOW_KNOWN)
+        err = write_record(st->store, e, r.limit, &w);
+    return err;
+}
+
+static enum osp_err
+retire_missing(struct osp_state *st, const struct osp_ctxset *old, const struct osp_ctxset *set)
+{
+    enum osp_err e = osp_store_begin(st->store);
+
+    if (e != OSP_OK)
+        return e;
+    for (size_t i = 0; i < old->count && e == OSP_OK; i++) {
+        if (!find_key(set, old->entries[i].key))
+            e = retire(st, &old->entries[i]);
+    }
+    if (e == OSP_OK)
+        return osp_store_commit(st->store);
+    osp_store_abort(st->store);
+    return e;
+}
+
+void
+osp_state_adopt(struct osp_state *st, struct osp_ctxset *set)
+{
+    struct osp_ctxset *old = st->set;
+
+    for (size_t i = 0; i < set->count; i++)
+        set->entries[i].is_new = false;
+    (void)pthread_mutex_lock(&st->lock);
+    st->set = set;
+    st->next = NULL;
+    (void)pthread_mutex_unlock(&st->lock);
+    if (old && st->store && retire_missing(st, old, set) != OSP_OK) {
+        /* A window saved earlier would be taken for this one later: void them all at the next start. */
+        st->tainted = true;
+        log_error("state-write-failed", "reason=%s effect=%s", osp_store_error(st->store),
+                  "the next start treats all replay windows as unknown");
+    }
+    osp_ctxset_free(old);
+}
+
+void
+osp_state_distrust(struct osp_state *st)
+{
+    st->tainted = true;
+}
+
+void
+osp_state_discard(struct osp_state *st, struct osp_ctxset *set)
+{
+    (void)pthread_mutex_lock(&st->lock);
+    if (st->next == set)
+        st->next = NULL;
+    (void)pthread_mutex_unlock(&st->lock);
+    osp_ctxset_free(set);
+}
+
+const struct osp_ctxset *
+osp_state_set(const struct osp_state *st)
+{
+    return st->set;
+}
+
+/* ---- leases ---- */
+
+struct lease {
+    struct osp_ctx_entry entry;         /* a copy: the set may be replaced meanwhile */
+    uint64_t             at_least, limit;
+};
+
+static bool
+find_leased(struct osp_state *st, const struct osp_octx *c, struct osp_ctx_entry *out)
+{
+    struct osp_ctx_entry *e;
+
+    (void)pthread_mutex_lock(&st->lock);
+    e = find_object(st->set, c);
+    if (!e)
+        e = find_object(st->next, c);
+    if (e)
+        *out = *e;
+    (void)pthread_mutex_unlock(&st->lock);
+    return e != NULL;
+}
+
+/*
+ * The next block begins where the store's limit is: normally that of the object, so that no number is
+ * skipped.  Where they differ (an object that came and went) the store's is the higher one.
+ */
+static enum osp_err
+lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
+{
+    struct osp_ssn    ssn = osp_octx_ssn(c);
+    struct osp_record r;
+    enum osp_err      e = osp_store_get(st->store, l->entry.key, &r);
+
+    if (e == OSP_E_NOT_FOUND)
+        return OSP_E_STORE; /* there was one since prepare */
+    if (e != OSP_OK)
+        return e;
+    if (r.limit < ssn.limit)
+        r.limit = ssn.limit;
+    l->at_least = r.limit == ssn.limit ? 0 : r.limit;
+    l->limit = r.limit + st->block < SSN_END ? r.limit + st->block : SSN_END;
+    if (l->limit == r.limit) /* [rfc8613#7.2.1] the end of the space */
+        return OSP_OK;
+    return write_record(st->store, &l->entry, l->limit, NULL);
+}
+
+enum osp_err
+osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count)
+{
+    struct lease *leases = calloc(count ? count : 1, sizeof(*leases));
+    enum osp_err  e = leases && st->store ? osp_store_begin(st->store) : OSP_E_NOMEM;
+    bool          begun = e == OSP_OK;
+
+    for (size_t i = 0; e == OSP_OK && i < count; i++) {
+        if (find_leased(st, ctxs[i], &leases[i].entry))
+            e = lease_one(st, ctxs[i], &leases[i]);
+    }
+    if (e == OSP_OK)
+        e = osp_store_commit(st->store);
+    else if (begun)
+        osp_store_abort(st->store);
+    for (size_t i = 0; i < count; i++) {
+        /* [rfc8613#B.1.1] only now, when the limit is on disk */
+        if (e == OSP_OK && leases[i].limit)
+            osp_octx_grant(ctxs[i], leases[i].at_least, leases[i].limit);
+        else
+            osp_octx_lease_failed(ctxs[i]);
+    }
+    free(leases);
+    return e;
+}
+
+/* ---- start and stop ---- */
+
+enum osp_err
+osp_state_open(const struct osp_cfg *cfg, struct osp_state **out, char why[OSP_STORE_WHY_MAX])
+{
+    struct osp_state *st = calloc(1, sizeof(*st));
+
+    if (!st) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "state: out of memory");
+        return OSP_E_NOMEM;
+    }
+    if (cfg->state && osp_store_open(cfg->state, cfg->state_size, &st->store, why) != OSP_OK) {
+        free(st);
+        return OSP_E_STORE;
+    }
+    st->block = cfg->lease.block;
+    (void)pthread_mutex_init(&st->lock, NULL);
+    *out = st;
+    return OSP_OK;
+}
+
+enum osp_err
+osp_state_dry(struct osp_state **out)
+{
+    struct osp_state *st = calloc(1, sizeof(*st));
+
+    if (!st)
+        return OSP_E_NOMEM;
+    st->dry = true;
+    (void)pthread_mutex_init(&st->lock, NULL);
+    *out = st;
+    return OSP_OK;
+}
+
+void
+osp_state_close(struct osp_state *st)
+{
+    if (!st)
+        return;
+    osp_ctxset_free(st->set);
+    osp_ctxset_free(st->next);
+    osp_store_close(st->store);
+    (void)pthread_mutex_destroy(&st->lock);
+    free(st);
+}
+
+static enum osp_err
+save_entry(struct osp_state *st, struct osp_ctx_entry *e)
+{
+    struct osp_ssn    ssn = osp_octx_ssn(e->octx);
+    struct osp_record r;
+    struct osp_replay w;
+    bool              known = osp_octx_get_window(e->octx, &w) == OSP_WINDOW_KNOWN;
+    enum osp_err      err = osp_store_get(st->store, e->key, &r);
+
+    if (err != OSP_OK)
+        return err;
+    /* A limit above this object's: another one, retired with exchanges in flight, may have used what is below. */
+    return write_record(st->store, e, r.limit == ssn.limit ? ssn.next : r.limit, known ? &w : NULL);
+}
+
+enum osp_err
+osp_state_save(struct osp_state *st)
+{
+    enum osp_err e;
+
+    if (!st->store || !st->running)
+        return OSP_OK;
+    if (st->tainted)
+        return OSP_E_STORE;
+    e = osp_store_begin(st->store);
+    if (e != OSP_OK)
+        return e;
+    for (size_t i = 0; st->set && i < st->set->count && e == OSP_OK; i++)
+        e = save_entry(st, &st->set->entries[i]);
+    if (e == OSP_OK)
+        e = osp_store_mark(st->store, false);
+    if (e != OSP_OK) {
+        osp_store_abort(st->store);
+        return e;
+    }
+    return osp_store_commit(st->store);
+}
+
+struct osp_store *
+osp_state_store(struct osp_state *st)
+{
+    return st->store;
+}

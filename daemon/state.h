@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The security contexts of the daemon and what must outlive it: sequence numbers and replay windows.
+ *
+ * A context set holds the contexts of one configuration.  A reload builds a new set, which reuses the
+ * context objects of the old one (same keys, same object), so that counters and windows go on.
+ * Order of a reload: build, prepare (durable before a worker sees a context), switch the workers,
+ * adopt.  The main thread builds and switches; the store thread leases in between.
+ *
+ * Invariants: a number is granted only after a limit above it is durable [rfc8613#B.1.1]; a window
+ * is taken over only if it was saved by a clean stop and the context was not used since.
+ */
+#ifndef OSP_DAEMON_STATE_H
+#define OSP_DAEMON_STATE_H
+
+#include <pthread.h>
+
+#include "base/table.h"
+#include "config/config.h"
+#include "daemon/store.h"
+#include "oscore/table.h"
+
+struct osp_ctx_entry {
+    struct osp_octx  *octx;             /* one reference */
+    struct osp_node   by_object, by_key;
+    uint8_t           key[OSP_STORE_KEY_LEN];   /* fingerprint */
+    bool              is_new;           /* was not in the set before */
+};
+
+struct osp_ctxset {
+    struct osp_ctx_entry *entries;      /* in the order of cfg->contexts */
+    size_t                count;
+    uint32_t              label_end;    /* all labels are below */
+    struct osp_table      by_object, by_key;
+};
+
+struct osp_state;
+
+/*
+ * Opens the store of `cfg`; without a state directory there is none, and then there can be no contexts:
+ * numbers that nobody remembers would be used twice.
+ * OSP_E_STORE, OSP_E_NOMEM: `why` says it in one line.
+ */
+OSP_CHECKED enum osp_err osp_state_open(const struct osp_cfg *cfg, struct osp_state **out, char why[OSP_STORE_WHY_MAX]);
+void osp_state_close(struct osp_state *st);
+
+/* A state that can build sets, to judge a configuration, and nothing else. OSP_E_NOMEM. */
+OSP_CHECKED enum osp_err osp_state_dry(struct osp_state **out);
+
+/* Makes the contexts of `cfg`. Nothing is durable or visible yet.  OSP_E_INVALID and others: `why`. */
+OSP_CHECKED enum osp_err osp_state_build(struct osp_state *st, const struct osp_cfg *cfg, struct osp_ctxset **out,
+                                         char why[OSP_STORE_WHY_MAX]);
+void osp_ctxset_free(struct osp_ctxset *set);   /* of a set that was not adopted */
+
+/*
+ * Loads the records of the contexts that are new in `set`, makes records for those without one and marks
+ * the run as running; from here numbers can be leased for them.  On an error all is as before: `why`.
+ */
+OSP_CHECKED enum osp_err osp_state_prepare(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg,
+                                           char why[OSP_STORE_WHY_MAX]);
+
+/* No worker uses the old set for new requests any more: saves the windows of contexts that are gone. Takes `set`. */
+void osp_state_adopt(struct osp_state *st, struct osp_ctxset *set);
+
+/* A worker may go on with the old set: no window saved from now on is to be relied on. */
+void osp_state_distrust(struct osp_state *st);
+
+/* Gives a prepared set up. Frees it. */
+void osp_state_discard(struct osp_state *st, struct osp_ctxset *set);
+
+/* The set in force, borrowed until the next adopt; NULL before the first. */
+const struct osp_ctxset *osp_state_set(const struct osp_state *st);
+
+/*
+ * Leases a block of numbers for each of `ctxs` in one commit, and grants them.  Store thread.
+ * OSP_E_STORE, OSP_E_NOSPACE: none got any.  Contexts that are gone or at their end get none.
+ */
+OSP_CHECKED enum osp_err osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count);
+
+/* The clean stop: exact numbers and windows. No other thread runs. OSP_E_STORE: the stop counts as unclean. */
+OSP_CHECKED enum osp_err osp_state_save(struct osp_state *st);
+
+/* NULL when there is no state directory. */
+struct osp_store *osp_state_store(struct osp_state *st);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Private to the LMDB store: its format, and the check of a file before use. */
+#ifndef OSP_DAEMON_STORE_LMDB_H
+#define OSP_DAEMON_STORE_LMDB_H
+
+#include "base/hash.h"
+#include "daemon/store.h"
+
+#define OSP_STORE_VERSION 1u
+#define OSP_STORE_META "osprey-state"
+#define OSP_STORE_VALUE_LEN 32
+#define OSP_STORE_PATH_MAX 1024
+
+/* True if `value` is what was written for `key`. */
+bool osp_store_value_ok(struct osp_slice key, struct osp_slice value);
+
+/*
+ * True if every record in `file` can be read and is whole.  Done in a child process, since a damaged
+ * file may kill whoever reads it.  Call it while no other thread runs.
+ */
+bool osp_store_check(const char *file, size_t size);
+
+#endif
