@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Client role: requests of ours and the answers to them. */
+#include "msg/endpoint_impl.h"
+
+/* ---- finding and freeing ---- */
+
+static uint64_t
+hash_token(const struct osp_ep *ep, struct osp_slice token)
+{
+    return osp_hash(&ep->seed, token);
+}
+
+/* By Token and by where the answer comes from [rfc7252#5.3.2]. */
+static struct ep_req *
+find_by_token(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice token)
+{
+    if (token.n != EP_TOKEN_INLINE)
+        return NULL;
+    for (struct osp_node *n = osp_table_first(&ep->tokens, hash_token(ep, token)); n; n = osp_table_next(n)) {
+        struct ep_req *r = OSP_CONTAINER(n, struct ep_req, by_token);
+
+        if (osp_slice_eq(token, osp_slice(r->token, sizeof(r->token))) && r->flow.sock == from->sock &&
+            osp_addr_eq(&r->flow.peer, &from->peer))
+            return r;
+    }
+    return NULL;
+}
+
+static struct ep_req *
+find_by_handle(struct osp_ep *ep, uint64_t handle)
+{
+    struct osp_node *n = handle ? osp_table_first(&ep->requests, handle) : NULL;
+
+    return n ? OSP_CONTAINER(n, struct ep_req, by_handle) : NULL;
+}
+
+/* Lets the next one that waits for NSTART go: at once, on a timer that is due. */
+static void
+start_next(struct osp_ep *ep, struct ep_peer *p)
+{
+    struct osp_list *n;
+    struct osp_time  at_once = { 0 };
+
+    while (p->outstanding < ep->cfg.nstart && (n = osp_list_first(&p->queue)) != NULL) {
+        struct ep_req *r = OSP_CONTAINER(n, struct ep_req, queued);
+
+        osp_list_remove(&r->queued);
+        ep->stats.queued--;
+        r->counted = true;
+        p->outstanding++;
+        osp_timer_init(&r->out.timer, EP_T_START_REQUEST);
+        osp_timer_set(&ep->wheel, &r->out.timer, at_once);
+    }
+}
+
+/* It does not count as outstanding any more [rfc7252#4.7]. */
+static void
+uncount(struct osp_ep *ep, struct ep_req *r)
+{
+    if (!r->counted)
+        return;
+    r->counted = false;
+    r->peer->outstanding--;
+    start_next(ep, r->peer);
+}
+
+static void
+req_free(struct osp_ep *ep, struct ep_req *r)
+{
+    ep_wait_stop(ep, &r->out);
+    osp_timer_stop(&ep->wheel, &r->out.timer);
+    osp_timer_stop(&ep->wheel, &r->deadline);
+    ep_bytes_drop(ep, &r->out.bytes);
+    if (!osp_list_empty(&r->queued)) {
+        osp_list_remove(&r->queued);
+        ep->stats.queued--;
+    }
+    uncount(ep, r);
+    osp_table_remove(&ep->tokens, &r->by_token);
+    osp_table_remove(&ep->requests, &r->by_handle);
+    ep_peer_put(ep, r->peer);
+    osp_pool_put(ep->pool, r, sizeof(*r));
+}
+
+/* ---- sending ---- */
+
+static struct ep_req *
+req_new(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local, const struct osp_request *how)
+{
+    struct ep_req *r;
+    struct ep_peer *p;
+
+    if (ep->requests.count >= ep->cfg.max_requests)
+        return NULL;
+    p = ep_peer_get(ep, peer);
+    if (!p)
+        return NULL;
+    r = osp_pool_get(ep->pool, sizeof(*r));
+    if (!r) {
+        ep_peer_put(ep, p);
+        return NULL;
+    }
+    *r = (struct ep_req){ .peer = p, .user = how->user, .type = how->type, .keep = how->keep, .out.is_request = true };
+    r->flow.peer = *peer;
+    if (local)
+        r->flow.local = *local;
+    osp_list_init(&r->queued);
+    osp_timer_init(&r->out.timer, EP_T_RESEND_REQUEST);
+    osp_timer_init(&r->deadline, EP_T_DEADLINE);
+    do
+        osp_randbuf_take(&ep->rand, r->token, sizeof(r->token));
+    while (osp_table_first(&ep->tokens, hash_token(ep, osp_slice(r->token, sizeof(r->token)))));
+    r->handle = ep->next_handle++;
+    osp_table_add(&ep->tokens, &r->by_token, hash_token(ep, osp_slice(r->token, sizeof(r->token))));
+    osp_table_add(&ep->requests, &r->by_handle, r->handle);
+    return r;
+}
+
+/* Encodes `m` with the request's Token; the Message ID is filled in when it is its turn. */
+static enum osp_err
+encode(struct ep_req *r, const struct osp_msg *m, uint16_t mid, struct osp_wr *w)
+{
+    struct osp_msg out;
+
+    osp_msg_copy(&out, m);
+    out.type = r->type;
+    out.mid = mid;
+    out.token = osp_slice(r->token, sizeof(r->token));
+    return osp_msg_encode_udp(&out, w);
+}
+
+static enum osp_err
+send_now(struct osp_ep *ep, struct ep_req *r, const struct osp_msg *m, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_wr w = osp_txq_begin(tx, ep->cfg.max_datagram);
+    enum osp_err  e;
+
+    if (!ep_peer_mid(ep, r->peer, now, &r->flow.sock, &r->out.mid))
+        return OSP_E_OVERLOAD;
+    e = encode(r, m, r->out.mid, &w);
+    if (e != OSP_OK)
+        return e;
+    if (r->type == OSP_CON) {
+        if (!ep_bytes_keep(ep, &r->out.bytes, osp_wr_slice(&w)))
+            return OSP_E_NOMEM;
+        r->counted = true;
+        r->peer->outstanding++;
+        ep_wait_start(ep, &r->out, &r->flow, now);
+    } else {
+        ep_wait_watch(ep, &r->out, &r->flow);
+    }
+    osp_txq_commit(tx, &w, &r->flow);
+    return OSP_OK;
+}
+
+static enum osp_err
+queue(struct osp_ep *ep, struct ep_req *r, const struct osp_msg *m, struct osp_txq *tx)
+{
+    struct osp_wr w = osp_txq_begin(tx, ep->cfg.max_datagram);  /* as scratch: nothing is committed */
+    enum osp_err  e = encode(r, m, 0, &w);
+
+    if (e != OSP_OK)
+        return e;
+    if (ep->stats.queued >= ep->cfg.max_queued)
+        return OSP_E_OVERLOAD;
+    if (!ep_bytes_keep(ep, &r->out.bytes, osp_wr_slice(&w)))
+        return OSP_E_NOMEM;
+    osp_list_push(&r->peer->queue, &r->queued);
+    ep->stats.queued++;
+    return OSP_OK;
+}
+
+void
+ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev)
+{
+    struct osp_wr mid;
+
+    if (!ep_peer_mid(ep, r->peer, now, &r->flow.sock, &r->out.mid)) {
+        ep_client_failed(ep, r, OSP_E_OVERLOAD, now, tx, ev);
+        return;
+    }
+    mid = osp_wr_to(r->out.bytes.p, r->out.bytes.n);
+    (void)osp_wr_reserve(&mid, 2);
+    osp_wr_u16(&mid, r->out.mid);
+    osp_timer_init(&r->out.timer, EP_T_RESEND_REQUEST);
+    ep_wait_start(ep, &r->out, &r->flow, now);
+    osp_txq_put(tx, osp_slice(r->out.bytes.p, r->out.bytes.n), &r->flow);
+}
+
+enum osp_err
+osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local, const struct osp_msg *m,
+               const struct osp_request *how, struct osp_time now, struct osp_txq *tx, uint64_t *handle)
+{
+    struct ep_req *r = req_new(ep, peer, local, how);
+    enum osp_err   e;
+
+    if (!r)
+        return OSP_E_OVERLOAD;
+    /* [rfc7252#4.7] */
+    if (r->type == OSP_CON && (r->peer->outstanding >= ep->cfg.nstart || !osp_list_empty(&r->peer->queue)))
+        e = queue(ep, r, m, tx);
+    else
+        e = send_now(ep, r, m, now, tx);
+    if (e != OSP_OK) {
+        req_free(ep, r);
+        return e;
+    }
+    osp_timer_set(&ep->wheel, &r->deadline, how->deadline);
+    *handle = r->handle;
+    return OSP_OK;
+}
+
+void
+osp_ep_cancel(struct osp_ep *ep, uint64_t handle)
+{
+    struct ep_req *r = find_by_handle(ep, handle);
+
+    if (r)
+        req_free(ep, r);
+}
+
+/* ---- answers ---- */
+
+/* An empty ACK: the request arrived, the response will be separate. */
+void
+ep_client_acked(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx)
+{
+    (void)now;
+    (void)tx;
+    if (r->type != OSP_CON) {   /* nobody acknowledges a NON */
+        ep_drop(ep, OSP_E_UNMATCHED);
+        return;
+    }
+    ep_wait_stop(ep, &r->out);
+    uncount(ep, r);
+}
+
+void
+ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_time now, struct osp_txq *tx,
+                 struct osp_ep_event *ev)
+{
+    (void)now;
+    (void)tx;
+    if (why == OSP_E_TIMEOUT)
+        ep->stats.timeouts++;
+    ev->kind = OSP_EV_FAILED;
+    ev->err = why;
+    ev->handle = r->handle;
+    ev->user = r->user;
+    ev->flow = r->flow;
+    req_free(ep, r);
+}
+
+/* Acknowledges a CON response and remembers it, so that a copy is acknowledged and not delivered again. */
+static void
+confirm(struct osp_ep *ep, const struct osp_flow *from, bool remember, struct osp_time now, struct osp_txq *tx)
+{
+    struct ep_in *in = remember ? ep_in_new(ep, from, &ep->msg, now) : NULL;
+
+    if (in)
+        ep_in_finish(ep, in);
+    if (ep->msg.type == OSP_CON)
+        ep_send_empty(ep, from, OSP_ACK, ep->msg.mid, tx);
+}
+
+void
+ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
+                   struct osp_ep_event *ev)
+{
+    struct osp_msg *m = &ep->msg;
+    struct ep_req  *r = find_by_token(ep, from, m->token);
+
+    if (!r) {
+        ep_drop(ep, OSP_E_UNMATCHED);
+        if (m->type == OSP_CON)                         /* [rfc7252#4.2] */
+            ep_send_empty(ep, from, OSP_RST, m->mid, tx);
+        return;
+    }
+    if (m->type != OSP_ACK)
+        confirm(ep, from, m->type == OSP_CON || r->keep, now, tx);
+    ep->stats.rx_response++;
+    ep_wait_stop(ep, &r->out);                          /* the response acknowledges the request too */
+    uncount(ep, r);
+    ev->kind = OSP_EV_RESPONSE;
+    ev->handle = r->handle;
+    ev->user = r->user;
+    ev->flow = *from;
+    ev->msg = m;
+    if (r->keep)
+        osp_timer_stop(&ep->wheel, &r->deadline);
+    else
+        req_free(ep, r);
+}

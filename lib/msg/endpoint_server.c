@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Server role: what came in, the answers to it, and what its duplicates get. */
+#include "msg/endpoint_impl.h"
+
+#define AGE_PER_CALL 4          /* each call adds one entry at most, so this keeps up */
+
+/* ---- the store of messages seen ---- */
+
+struct ep_in *
+ep_in_find(struct osp_ep *ep, const struct osp_flow *from, uint16_t mid)
+{
+    uint64_t h = ep_hash_flow_mid(ep, &from->peer, from->sock, mid);
+
+    for (struct osp_node *n = osp_table_first(&ep->messages, h); n; n = osp_table_next(n)) {
+        struct ep_in *in = OSP_CONTAINER(n, struct ep_in, node);
+
+        if (in->mid == mid && in->flow.sock == from->sock && osp_addr_eq(&in->flow.peer, &from->peer))
+            return in;
+    }
+    return NULL;
+}
+
+static void
+drop_handle(struct osp_ep *ep, struct ep_in *in)
+{
+    if (in->handle) {
+        osp_table_remove(&ep->handles, &in->by_handle);
+        in->handle = 0;
+    }
+}
+
+static bool
+has_aged(const struct ep_in *in)
+{
+    return osp_list_empty(&in->age);
+}
+
+void
+ep_in_free(struct osp_ep *ep, struct ep_in *in)
+{
+    drop_handle(ep, in);
+    ep_wait_stop(ep, &in->out);
+    osp_timer_stop(&ep->wheel, &in->out.timer);
+    if (!has_aged(in)) {
+        osp_table_remove(&ep->messages, &in->node);
+        osp_list_remove(&in->age);
+    }
+    osp_list_remove(&in->done);
+    ep_bytes_drop(ep, &in->reply);
+    if (in->token != in->token_inline)
+        osp_pool_put(ep->pool, in->token, in->token_len);
+    osp_pool_put(ep->pool, in, sizeof(*in));
+}
+
+/* No more will be sent for it: from now on only duplicates are answered. */
+void
+ep_in_finish(struct osp_ep *ep, struct ep_in *in)
+{
+    drop_handle(ep, in);
+    in->state = EP_ANSWERED;
+    if (in->out.waiting)        /* until it is acknowledged or given up */
+        return;
+    osp_timer_stop(&ep->wheel, &in->out.timer);
+    if (has_aged(in))
+        ep_in_free(ep, in);
+    else if (osp_list_empty(&in->done))
+        osp_list_push(&ep->done, &in->done);
+}
+
+/* Ends lifetimes: what is finished goes; what is still being answered is only not found by MID any more. */
+static void
+age_list(struct osp_ep *ep, struct osp_list *l, struct osp_time now)
+{
+    for (int i = 0; i < AGE_PER_CALL; i++) {
+        struct osp_list *n = osp_list_first(l);
+        struct ep_in    *in = n ? OSP_CONTAINER(n, struct ep_in, age) : NULL;
+
+        if (!in || in->ends_us > now.us)
+            return;
+        if (in->state == EP_ANSWERED && !in->out.waiting) {
+            ep_in_free(ep, in);
+        } else {
+            osp_table_remove(&ep->messages, &in->node);
+            osp_list_remove(&in->age);
+        }
+    }
+}
+
+void
+ep_in_age(struct osp_ep *ep, struct osp_time now)
+{
+    age_list(ep, &ep->con_age, now);
+    age_list(ep, &ep->non_age, now);
+}
+
+/* Room for one more: the entry that was finished longest ago goes. */
+static bool
+make_room(struct osp_ep *ep)
+{
+    struct osp_list *n;
+
+    if (ep->messages.count < ep->cfg.max_messages)
+        return true;
+    n = osp_list_first(&ep->done);
+    if (!n)
+        return false;
+    ep->stats.dedup_evicted++;
+    ep_in_free(ep, OSP_CONTAINER(n, struct ep_in, done));
+    return true;
+}
+
+static bool
+keep_token(struct osp_ep *ep, struct ep_in *in, struct osp_slice token)
+{
+    in->token = in->token_inline;
+    in->token_len = (uint32_t)token.n;
+    if (token.n > sizeof(in->token_inline))
+        in->token = osp_pool_get(ep->pool, token.n);
+    return in->token && osp_slice_copy(token, in->token, token.n);
+}
+
+/* NULL at the bounds. */
+struct ep_in *
+ep_in_new(struct osp_ep *ep, const struct osp_flow *from, const struct osp_msg *m, struct osp_time now)
+{
+    bool          con = m->type == OSP_CON;
+    struct ep_in *in;
+
+    if (!make_room(ep))
+        return NULL;
+    in = osp_pool_get(ep->pool, sizeof(*in));
+    if (!in)
+        return NULL;
+    *in = (struct ep_in){ .flow = *from, .mid = m->mid, .type = m->type, .request = osp_code_is_request(m->code) };
+    if (!keep_token(ep, in, m->token)) {
+        osp_pool_put(ep->pool, in, sizeof(*in));
+        return NULL;
+    }
+    osp_list_init(&in->age);
+    osp_list_init(&in->done);
+    osp_timer_init(&in->out.timer, EP_T_EARLY_ACK);
+    in->ends_us = now.us + (con ? ep->cfg.exchange_lifetime_us : ep->cfg.non_lifetime_us);
+    osp_table_add(&ep->messages, &in->node, ep_hash_flow_mid(ep, &from->peer, from->sock, m->mid));
+    osp_list_push(con ? &ep->con_age : &ep->non_age, &in->age);
+    return in;
+}
+
+/* ---- requests ---- */
+
+/* An answer that leaves no state: for a message that cannot be taken in. A duplicate gets another one. */
+static void
+answer_stateless(struct osp_ep *ep, const struct osp_flow *to, uint8_t code, struct osp_txq *tx)
+{
+    struct osp_msg resp;
+    uint8_t        age[4];
+    struct osp_wr  w = osp_txq_begin(tx, ep->cfg.max_datagram);
+
+    if (ep->msg.type != OSP_CON)
+        return;
+    osp_msg_init(&resp, code);
+    resp.type = OSP_ACK;
+    resp.mid = ep->msg.mid;
+    resp.token = ep->msg.token;
+    if (code == OSP_CODE(5, 3) && osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK)
+        return;
+    if (osp_msg_encode_udp(&resp, &w) == OSP_OK)
+        osp_txq_commit(tx, &w, to);
+}
+
+void
+ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
+                  struct osp_ep_event *ev)
+{
+    struct ep_in *in;
+
+    if (ep->msg.token.n > ep->cfg.max_token) {          /* [rfc8974#2.2.2] */
+        ep_drop(ep, OSP_E_TOKEN_LENGTH);
+        answer_stateless(ep, from, OSP_CODE(4, 0), tx);
+        return;
+    }
+    in = ep_in_new(ep, from, &ep->msg, now);
+    if (!in) {
+        ep_drop(ep, OSP_E_OVERLOAD);
+        answer_stateless(ep, from, OSP_CODE(5, 3), tx);
+        return;
+    }
+    in->handle = ep->next_handle++;
+    osp_table_add(&ep->handles, &in->by_handle, in->handle);
+    if (in->type == OSP_CON)
+        osp_timer_set(&ep->wheel, &in->out.timer, osp_time_after(now, ep->cfg.early_ack_us));
+    ep->stats.rx_request++;
+    ev->kind = OSP_EV_REQUEST;
+    ev->handle = in->handle;
+    ev->flow = *from;
+    ev->msg = &ep->msg;
+}
+
+/* [rfc7252#4.5] the same bytes again; a NON is not answered twice */
+void
+ep_server_duplicate(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx)
+{
+    if (in->type != OSP_CON)
+        return;
+    if (in->reply.n)
+        osp_txq_put(tx, osp_slice(in->reply.p, in->reply.n), &in->flow);
+    else if (in->state != EP_NEW)
+        ep_send_empty(ep, &in->flow, OSP_ACK, in->mid, tx);
+}
+
+/* [rfc7252#5.2.2] the answer takes time: acknowledge, it will come in a message of its own */
+void
+ep_server_early_ack(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx)
+{
+    if (in->state != EP_NEW)
+        return;
+    in->state = EP_ACKED;
+    ep->stats.early_acks++;
+    ep_send_empty(ep, &in->flow, OSP_ACK, in->mid, tx);
+}
+
+void
+ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_ep_event *ev)
+{
+    ep_wait_stop(ep, &in->out);
+    if (in->handle) {
+        ev->kind = OSP_EV_DELIVERED;
+        ev->handle = in->handle;
+        ev->flow = in->flow;
+    } else {
+        ep_in_finish(ep, in);
+    }
+}
+
+void
+ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct osp_ep_event *ev)
+{
+    if (why == OSP_E_TIMEOUT)
+        ep->stats.timeouts++;
+    ep_wait_stop(ep, &in->out);
+    if (in->handle) {
+        ev->kind = OSP_EV_REJECTED;
+        ev->err = why;
+        ev->handle = in->handle;
+        ev->flow = in->flow;
+    }
+    ep_in_finish(ep, in);
+}
+
+/* ---- answers ---- */
+
+static struct ep_in *
+in_of(struct osp_ep *ep, uint64_t handle)
+{
+    struct osp_node *n = handle ? osp_table_first(&ep->handles, handle) : NULL;
+
+    return n ? OSP_CONTAINER(n, struct ep_in, by_handle) : NULL;
+}
+
+/* In the ACK of the request, which its duplicates get too [rfc7252#5.2.1]. */
+static enum osp_err
+respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, struct osp_txq *tx)
+{
+    struct osp_wr w = osp_txq_begin(tx, ep->cfg.max_datagram);
+    enum osp_err  e;
+
+    resp->type = OSP_ACK;
+    resp->mid = in->mid;
+    e = osp_msg_encode_udp(resp, &w);
+    if (e != OSP_OK)
+        return e;
+    if (!ep_bytes_keep(ep, &in->reply, osp_wr_slice(&w)))
+        return OSP_E_NOMEM;
+    osp_txq_commit(tx, &w, &in->flow);
+    osp_timer_stop(&ep->wheel, &in->out.timer);
+    in->state = EP_ACKED;
+    ep->stats.piggybacked++;
+    return OSP_OK;
+}
+
+/* In a message of its own [rfc7252#5.2.2] [rfc7252#5.2.3]. */
+static enum osp_err
+respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bool con, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_wr   w = osp_txq_begin(tx, ep->cfg.max_datagram);
+    struct ep_bytes bytes = { 0 };
+    enum osp_err    e;
+
+    resp->type = con ? OSP_CON : OSP_NON;
+    resp->mid = ep_client_mid(ep, &in->flow);
+    e = osp_msg_encode_udp(resp, &w);
+    if (e != OSP_OK)
+        return e;
+    if (con && !ep_bytes_keep(ep, &bytes, osp_wr_slice(&w)))
+        return OSP_E_NOMEM;
+    ep_wait_stop(ep, &in->out);         /* a notification replaces the one before [rfc7641#4.5.2] */
+    in->out.mid = resp->mid;
+    in->out.bytes = bytes;
+    if (con) {
+        osp_timer_init(&in->out.timer, EP_T_RESEND_RESPONSE);
+        ep_wait_start(ep, &in->out, &in->flow, now);
+    } else if (in->keep) {
+        ep_wait_watch(ep, &in->out, &in->flow);         /* a RST ends the observation [rfc7641#3.6] */
+    }
+    osp_txq_commit(tx, &w, &in->flow);
+    ep->stats.separate++;
+    return OSP_OK;
+}
+
+enum osp_err
+osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, struct osp_respond how, struct osp_time now,
+               struct osp_txq *tx)
+{
+    struct ep_in  *in = in_of(ep, handle);
+    struct osp_msg m;
+    bool           first;
+    enum osp_err   e;
+
+    if (!in)
+        return OSP_E_INVALID;
+    osp_msg_copy(&m, resp);
+    m.token = osp_slice(in->token, in->token_len);
+    first = !in->answered_once;
+    in->keep = how.keep;
+    if (first && in->type == OSP_CON && in->state == EP_NEW)
+        e = respond_piggybacked(ep, in, &m, tx);
+    else
+        e = respond_separately(ep, in, &m, first ? in->type == OSP_CON : how.confirmable, now, tx);
+    if (e != OSP_OK)
+        return e;
+    in->answered_once = true;
+    if (!how.keep)
+        ep_in_finish(ep, in);
+    return OSP_OK;
+}
+
+void
+osp_ep_dismiss(struct osp_ep *ep, uint64_t handle, bool reset, struct osp_time now, struct osp_txq *tx)
+{
+    struct ep_in *in = in_of(ep, handle);
+
+    (void)now;
+    if (!in)
+        return;
+    if (in->type == OSP_CON && in->state == EP_NEW) {
+        uint8_t       bytes[4];
+        struct osp_wr w = osp_wr_to(bytes, sizeof(bytes));
+
+        osp_wr_u8(&w, (uint8_t)(0x40 | (reset ? OSP_RST : OSP_ACK) << 4));
+        osp_wr_u8(&w, OSP_EMPTY_CODE);
+        osp_wr_u16(&w, in->mid);
+        (void)ep_bytes_keep(ep, &in->reply, osp_wr_slice(&w));  /* without memory duplicates get an ACK */
+        osp_txq_put(tx, osp_wr_slice(&w), &in->flow);
+    }
+    if (in->keep)
+        ep_wait_stop(ep, &in->out);
+    ep_in_finish(ep, in);
+}
