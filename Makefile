@@ -61,6 +61,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB     := $(BUILD)/libosprey.a
 LIBCFG  := $(BUILD)/libconfig.a
 LIBAID  := $(BUILD)/libaid.a
+LIBDAEMON := $(BUILD)/libdaemon.a
 LIBCLIENT := $(BUILD)/libclient.a
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 FUZZ    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
@@ -91,6 +92,9 @@ $(LIBCFG): $(call obj,$(CONFIG_SRC))
 	@rm -f $@; ar rcs $@ $^
 $(LIBAID): $(call obj,$(UNIT_AID))
 	@rm -f $@; ar rcs $@ $^
+# The daemon without its main, for the unit tests of its parts (tests/unit/test_daemon_*.c).
+$(LIBDAEMON): $(call obj,$(filter-out daemon/ospreyd.c,$(OSPREYD_SRC)))
+	@rm -f $@; ar rcs $@ $^
 $(LIBCLIENT): $(call obj,$(CLIENT_SRC))
 	@rm -f $@; ar rcs $@ $^
 
@@ -108,6 +112,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBAID) $(LIBCFG) $(LIB)
 $(BUILD)/tests/unit/test_osprey_%: $(BUILD)/obj/tests/unit/test_osprey_%.o $(LIBAID) $(LIBCLIENT) $(LIBCFG) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_TEST)
+$(BUILD)/tests/unit/test_daemon_%: $(BUILD)/obj/tests/unit/test_daemon_%.o $(LIBDAEMON) $(LIBAID) $(LIBCFG) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_DAEMON) $(LIBS_TEST)
 $(BUILD)/tests/replay/%: $(BUILD)/obj/tests/replay/%.o $(LIBAID) $(LIBCFG) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_TEST)

@@ -205,7 +205,6 @@ make_main(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WH
 {
     enum osp_err e = OSP_OK;
 
-    (void)signal(SIGPIPE, SIG_IGN);
     if (osp_loop_on_signal(d->loop, SIGTERM, on_term, d) != OSP_OK || osp_loop_on_signal(d->loop, SIGINT, on_term, d) != OSP_OK ||
         osp_loop_on_signal(d->loop, SIGHUP, on_hup, d) != OSP_OK ||
         osp_watch_new(d->loop, d->inbox.fd, on_notes, d, &d->inbox_watch) != OSP_OK ||
@@ -321,6 +320,8 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
     enum osp_err       e = OSP_E_NOMEM;
 
     (void)snprintf(why, OSP_STORE_WHY_MAX, "out of memory");
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not a crash */
     log_setup(cfg->log.level, cfg->log.format);
     raise_limits(cfg);
     if (d) {

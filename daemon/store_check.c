@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -71,11 +72,17 @@ reads_back(const char *file, size_t size)
 static void
 child(const char *file, size_t size)
 {
-    struct rlimit none = { 0, 0 };
-    int           null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    static const int deadly[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM };
+    struct rlimit    none = { 0, 0 };
+    sigset_t         all;
+    int              null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
     if (null != -1)
         (void)dup2(null, STDERR_FILENO); /* LMDB reports a failed assertion there */
+    for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
+        (void)signal(deadly[i], SIG_DFL); /* a handler of the parent's must not go on with its work here */
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_UNBLOCK, &all, NULL);
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)alarm(CHECK_SECONDS);
     _exit(reads_back(file, size) ? 0 : 1);

@@ -269,7 +269,7 @@ check_length(struct osp_store *s, const char *dir, char why[OSP_STORE_WHY_MAX])
 
 /* Takes the whole size from the disk now, so that no commit can meet a full one. */
 static enum osp_err
-preallocate(struct osp_store *s, const char *dir, size_t size, char why[OSP_STORE_WHY_MAX])
+preallocate(struct osp_store *s, const char *dir, size_t size, bool is_new, char why[OSP_STORE_WHY_MAX])
 {
     int fd = open(s->file, O_RDWR | O_CLOEXEC), rc, dfd;
 
@@ -286,6 +286,8 @@ preallocate(struct osp_store *s, const char *dir, size_t size, char why[OSP_STOR
     }
     if (rc == 0)
         return OSP_OK;
+    if (is_new)
+        (void)unlink(s->file); /* or what was taken so far would stay taken */
     (void)snprintf(why, OSP_STORE_WHY_MAX, "state %s: no room for %zu bytes: %s; free space, or lower state-size", dir, size,
                    strerror(rc));
     return OSP_E_STORE;
@@ -316,14 +318,17 @@ open_env(struct osp_store *s, const char *dir, size_t size, char why[OSP_STORE_W
     if (rc == 0)
         rc = mdb_env_open(s->env, s->file, MDB_NOSUBDIR | MDB_NOLOCK, 0600);
     if (rc != 0) {
-        bool system = rc > 0;
-        (void)snprintf(why, OSP_STORE_WHY_MAX, "state %s: %s: %s; %s", dir, system ? "cannot be used" : "damaged",
-                       mdb_strerror(rc), system ? "this user must be able to read and write what is in it" : NEW_KEYS);
+        if (!is_old)
+            (void)unlink(s->file);
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "state %s: %s: %s; %s", dir, rc > 0 ? "cannot be used" : "damaged", mdb_strerror(rc),
+                       rc == ENOMEM ? "lower state-size"
+                       : rc > 0     ? "this user must be able to read and write what is in it"
+                                    : NEW_KEYS);
         return OSP_E_STORE;
     }
     if (is_old && check_length(s, dir, why) != OSP_OK)
         return OSP_E_STORE;
-    return preallocate(s, dir, size, why);
+    return preallocate(s, dir, size, !is_old, why);
 }
 
 static bool

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The store: what is durable, and that it never opens onto numbers that could have been used. */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/store.h"
+
+#define SIZE ((size_t)1 << 20)
+
+static char dir[64];
+static char why[OSP_STORE_WHY_MAX];
+
+static int
+setup(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof(dir), "/tmp/osprey-store-XXXXXX");
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static void
+path_of(const char *name, char *dst, size_t cap)
+{
+    (void)snprintf(dst, cap, "%s/%s", dir, name);
+}
+
+static int
+teardown(void **state)
+{
+    char path[128];
+
+    (void)state;
+    path_of("state.mdb", path, sizeof(path));
+    (void)unlink(path);
+    path_of("lock", path, sizeof(path));
+    (void)unlink(path);
+    return rmdir(dir);
+}
+
+static struct osp_store *
+open_store(void)
+{
+    struct osp_store *s = NULL;
+
+    if (osp_store_open(dir, SIZE, &s, why) != OSP_OK)
+        fail_msg("%s", why);
+    return s;
+}
+
+static void
+expect_refused(const char *word)
+{
+    struct osp_store *s = NULL;
+
+    EXPECT_ERR(OSP_E_STORE, osp_store_open(dir, SIZE, &s, why));
+    assert_null(s);
+    if (!strstr(why, word) || strchr(why, '\n'))
+        fail_msg("not one line with \"%s\": %s", word, why);
+}
+
+static void
+key(uint8_t out[OSP_STORE_KEY_LEN], unsigned n)
+{
+    memset(out, 0, OSP_STORE_KEY_LEN);
+    out[0] = (uint8_t)n;
+    out[31] = (uint8_t)(n >> 8);
+}
+
+static void
+put(struct osp_store *s, unsigned n, const struct osp_record *r, bool running)
+{
+    uint8_t k[OSP_STORE_KEY_LEN];
+
+    key(k, n);
+    EXPECT_OK(osp_store_begin(s));
+    EXPECT_OK(osp_store_put(s, k, r));
+    EXPECT_OK(osp_store_mark(s, running));
+    EXPECT_OK(osp_store_commit(s));
+}
+
+static enum osp_err
+get(struct osp_store *s, unsigned n, struct osp_record *r)
+{
+    uint8_t      k[OSP_STORE_KEY_LEN];
+    enum osp_err e;
+
+    key(k, n);
+    EXPECT_OK(osp_store_begin(s));
+    e = osp_store_get(s, k, r);
+    osp_store_abort(s);
+    return e;
+}
+
+static const struct osp_record with_window = { .limit = 700, .has_window = true, .window = { .next = 42, .seen = 0x15 } };
+
+static void
+store_gives_back_what_was_committed(void **state)
+{
+    struct osp_store *s = open_store();
+    struct osp_record r;
+
+    (void)state;
+    assert_false(osp_store_existed(s));
+    put(s, 1, &with_window, false);
+    osp_store_close(s);
+    s = open_store();
+    assert_true(osp_store_existed(s));
+    assert_true(osp_store_was_clean(s));
+    EXPECT_OK(get(s, 1, &r));
+    assert_int_equal(r.limit, 700);
+    assert_true(r.has_window);
+    assert_int_equal(r.window.next, 42);
+    assert_int_equal(r.window.seen, 0x15);
+    EXPECT_ERR(OSP_E_NOT_FOUND, get(s, 2, &r));
+    osp_store_close(s);
+}
+
+static void
+store_keeps_nothing_of_an_aborted_batch(void **state)
+{
+    struct osp_store *s = open_store();
+    struct osp_record r;
+    uint8_t           k[OSP_STORE_KEY_LEN];
+
+    (void)state;
+    key(k, 1);
+    EXPECT_OK(osp_store_begin(s));
+    EXPECT_OK(osp_store_put(s, k, &with_window));
+    osp_store_abort(s);
+    EXPECT_ERR(OSP_E_NOT_FOUND, get(s, 1, &r));
+    osp_store_close(s);
+}
+
+/* [rfc8613#B.1.2] a window is worth something only after a clean stop */
+static void
+store_voids_windows_after_an_unclean_stop(void **state)
+{
+    struct osp_store *s = open_store();
+    struct osp_record r;
+
+    (void)state;
+    put(s, 1, &with_window, true);
+    osp_store_close(s);
+    s = open_store();
+    assert_false(osp_store_was_clean(s));
+    EXPECT_OK(get(s, 1, &r));
+    assert_false(r.has_window);
+    assert_int_equal(r.limit, 700);
+    osp_store_close(s);
+}
+
+/* The window of run 1 must stay void though run 3, which did not touch the context, ended cleanly. */
+static void
+store_voids_windows_from_before_any_unclean_stop(void **state)
+{
+    struct osp_store *s = open_store();
+    struct osp_record r, other = { .limit = 1 };
+
+    (void)state;
+    put(s, 1, &with_window, false);
+    osp_store_close(s);
+    s = open_store();
+    put(s, 2, &other, true); /* a crash follows */
+    osp_store_close(s);
+    s = open_store();
+    put(s, 2, &other, false);
+    osp_store_close(s);
+    s = open_store();
+    assert_true(osp_store_was_clean(s));
+    EXPECT_OK(get(s, 1, &r));
+    assert_false(r.has_window);
+    osp_store_close(s);
+}
+
+static void
+store_that_was_only_opened_counts_as_before(void **state)
+{
+    struct osp_store *s = open_store();
+    struct osp_record r;
+
+    (void)state;
+    put(s, 1, &with_window, false);
+    osp_store_close(s);
+    for (int i = 0; i < 3; i++)
+        osp_store_close(open_store()); /* starts that failed before the first datagram */
+    s = open_store();
+    assert_true(osp_store_was_clean(s));
+    EXPECT_OK(get(s, 1, &r));
+    assert_true(r.has_window);
+    osp_store_close(s);
+}
+
+static void
+store_keeps_a_second_process_out(void **state)
+{
+    struct osp_store *s = open_store();
+
+    (void)state;
+    expect_refused("in use by process");
+    osp_store_close(s);
+    osp_store_close(open_store());
+}
+
+static void
+store_refuses_what_is_no_directory(void **state)
+{
+    struct osp_store *s = NULL;
+
+    (void)state;
+    EXPECT_ERR(OSP_E_STORE, osp_store_open("/nonexistent/osprey", SIZE, &s, why));
+    assert_non_null(strstr(why, "must be a directory"));
+    EXPECT_ERR(OSP_E_STORE, osp_store_open("/dev/null", SIZE, &s, why));
+}
+
+static void
+store_refuses_more_than_the_disk_has(void **state)
+{
+    struct osp_store *s = NULL;
+    struct rlimit     was, small;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    small = was;
+    small.rlim_cur = SIZE / 2; /* stands for a full disk */
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    EXPECT_ERR(OSP_E_STORE, osp_store_open(dir, SIZE, &s, why));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_non_null(strstr(why, "state-size"));
+    osp_store_close(open_store()); /* nothing of the attempt is left */
+}
+
+static void
+store_says_when_it_is_full(void **state)
+{
+    struct osp_store *s = open_store();
+    enum osp_err      e = OSP_OK;
+    uint8_t           k[OSP_STORE_KEY_LEN];
+
+    (void)state;
+    EXPECT_OK(osp_store_begin(s));
+    for (unsigned i = 0; i < 65000 && e == OSP_OK; i++) {
+        key(k, i);
+        e = osp_store_put(s, k, &with_window);
+    }
+    EXPECT_ERR(OSP_E_NOSPACE, e);
+    osp_store_abort(s);
+    put(s, 1, &with_window, false); /* and goes on */
+    osp_store_close(s);
+}
+
+/* ---- damage ---- */
+
+static void
+fill(unsigned count)
+{
+    struct osp_store *s = open_store();
+    uint8_t           k[OSP_STORE_KEY_LEN];
+
+    EXPECT_OK(osp_store_begin(s));
+    for (unsigned i = 0; i < count; i++) {
+        key(k, i);
+        EXPECT_OK(osp_store_put(s, k, &with_window));
+    }
+    EXPECT_OK(osp_store_mark(s, false));
+    EXPECT_OK(osp_store_commit(s));
+    osp_store_close(s);
+}
+
+static int
+open_file(void)
+{
+    char path[128];
+
+    path_of("state.mdb", path, sizeof(path));
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static void
+store_refuses_a_file_cut_short(void **state)
+{
+    int fd;
+
+    (void)state;
+    fill(500);
+    fd = open_file();
+    assert_int_equal(ftruncate(fd, 16384), 0);
+    (void)close(fd);
+    expect_refused("damaged");
+}
+
+static void
+store_refuses_a_file_of_something_else(void **state)
+{
+    int     fd;
+    uint8_t junk[8192];
+
+    (void)state;
+    fill(1);
+    memset(junk, 0x5a, sizeof(junk));
+    fd = open_file();
+    assert_int_equal(pwrite(fd, junk, sizeof(junk), 0), (ssize_t)sizeof(junk));
+    (void)close(fd);
+    expect_refused("provision new keys");
+}
+
+/* Bytes of every page are overwritten in turn: it opens with the same numbers, or not at all. */
+static void
+store_never_opens_onto_changed_numbers(void **state)
+{
+    unsigned refused = 0;
+
+    (void)state;
+    fill(200);
+    for (unsigned page = 0; page < 12; page++) {
+        for (unsigned at = 16; at < 4096; at += 1000) {
+            uint8_t           was[40], junk[40];
+            struct osp_store *s = NULL;
+            struct osp_record r;
+            int               fd = open_file();
+            off_t             offset = (off_t)(page * 4096 + at);
+
+            assert_int_equal(pread(fd, was, sizeof(was), offset), (ssize_t)sizeof(was));
+            for (size_t i = 0; i < sizeof(junk); i++)
+                junk[i] = (uint8_t)(was[i] ^ (0x81 + i));
+            assert_int_equal(pwrite(fd, junk, sizeof(junk), offset), (ssize_t)sizeof(junk));
+            if (osp_store_open(dir, SIZE, &s, why) == OSP_OK) {
+                for (unsigned i = 0; i < 200; i++) {
+                    EXPECT_OK(get(s, i, &r));
+                    assert_int_equal(r.limit, 700);
+                }
+                osp_store_close(s);
+            } else {
+                refused++;
+            }
+            assert_int_equal(pwrite(fd, was, sizeof(was), offset), (ssize_t)sizeof(was));
+            (void)close(fd);
+        }
+    }
+    assert_true(refused > 0);
+    osp_store_close(open_store());
+}
+
+static void
+store_refuses_a_file_it_may_not_write(void **state)
+{
+    int fd;
+
+    (void)state;
+    if (geteuid() == 0)
+        skip(); /* root may */
+    fill(1);
+    fd = open_file();
+    assert_int_equal(fchmod(fd, 0), 0);
+    (void)close(fd);
+    expect_refused("read and write");
+}
+
+static void
+store_takes_its_whole_size_at_once(void **state)
+{
+    struct stat st;
+    int         fd;
+
+    (void)state;
+    osp_store_close(open_store());
+    fd = open_file();
+    assert_int_equal(fstat(fd, &st), 0);
+    (void)close(fd);
+    assert_true((size_t)st.st_size >= SIZE);
+    assert_true((size_t)st.st_blocks * 512 >= SIZE);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(store_gives_back_what_was_committed),
+        T(store_keeps_nothing_of_an_aborted_batch),
+        T(store_voids_windows_after_an_unclean_stop),
+        T(store_voids_windows_from_before_any_unclean_stop),
+        T(store_that_was_only_opened_counts_as_before),
+        T(store_keeps_a_second_process_out),
+        T(store_refuses_what_is_no_directory),
+        T(store_refuses_more_than_the_disk_has),
+        T(store_says_when_it_is_full),
+        T(store_refuses_a_file_cut_short),
+        T(store_refuses_a_file_of_something_else),
+        T(store_never_opens_onto_changed_numbers),
+        T(store_refuses_a_file_it_may_not_write),
+        T(store_takes_its_whole_size_at_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
