@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Contexts over starts, stops, crashes and reloads: no number twice, no window that is not exact. */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/state.h"
+
+#define BLOCK 10
+
+static char               dir[64];
+static char               why[OSP_STORE_WHY_MAX];
+static uint8_t            secret[2][16] = { { 1 }, { 2 } };
+static uint8_t            ids[4] = { 0x0a, 0x20, 0x0b, 0x21 };
+static struct cfg_context contexts[2];
+static struct osp_cfg     cfg;
+
+static int
+setup(void **state)
+{
+    (void)state;
+    log_set_level(CFG_LOG_ERROR);
+    (void)snprintf(dir, sizeof(dir), "/tmp/osprey-state-XXXXXX");
+    memset(contexts, 0, sizeof(contexts));
+    for (size_t i = 0; i < 2; i++) {
+        static char names[2][2] = { "a", "b" };
+
+        contexts[i].name = names[i];
+        contexts[i].master_secret.value = (struct cfg_bytes){ secret[i], 16 };
+        contexts[i].sender_id = (struct cfg_bytes){ &ids[2 * i], 1 };
+        contexts[i].recipient_id = (struct cfg_bytes){ &ids[2 * i + 1], 1 };
+        contexts[i].aead = OSP_AES_CCM_16_64_128;
+        contexts[i].hkdf = OSP_HKDF_SHA256;
+        contexts[i].fresh = true;
+    }
+    cfg = (struct osp_cfg){ .state = mkdtemp(dir), .contexts = contexts, .context_count = 1, .lease = { BLOCK },
+                            .state_size = 1u << 20 };
+    return cfg.state ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+    char path[128];
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/state.mdb", dir);
+    (void)unlink(path);
+    (void)snprintf(path, sizeof(path), "%s/lock", dir);
+    (void)unlink(path);
+    return rmdir(dir);
+}
+
+static void
+load(struct osp_state *st)
+{
+    struct osp_ctxset *set = NULL;
+
+    if (osp_state_build(st, &cfg, &set, why) != OSP_OK || osp_state_prepare(st, set, &cfg, why) != OSP_OK)
+        fail_msg("%s", why);
+    osp_state_adopt(st, set);
+}
+
+static struct osp_state *
+start(void)
+{
+    struct osp_state *st = NULL;
+
+    if (osp_state_open(&cfg, &st, why) != OSP_OK)
+        fail_msg("%s", why);
+    load(st);
+    return st;
+}
+
+static struct osp_octx *
+ctx(struct osp_state *st, size_t i)
+{
+    return osp_state_set(st)->entries[i].octx;
+}
+
+static void
+lease(struct osp_state *st, struct osp_octx *c)
+{
+    EXPECT_OK(osp_state_lease(st, &c, 1));
+}
+
+static uint64_t
+take(struct osp_octx *c)
+{
+    uint64_t n = UINT64_MAX;
+
+    EXPECT_OK(osp_octx_take_ssn(c, &n));
+    return n;
+}
+
+static bool
+is_known(struct osp_octx *c, struct osp_replay *w)
+{
+    return osp_octx_get_window(c, w) == OSP_WINDOW_KNOWN;
+}
+
+static void
+stop(struct osp_state *st)
+{
+    EXPECT_OK(osp_state_save(st));
+    osp_state_close(st);
+}
+
+static void
+numbers_need_a_lease(void **state)
+{
+    struct osp_state *st = start();
+    uint64_t          n;
+
+    (void)state;
+    EXPECT_ERR(OSP_E_NO_LEASE, osp_octx_take_ssn(ctx(st, 0), &n));
+    lease(st, ctx(st, 0));
+    for (uint64_t i = 0; i < BLOCK; i++)
+        assert_int_equal(take(ctx(st, 0)), i);
+    EXPECT_ERR(OSP_E_NO_LEASE, osp_octx_take_ssn(ctx(st, 0), &n));
+    lease(st, ctx(st, 0));
+    assert_int_equal(take(ctx(st, 0)), BLOCK);
+    stop(st);
+}
+
+/* row S08 */
+static void
+numbers_after_a_crash_are_above_every_leased_one(void **state)
+{
+    struct osp_state *st = start();
+
+    (void)state;
+    lease(st, ctx(st, 0));
+    (void)take(ctx(st, 0));
+    lease(st, ctx(st, 0));
+    osp_state_close(st); /* [rfc8613#B.1.1] no save: what kill -9 leaves behind */
+    st = start();
+    lease(st, ctx(st, 0));
+    assert_int_equal(take(ctx(st, 0)), 2 * BLOCK);
+    stop(st);
+}
+
+static void
+numbers_after_a_clean_stop_skip_nothing(void **state)
+{
+    struct osp_state *st = start();
+
+    (void)state;
+    lease(st, ctx(st, 0));
+    (void)take(ctx(st, 0));
+    (void)take(ctx(st, 0));
+    stop(st);
+    st = start();
+    lease(st, ctx(st, 0));
+    assert_int_equal(take(ctx(st, 0)), 2);
+    stop(st);
+}
+
+static void
+numbers_end_at_the_end_of_the_space(void **state)
+{
+    struct osp_state *st = start();
+    uint64_t          n;
+
+    (void)state;
+    osp_octx_grant(ctx(st, 0), OSP_PIV_MAX - 2, OSP_PIV_MAX - 2);
+    lease(st, ctx(st, 0));
+    for (uint64_t i = 0; i < 3; i++)
+        assert_int_equal(take(ctx(st, 0)), OSP_PIV_MAX - 2 + i);
+    lease(st, ctx(st, 0));
+    EXPECT_ERR(OSP_E_SSN_EXHAUSTED, osp_octx_take_ssn(ctx(st, 0), &n));
+    stop(st);
+    st = start();
+    lease(st, ctx(st, 0));
+    EXPECT_ERR(OSP_E_SSN_EXHAUSTED, osp_octx_take_ssn(ctx(st, 0), &n));
+    stop(st);
+}
+
+static void
+window_starts_empty_only_for_fresh_keys(void **state)
+{
+    struct osp_state *st;
+    struct osp_replay w;
+
+    (void)state;
+    cfg.context_count = 2;
+    contexts[1].fresh = false;
+    st = start();
+    assert_true(is_known(ctx(st, 0), &w));
+    assert_int_equal(w.next, 0);
+    assert_false(is_known(ctx(st, 1), &w));
+    stop(st);
+}
+
+static void
+window_survives_a_clean_stop_exactly(void **state)
+{
+    struct osp_state *st = start();
+    struct osp_replay w = { .next = 9, .seen = 5 };
+
+    (void)state;
+    osp_octx_set_window(ctx(st, 0), &w);
+    stop(st);
+    w = (struct osp_replay){ 0 };
+    st = start();
+    assert_true(is_known(ctx(st, 0), &w));
+    assert_int_equal(w.next, 9);
+    assert_int_equal(w.seen, 5);
+    stop(st);
+}
+
+/* row S09: `fresh` in the configuration does not make a used context fresh again */
+static void
+window_is_unknown_after_a_crash(void **state)
+{
+    struct osp_state *st = start();
+    struct osp_replay w;
+
+    (void)state;
+    osp_state_close(st);
+    st = start();
+    assert_false(is_known(ctx(st, 0), &w));
+    stop(st);
+    st = start();
+    assert_false(is_known(ctx(st, 0), &w)); /* a clean stop does not make it known */
+    stop(st);
+}
+
+static void
+reload_keeps_objects_and_labels(void **state)
+{
+    struct osp_state *st;
+    struct osp_octx  *b;
+    uint32_t          label;
+
+    (void)state;
+    cfg.context_count = 2;
+    st = start();
+    b = ctx(st, 1);
+    label = osp_octx_label(b);
+    assert_int_not_equal(label, osp_octx_label(ctx(st, 0)));
+    contexts[0] = contexts[1]; /* only b is left, now the first */
+    cfg.context_count = 1;
+    load(st);
+    assert_ptr_equal(ctx(st, 0), b);
+    assert_int_equal(osp_octx_label(b), label);
+    stop(st);
+}
+
+static void
+reload_gives_no_label_that_the_old_set_uses(void **state)
+{
+    struct osp_state  *st = start();
+    struct osp_ctxset *set = NULL;
+
+    (void)state;
+    contexts[0] = contexts[1];
+    EXPECT_OK(osp_state_build(st, &cfg, &set, why));
+    assert_int_not_equal(osp_octx_label(set->entries[0].octx), osp_octx_label(ctx(st, 0)));
+    osp_ctxset_free(set);
+    stop(st);
+}
+
+static void
+reload_that_brings_a_context_back_brings_its_past_back(void **state)
+{
+    struct osp_state  *st = start();
+    struct cfg_context a = contexts[0];
+    struct osp_replay  w = { .next = 9, .seen = 5 };
+
+    (void)state;
+    osp_octx_set_window(ctx(st, 0), &w);
+    lease(st, ctx(st, 0));
+    contexts[0] = contexts[1];
+    load(st);
+    contexts[0] = a;
+    load(st);
+    assert_true(is_known(ctx(st, 0), &w));
+    assert_int_equal(w.next, 9);
+    lease(st, ctx(st, 0));
+    assert_int_equal(take(ctx(st, 0)), BLOCK); /* an exchange in flight may use what is below */
+    stop(st);
+}
+
+/* The old object is still in an exchange while a new one of the same keys is in force. */
+static void
+two_objects_of_one_context_never_share_a_number(void **state)
+{
+    struct osp_state  *st = start();
+    struct cfg_context a = contexts[0];
+    struct osp_octx   *old = ctx(st, 0);
+    uint64_t           highest = 0;
+
+    (void)state;
+    osp_octx_ref(old);
+    lease(st, old);
+    contexts[0] = contexts[1];
+    load(st);
+    contexts[0] = a;
+    load(st);
+    for (int i = 0; i < 25; i++) {
+        uint64_t n = 0;
+
+        if (osp_octx_take_ssn(ctx(st, 0), &n) == OSP_E_NO_LEASE) {
+            lease(st, ctx(st, 0));
+            n = take(ctx(st, 0));
+        }
+        assert_true(n >= BLOCK);
+        highest = n;
+    }
+    for (int i = 0; i < BLOCK; i++)
+        assert_true(take(old) < BLOCK);
+    lease(st, old); /* it is gone: no lease */
+    EXPECT_ERR(OSP_E_NO_LEASE, osp_octx_take_ssn(old, &highest));
+    osp_octx_unref(old);
+    stop(st);
+}
+
+static void
+distrusted_state_saves_no_window(void **state)
+{
+    struct osp_state *st = start();
+    struct osp_replay w;
+
+    (void)state;
+    osp_state_distrust(st);
+    EXPECT_ERR(OSP_E_STORE, osp_state_save(st));
+    osp_state_close(st);
+    st = start();
+    assert_false(is_known(ctx(st, 0), &w));
+    stop(st);
+}
+
+static void
+same_keys_twice_are_refused(void **state)
+{
+    struct osp_state  *st = NULL;
+    struct osp_ctxset *set = NULL;
+
+    (void)state;
+    contexts[1] = contexts[0];
+    cfg.context_count = 2;
+    EXPECT_OK(osp_state_open(&cfg, &st, why));
+    EXPECT_ERR(OSP_E_EXISTS, osp_state_build(st, &cfg, &set, why));
+    osp_state_close(st);
+}
+
+static void
+contexts_without_a_state_directory_are_refused(void **state)
+{
+    struct osp_state  *st = NULL;
+    struct osp_ctxset *set = NULL;
+
+    (void)state;
+    cfg.state = NULL;
+    EXPECT_OK(osp_state_open(&cfg, &st, why));
+    EXPECT_ERR(OSP_E_INVALID, osp_state_build(st, &cfg, &set, why));
+    osp_state_close(st);
+}
+
+static void
+failed_reload_leaves_the_set_as_it_was(void **state)
+{
+    struct osp_state  *st = start();
+    struct osp_ctxset *set = NULL;
+    struct osp_octx   *a = ctx(st, 0);
+
+    (void)state;
+    cfg.context_count = 2;
+    EXPECT_OK(osp_state_build(st, &cfg, &set, why));
+    EXPECT_OK(osp_state_prepare(st, set, &cfg, why));
+    osp_state_discard(st, set);
+    assert_int_equal(osp_state_set(st)->count, 1);
+    lease(st, a);
+    assert_int_equal(take(a), 0);
+    stop(st);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(numbers_need_a_lease),
+        T(numbers_after_a_crash_are_above_every_leased_one),
+        T(numbers_after_a_clean_stop_skip_nothing),
+        T(numbers_end_at_the_end_of_the_space),
+        T(window_starts_empty_only_for_fresh_keys),
+        T(window_survives_a_clean_stop_exactly),
+        T(window_is_unknown_after_a_crash),
+        T(reload_keeps_objects_and_labels),
+        T(reload_gives_no_label_that_the_old_set_uses),
+        T(reload_that_brings_a_context_back_brings_its_past_back),
+        T(two_objects_of_one_context_never_share_a_number),
+        T(distrusted_state_saves_no_window),
+        T(same_keys_twice_are_refused),
+        T(contexts_without_a_state_directory_are_refused),
+        T(failed_reload_leaves_the_set_as_it_was),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
