@@ -21,17 +21,20 @@ struct osp_target {
     uint16_t             port;          /* 0: any */
 };
 
-/* OSP_E_BAD_URI: not of the form above. */
+#define OSP_TARGET_TEXT_MAX 320         /* room for any pattern printed */
+
+/* Bits after the length of a network are cleared.  OSP_E_BAD_URI: not of the form above. */
 OSP_CHECKED enum osp_err osp_target_parse(struct osp_slice text, struct osp_target *out);
 
-/* True if `a` is one of the authorities of `t`.  A NET never matches a name, a NAME never an address. */
+/* True if `a` is one of the authorities of `t`.  A NET never matches a name, a NAME never an address,
+   an IPv6 network never an IPv4 address. */
 bool osp_target_match(const struct osp_target *t, const struct osp_authority *a);
 
 /* True if the pattern names this address itself (a NET that contains it): it lifts the guard
    against loopback, link-local, multicast and own addresses [rfc7252#11]. */
 bool osp_target_names_ip(const struct osp_target *t, const struct osp_ip *ip);
 
-/* Text form with a terminating zero, which parses to the same. */
+/* Text form with a terminating zero, which parses to the same.  Cut at `cap` (>= 1). */
 void osp_target_print(const struct osp_target *t, char *dst, size_t cap);
 
 /* "*" and "?" in `pattern`, everything else literal. */
