@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
+#define NUMBER_BYTES 32
 #define EVENTS_MAX 128          /* distinct event names that the rate limit tells apart */
 #define RATE 10                 /* lines per second and event */
 #define BURST 40
@@ -72,21 +73,27 @@ log_level_by_name(const char *name, enum cfg_log_level *out)
 struct line {
     char   text[LINE_MAX_BYTES];
     size_t n;
-    bool   json;
+    bool   json, full;
 };
 
+#define CLOSING 48              /* bytes kept free for a quote, the number suppressed, and the end */
+
+/* All of `s`, or nothing from here on. */
 static void
 put(struct line *l, const char *s)
 {
-    while (*s && l->n < sizeof(l->text) - 4) /* room for what closes the line */
-        l->text[l->n++] = *s++;
+    size_t n = strlen(s);
+
+    l->full = l->full || n > sizeof(l->text) - CLOSING - l->n;
+    for (size_t i = 0; !l->full && i < n; i++)
+        l->text[l->n++] = s[i];
 }
 
 /* A string value: anything that could be taken for structure or a terminal command is escaped. */
 static void
 put_quoted(struct line *l, const char *s)
 {
-    bool plain = !l->json && *s && strcspn(s, " \"=\\") == strlen(s);
+    bool plain = !l->json && *s && strcspn(s, " \"=\\") == strlen(s) && strlen(s) < sizeof(l->text) - CLOSING - l->n;
     char esc[8];
 
     for (const char *c = s; plain && *c; c++)
@@ -96,6 +103,8 @@ put_quoted(struct line *l, const char *s)
         return;
     }
     put(l, "\"");
+    if (l->full)
+        return; /* its key was left out too */
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
 
@@ -107,7 +116,7 @@ put_quoted(struct line *l, const char *s)
             (void)snprintf(esc, sizeof(esc), "%c", c);
         put(l, esc);
     }
-    put(l, "\"");
+    l->text[l->n++] = '"';
 }
 
 static void
@@ -116,6 +125,8 @@ put_key(struct line *l, const char *key, size_t n)
     char k[64];
 
     (void)snprintf(k, sizeof(k), l->json ? ",\"%.*s\":" : " %.*s=", (int)n, key);
+    if (l->n + strlen(k) + NUMBER_BYTES > sizeof(l->text) - CLOSING)
+        l->full = true; /* a key without its value would be worse than none */
     put(l, k);
 }
 
@@ -123,7 +134,7 @@ put_key(struct line *l, const char *key, size_t n)
 static const char *
 put_value(struct line *l, const char *spec, va_list *ap)
 {
-    char     number[32] = "";
+    char     number[NUMBER_BYTES] = "";
     unsigned longs = 0;
     bool     size = false;
 
@@ -237,7 +248,7 @@ log_event(enum cfg_log_level level, const char *event, const char *fields, ...)
     struct line l = { .n = 0, .json = atomic_load(&current_format) == CFG_LOG_JSON };
     unsigned    suppressed = 0;
     va_list     ap;
-    char        more[48];
+    char        more[32];
 
     if (level > log_level())
         return;
@@ -249,7 +260,8 @@ log_event(enum cfg_log_level level, const char *event, const char *fields, ...)
     if (admit(event, &suppressed)) {
         if (suppressed) {
             (void)snprintf(more, sizeof(more), l.json ? ",\"suppressed\":%u" : " suppressed=%u", suppressed);
-            put(&l, more);
+            for (const char *c = more; *c; c++)
+                l.text[l.n++] = *c;
         }
         if (l.json)
             l.text[l.n++] = '}';
