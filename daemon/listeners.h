@@ -9,8 +9,8 @@
 #define OSP_DAEMON_LISTENERS_H
 
 #include "config/config.h"
-#include "daemon/policy.h"
-#include "daemon/worker.h"
+#include "daemon/change.h"
+#include "daemon/store.h"
 
 struct osp_listeners {
     struct osp_listener {

@@ -10,6 +10,7 @@
 #ifndef OSP_DAEMON_WORKER_H
 #define OSP_DAEMON_WORKER_H
 
+#include "daemon/change.h"
 #include "daemon/lease.h"
 #include "daemon/mailbox.h"
 #include "daemon/udp.h"
@@ -21,21 +22,6 @@ struct osp_worker_cfg {
     size_t               receive_buffer;        /* bytes of each socket, 0: the system's default */
     struct osp_mailbox  *main;                  /* where names are asked for */
 };
-
-/* What a reload changes at one worker. */
-struct osp_change {
-    struct osp_policy    *policy;               /* one reference */
-    struct osp_slot {
-        uint16_t            index;
-        struct osp_udp_sock sock;               /* to open; fd -1: close what is there */
-    } *slots;
-    size_t                slot_count;
-};
-
-/* NULL when out of memory. */
-struct osp_change *osp_change_new(size_t slot_count);
-/* Closes the sockets in it and drops the reference. */
-void osp_change_free(struct osp_change *c);
 
 struct osp_worker_stats {
     struct osp_proxy_stats proxy;
