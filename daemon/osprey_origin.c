@@ -135,15 +135,18 @@ parse_args(struct origin *o, int argc, char **argv)
 static bool
 open_listener(struct origin *o)
 {
-    struct osp_uri  uri;
-    struct osp_addr a = { 0 };
-    uint8_t         host[256];
+    struct osp_slice text = osp_slice_str(o->listen);
+    bool             any_port = text.n > 2 && memcmp(&text.p[text.n - 2], ":0", 2) == 0; /* no port a URI may name */
+    struct osp_uri   uri;
+    struct osp_addr  a = { 0 };
+    uint8_t          host[256];
 
-    if (osp_uri_split(osp_slice_str(o->listen), host, sizeof(host), &uri) != OSP_OK || uri.to.scheme != OSP_SCHEME_COAP ||
-        !uri.to.is_ip)
+    if (any_port)
+        text = osp_slice_head(text, text.n - 2);
+    if (osp_uri_split(text, host, sizeof(host), &uri) != OSP_OK || uri.to.scheme != OSP_SCHEME_COAP || !uri.to.is_ip)
         return complain(o->listen, "the form is coap://ADDRESS[:PORT], with an IP address");
     a.ip = uri.to.ip;
-    a.port = uri.to.port;
+    a.port = any_port ? 0 : uri.to.port;
     if (!osprey_net_open(&o->net, &a, NULL))
         return false;
     osprey_net_stop_on_signals(&o->net, &stop);

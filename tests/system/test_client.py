@@ -51,7 +51,7 @@ class Party:
         command = [OSPREY, "origin", "--listen", "coap://127.0.0.1:0", "--json", "--state", self.path / state, *words]
         for file in files:
             command += ["-E", self.path / file]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
         self.running.append(process)
         line = self.line(process)
         assert "listening on coap://" in line, line
