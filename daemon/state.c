@@ -235,13 +235,13 @@ restore(const struct osp_state *st, struct osp_octx *c, const struct osp_record 
 
 /* A context that the store does not know. */
 static void
-start_new(struct osp_state *st, struct osp_octx *c, const struct cfg_context *cfg)
+start_new(struct osp_octx *c, const struct cfg_context *cfg)
 {
     struct osp_replay empty = { 0 };
 
     if (cfg->fresh)
         osp_octx_set_window(c, &empty);
-    else if (osp_store_existed(st->store))
+    else
         log_warning("context-without-record", "context=%s advice=%s", cfg->name,
                     "if this node used these keys before, provision new ones: sequence numbers start at 0");
 }
@@ -258,7 +258,7 @@ load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_conte
     }
     if (err != OSP_E_NOT_FOUND)
         return err;
-    start_new(st, e->octx, cfg);
+    start_new(e->octx, cfg);
     /* From now on it is known, so `fresh` counts only once; and the store proves now that it has room for it. */
     return write_record(st->store, e, 0, NULL);
 }
