@@ -250,6 +250,15 @@ def unprotect(m, layers):
     return m
 
 
+def unprotect_some(m, layers):
+    """As far as layers are there: an error made by a nearer party lacks those of the farther ones."""
+    for layer in layers:
+        if not m.has(OSCORE):
+            break
+        m = layer.unprotect_response(m)
+    return m
+
+
 def remove_all(m, contexts, check_replay=True):
     """An origin's side: removes layers as long as there are any. (message, layers in the order removed)"""
     removed = []

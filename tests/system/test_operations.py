@@ -1,0 +1,520 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Start, stop, reload, workers, control, status: what an operator does with the daemon."""
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from daemon import RESPONSE_TIMEOUT, Proxy, context_entry, run, write_private
+from peer import coap, net, oscore
+from peer.coap import OSCORE, Message
+from peer.oscore import Hop
+from test_layers import ALLOW, forward, secure_proxy
+
+
+def fails_to_start(proxy):
+    """Starts and ends by itself; what it said."""
+    proxy.write()
+    status, out, err = run("-c", proxy.file, timeout=5)
+    assert status == 1 and out == ""
+    return err
+
+
+def one_line(text):
+    lines = text.strip().splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+# ---- addresses ----
+
+def test_a_port_in_use_is_one_clear_line(stage):
+    taken = stage.origin()
+    proxy = stage.proxy(start=False, listen=[net.uri(taken.address)])
+    line = one_line(fails_to_start(proxy))
+    assert "in use" in line and f"{taken.host}:{taken.port}" in line
+
+
+def test_a_port_in_use_by_another_ospreyd_is_noticed(stage):
+    first = stage.proxy(workers=2)
+    second = stage.proxy(start=False, workers=2, listen=[net.uri(first.address)])
+    assert "in use" in one_line(fails_to_start(second))
+
+
+def test_a_listen_address_that_is_not_ours_is_one_clear_line(stage):
+    proxy = stage.proxy(start=False, listen=["coap://192.0.2.1:25683"])
+    assert "192.0.2.1" in one_line(fails_to_start(proxy))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_answer_leaves_from_the_address_that_was_asked(stage, workers):
+    port = net.free_address()[1]
+    proxy = stage.proxy(listen=[f"coap://[::]:{port}"], workers=workers)
+    origin = stage.origin()
+    for ip in ("127.0.0.1", "127.0.0.7", "127.9.8.7", "::1"):
+        client = stage.client((ip, port))   # skips what comes from another address
+        assert client.exchange(forward(origin)).payload == b"hello"
+    assert proxy.is_running()
+
+
+def test_ipv6_both_ways(stage):
+    port = net.free_address()[1]
+    stage.proxy(listen=[f"coap://[::1]:{port}"], clients=[{"match": {"address": "::1"}, "allow": ["forward coap://[::1]"]}])
+    origin = stage.origin(address=("::1", 0))
+    client = stage.client(("::1", port))
+    uri = [(coap.PROXY_URI, net.uri(origin.address, "/v6").encode())]
+    assert client.exchange(coap.request(options=uri)).payload == b"hello"
+    assert origin.requests()[0].plain.path() == "/v6"
+
+
+def test_several_listeners(stage):
+    a, b = net.free_address(), net.free_address()
+    stage.proxy(listen=[net.uri(a), net.uri(b)])
+    origin = stage.origin()
+    for address in (a, b):
+        assert stage.client(address).exchange(forward(origin)).dotted == "2.05"
+
+
+def test_a_datagram_longer_than_allowed_is_dropped_and_counted(stage):
+    proxy, origin = stage.proxy(limits={"max-datagram": 1500, "response-timeout": "2s"}), stage.origin()
+    client = stage.client(proxy)
+    client.send(client.dress(forward(origin, method=coap.POST, payload=b"x" * 4000)))
+    client.expect_silence(0.2)
+    assert client.exchange(forward(origin, method=coap.POST, payload=b"x" * 1200)).dotted == "2.05"
+    assert proxy.metric("osprey_datagrams_truncated_total") == 1
+
+
+# ---- names ----
+
+def test_names_are_resolved_without_blocking_others(stage):
+    origin = stage.origin()
+    proxy = stage.proxy(clients=[{"match": {"any": True}, "allow": ["forward coap://127.0.0.0/8", "forward coap://*.invalid"]}])
+    slow, quick = stage.client(proxy), stage.client(proxy)
+    sent = slow.ask(coap.request(host="nobody.invalid", scheme="coap", path="x"))
+    assert quick.exchange(forward(origin), timeout=1).dotted == "2.05"
+    assert slow.answer_to(sent, timeout=15).dotted in ("5.02", "5.04")
+
+
+# ---- stop ----
+
+def test_a_stop_lets_running_exchanges_end(stage):
+    proxy = stage.proxy(limits={"drain": "3s", "response-timeout": "2s"})
+    origin = stage.origin(lambda r: time.sleep(0.4) or coap.response("2.05", b"in time"))
+    client = stage.client(proxy)
+    sent = client.ask(forward(origin, type=coap.NON))
+    origin.wait(1)
+    proxy.signal(signal.SIGTERM)
+    assert client.answer_to(sent).payload == b"in time"
+    assert proxy.process.wait(5) == 0
+    proxy.process = None
+
+
+def test_what_does_not_end_in_time_gets_503(stage):
+    proxy = stage.proxy(limits={"drain": "300ms", "response-timeout": "20s"})
+    origin = stage.origin(lambda r: None)
+    client = stage.client(proxy)
+    sent = client.ask(forward(origin, type=coap.NON))
+    origin.wait(1)
+    begin = time.monotonic()
+    proxy.signal(signal.SIGTERM)
+    assert client.answer_to(sent).dotted == "5.03"
+    assert proxy.process.wait(5) == 0
+    assert time.monotonic() - begin < 2.5
+    proxy.process = None
+
+
+# ---- reload ----
+
+def test_a_reload_takes_the_new_rules_over_and_keeps_what_runs(stage, keys):
+    hold = threading.Event()
+    origin = stage.origin(lambda r: hold.wait(1.5) and None or coap.response("2.05", b"held"), [keys.ps.other_side()])
+    other = stage.origin()
+    proxy = secure_proxy(stage, keys, net.uri(origin.address))
+    secure = stage.secure(proxy, None, [Hop(keys.cp)])
+    assert secure.exchange(forward(other)).dotted == "2.05"
+    made, (layer,) = oscore.protect(forward(origin), None, secure.hops)
+    sent = secure.client.ask(made)
+    origin.wait(1)
+    # the client may do nothing any more, and the upstream's layer is gone
+    proxy.write(clients=[{"match": {"any": True}, "allow": [f"forward coap://{other.host}"]}], upstreams=[])
+    log = proxy.reload()
+    assert "reloaded" in log
+    hold.set()
+    assert layer.unprotect_response(secure.client.answer_to(sent)).payload == b"held"
+    assert secure.exchange(forward(origin)).dotted == "4.01"
+    assert secure.exchange(forward(other)).dotted == "2.05"
+    assert secure.challenged == 0           # the window went along
+    assert proxy.metric("osprey_reloads_total") == 1
+
+
+def test_a_refused_file_changes_nothing_and_says_so(stage, keys):
+    origin = stage.origin(contexts=[keys.ps.other_side()])
+    proxy = secure_proxy(stage, keys, net.uri(origin.address))
+    secure = stage.secure(proxy, None, [Hop(keys.cp)])
+    assert secure.exchange(forward(origin)).dotted == "2.05"
+    good = proxy.file.read_text()
+    for bad in ('{"listen": [', good.replace('"clients"', '"cleints"'), good.replace('"drain": "500ms"', '"drain": "soon"')):
+        write_private(proxy.file, bad)
+        log = proxy.reload()
+        assert "reload-refused" in log
+        assert secure.exchange(forward(origin)).dotted == "2.05"
+    write_private(proxy.file, good)
+    assert "reloaded" in proxy.reload()
+    assert secure.exchange(forward(origin)).dotted == "2.05" and secure.challenged == 0
+    pivs = [int.from_bytes(r.removed[0].piv, "big") for r in origin.requests()]
+    assert pivs == sorted(set(pivs))
+    assert proxy.metric("osprey_reloads_refused_total") == 3
+
+
+def test_a_reload_opens_and_closes_listeners_and_contexts(stage, keys):
+    proxy, origin = secure_proxy(stage, keys), stage.origin()
+    second = net.free_address()
+    first = stage.client(proxy)
+    extra = context_entry("new", keys.cp2.other_side())
+    proxy.write(listen=[net.uri(proxy.address), net.uri(second)], contexts=proxy.config["contexts"] + [extra],
+                clients=[{"match": {"context": ["c-p", "new"]}, "allow": ALLOW}])
+    proxy.reload()
+    for client, context in ((first, keys.cp), (stage.client(second), keys.cp2)):
+        made, layers = oscore.protect(forward(origin), None, [Hop(context)])
+        assert oscore.unprotect(client.exchange(made), layers).dotted == "2.05"
+    proxy.write(listen=[net.uri(second)], contexts=[extra], clients=[{"match": {"context": "new"}, "allow": ALLOW}])
+    proxy.reload()
+    made, _ = oscore.protect(forward(origin), None, [Hop(keys.cp)])
+    assert stage.client(second).exchange(made).dotted == "4.01"
+    first.send(first.dress(forward(origin)))
+    first.expect_silence(0.3)
+    # a context that comes back goes on where it was
+    proxy.write(contexts=[extra, context_entry("c-p", keys.cp.other_side())],
+                clients=[{"match": {"context": ["c-p", "new"]}, "allow": ALLOW}])
+    proxy.reload()
+    answer = stage.client(second).exchange(made)
+    assert answer.dotted == "4.01" or answer.has(OSCORE)
+    secure = net.Secure(stage.client(second), None, [Hop(keys.cp)])
+    assert secure.exchange(forward(origin)).dotted == "2.05"
+
+
+def test_a_port_taken_by_another_refuses_the_reload(stage):
+    proxy, taken = stage.proxy(), stage.origin()
+    proxy.write(listen=[net.uri(proxy.address), net.uri(taken.address)])
+    log = proxy.reload()
+    assert "reload-refused" in log and "in use" in log
+    assert stage.client(proxy).exchange(forward(taken)).dotted == "2.05"
+
+
+@pytest.mark.seconds(60)
+def test_reloads_under_load_lose_nothing(stage, keys):
+    origin = stage.origin(contexts=[keys.ps.other_side()])
+    proxy = secure_proxy(stage, keys, net.uri(origin.address), workers=2)
+    secure = stage.secure(proxy, None, [Hop(keys.cp)])
+    stop = threading.Event()
+
+    def reloads():
+        while not stop.wait(0.05):
+            proxy.signal(signal.SIGHUP)
+
+    thread = threading.Thread(target=reloads)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert secure.exchange(forward(origin)).dotted == "2.05"
+    finally:
+        stop.set()
+        thread.join()
+    assert secure.challenged == 0 and origin.count() == 300
+    pivs = [r.removed[0].piv for r in origin.requests()]
+    assert len(set(pivs)) == 300
+
+
+# ---- workers ----
+
+# row S04 (partly: across workers)
+@pytest.mark.parametrize("workers", [2, 4])
+def test_a_replay_to_another_worker_is_refused(stage, keys, workers):
+    origin = stage.origin(contexts=[keys.ps.other_side()])
+    proxy = secure_proxy(stage, keys, net.uri(origin.address), workers=workers)
+    clients = [stage.client(proxy) for _ in range(12)]      # their ports spread over the workers
+    for n in range(30):
+        made, (layer,) = oscore.protect(forward(origin, method=coap.POST, payload=b"%d" % n), None, [Hop(keys.cp)])
+        first, *others = random.sample(clients, len(clients))
+        assert layer.unprotect_response(first.exchange(made)).dotted == "2.05"
+        for other in others:
+            assert other.exchange(made).dotted == "4.01"
+    assert origin.count() == 30
+    assert proxy.metric("osprey_workers") == workers
+    pivs = [r.removed[0].piv for r in origin.requests()]
+    assert len(set(pivs)) == 30
+
+
+# row S04 (partly: at the same moment)
+def test_copies_that_arrive_at_once_are_executed_once(stage, keys):
+    origin = stage.origin()
+    proxy = secure_proxy(stage, keys, workers=4)
+    clients = [stage.client(proxy) for _ in range(16)]
+    for _ in range(20):
+        made, _ = oscore.protect(forward(origin, method=coap.POST), None, [Hop(keys.cp)])
+        dressed = [coap.encode(c.dress(made)) for c in clients]
+        for client, datagram in zip(clients, dressed):
+            client.send(datagram)
+        answers = [c.receive() for c in clients]
+        assert sum(a.has(OSCORE) for a in answers) == 1
+        assert all(a.has(OSCORE) or a.dotted == "4.01" for a in answers)
+    assert origin.count() == 20
+
+
+def test_a_retransmission_comes_back_to_the_same_worker(stage):
+    origin = stage.origin(lambda r: coap.response("2.05", random.randbytes(8)))
+    proxy = stage.proxy(workers=4)
+    for _ in range(16):
+        client = stage.client(proxy)
+        datagram = client.send(client.dress(forward(origin)))
+        first = client.receive_raw()
+        client.send(datagram)
+        assert client.receive_raw() == first
+    assert origin.count() == 16
+
+
+# ---- what it says of itself ----
+
+def test_control_and_status_tell_the_same(stage):
+    proxy, origin = stage.proxy(), stage.origin()
+    for _ in range(3):
+        stage.client(proxy).exchange(forward(origin))
+    status, out, _ = proxy.ctl("metrics")
+    assert status == 0 and 'osprey_forwarded_total{way="forward"} 3' in out
+    assert proxy.metric("osprey_forwarded_total", way="forward") == 3
+    assert proxy.http("/healthz").strip() == "ok"
+    assert "serving" in proxy.http("/")
+    assert proxy.ctl("ping")[0] == 0 and "serving" in proxy.ctl("status")[1]
+    assert proxy.ctl("no-such-command")[0] != 0
+
+
+def test_control_reloads_stops_and_sets_the_level(stage, keys):
+    proxy = secure_proxy(stage, keys)
+    assert proxy.ctl("log-level", "warning")[0] == 0
+    assert proxy.ctl("log-level")[1].strip() == "warning"
+    assert proxy.ctl("log-level", "loud")[0] != 0
+    assert "c-p" in proxy.ctl("contexts")[1]
+    assert proxy.ctl("reload")[0] == 0
+    write_private(proxy.file, "listen: x\n")
+    status, out, err = proxy.ctl("reload")
+    assert status != 0 and "listen" in out + err
+    assert proxy.ctl("stop")[0] == 0
+    assert proxy.process.wait(5) == 0
+    proxy.process = None
+    assert proxy.ctl("ping")[0] != 0
+
+
+def test_no_secret_is_shown_anywhere(stage, keys):
+    proxy, origin = secure_proxy(stage, keys), stage.origin(lambda r: coap.response("2.05", b"secret-payload"))
+    secure = stage.secure(proxy, None, [Hop(keys.cp)])
+    assert secure.exchange(forward(origin)).dotted == "2.05"
+    texts = [proxy.log(), proxy.http("/"), proxy.http("/metrics"), proxy.ctl("contexts")[1], proxy.ctl("status")[1],
+             run("-c", proxy.file, "--dump")[1]]
+    for context in (keys.cp, keys.ps):
+        for secret in (context.secret, context.salt, context.sender_key, context.recipient_key):
+            assert not any(secret.hex() in t.lower() for t in texts)
+    assert not any("secret-payload" in t for t in texts)
+
+
+def test_bad_input_does_not_flood_the_log(stage, keys):
+    proxy = secure_proxy(stage, keys, log={"level": "info"})
+    client = stage.client(proxy)
+    before = proxy.log().count("\n")
+    for n in range(2000):
+        client.send(bytes([0x40, 1, n >> 8, n & 255, 0xf0]))
+        client.send(Message(code=coap.POST, mid=n | 0x8000, options=[(OSCORE, b"\x09\x01\x99")], payload=b"x" * 12))
+        if n % 20 == 19:
+            while client.receive_raw(0.005) is not None:
+                pass
+    assert proxy.log().count("\n") - before < 50
+    assert proxy.dropped_by("FORMAT") >= 1000
+    assert proxy.errors_by("NO_CONTEXT") >= 1000
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_lines_have_their_form(stage, form):
+    proxy = stage.proxy(log={"level": "info", "format": form})
+    proxy.stop()
+    lines = proxy.log().splitlines()
+    assert lines
+    for line in lines:
+        if form == "json":
+            assert {"event", "level"} <= set(json.loads(line))
+        else:
+            assert line.split()[1] in ("error", "warning", "info", "debug")
+
+
+# ---- limits ----
+
+def test_a_full_exchange_table_refuses_the_newest(stage):
+    proxy = stage.proxy(limits={"exchanges": 20, "response-timeout": "2s", "nstart": 100, "drain": "100ms"})
+    origin = stage.origin(lambda r: None)
+    client = stage.client(proxy)
+    for _ in range(40):
+        client.ask(forward(origin, type=coap.NON))
+    got = []
+    deadline = time.monotonic() + RESPONSE_TIMEOUT + 2
+    while len(got) < 40 and time.monotonic() < deadline:
+        m = client.receive(0.3)
+        if m is not None:
+            got.append(m.dotted)
+    assert got.count("5.04") == 20
+    assert set(got) <= {"5.04", "5.03"}
+    assert origin.count() == 20
+    origin.answer = net.hello
+    assert client.exchange(forward(origin)).dotted == "2.05"
+    assert proxy.metric("osprey_exchanges") == 0
+
+
+# ---- the state directory ----
+
+def test_a_state_directory_that_is_not_there(stage, keys):
+    proxy = secure_proxy(stage, keys, start=False)
+    shutil.rmtree(proxy.dir / "state")
+    line = one_line(fails_to_start(proxy))
+    assert str(proxy.dir / "state") in line
+
+
+def test_a_state_directory_that_cannot_be_written(stage, keys):
+    proxy = secure_proxy(stage, keys, start=False)
+    state = proxy.dir / "state"
+    if os.geteuid() == 0:                   # root may write everywhere: a file where the directory should be
+        shutil.rmtree(state)
+        state.write_text("no directory")
+    else:
+        state.chmod(0o500)
+    line = one_line(fails_to_start(proxy))
+    assert str(state) in line
+    if os.geteuid() != 0:
+        state.chmod(0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: not run as root")
+def test_a_state_directory_root_may_use_and_this_user_may_not(stage, keys):
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv is not there")
+    proxy = secure_proxy(stage, keys, start=False)
+    for path in (stage.directory, proxy.dir, proxy.file):
+        os.chown(path, 65534, 65534)
+    proxy.write()
+    os.chown(proxy.file, 65534, 65534)
+    from daemon import BUILD, environment
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BUILD / "ospreyd", "-c", proxy.file],
+                          capture_output=True, timeout=15, check=False, env=environment())
+    if b"ermission denied" in done.stderr and b"exec" in done.stderr:
+        pytest.skip("another user cannot reach the build directory")
+    assert done.returncode == 1
+    assert "state" in one_line(done.stderr.decode())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+def test_a_full_disk_refuses_to_start(stage, keys):
+    proxy = secure_proxy(stage, keys, start=False)
+    state = proxy.dir / "state"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", state], check=False, capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("no mount here")
+    try:
+        line = one_line(fails_to_start(proxy))
+        assert "state" in line and "state-size" in line
+    finally:
+        subprocess.run(["umount", state], check=True)
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeroes", "garbage", "a page"])
+def test_a_damaged_state_refuses_to_start(stage, keys, damage):
+    proxy, origin = secure_proxy(stage, keys), stage.origin()
+    assert stage.secure(proxy, None, [Hop(keys.cp)]).exchange(forward(origin)).dotted == "2.05"
+    proxy.stop()
+    file = next(f for f in (proxy.dir / "state").iterdir() if f.stat().st_size > 65536)
+    data = file.read_bytes()
+    file.write_bytes({
+        "cut": data[:5000],
+        "zeroes": bytes(len(data)),
+        "garbage": random.randbytes(len(data)),
+        "a page": data[:8192] + random.randbytes(8192) + data[16384:],
+    }[damage])
+    if damage == "a page":                  # a page that is not in use may stay unnoticed, numbers never start over
+        status, _, err = start_briefly(proxy)
+        if status is None:
+            return
+        assert status == 1 and "state" in one_line(err)
+    else:
+        line = one_line(fails_to_start(proxy))
+        assert "state" in line and "keys" in line
+
+
+def start_briefly(proxy):
+    process = subprocess.Popen(proxy_command(proxy), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=None)
+    try:
+        _, err = process.communicate(timeout=1.5)
+        return process.returncode, "", err.decode()
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        process.communicate(timeout=5)
+        return None, "", ""
+
+
+def proxy_command(proxy):
+    from daemon import BUILD
+    return [BUILD / "ospreyd", "-c", str(proxy.file)]
+
+
+def test_two_daemons_cannot_share_a_state_directory(stage, keys):
+    first = secure_proxy(stage, keys)
+    second = secure_proxy(stage, keys, start=False, state=str(first.dir / "state"))
+    assert "in use" in one_line(fails_to_start(second))
+    assert first.is_running()
+
+
+def test_a_removed_record_is_not_taken_for_a_fresh_start_of_used_keys(stage, keys):
+    """The whole directory is gone: numbers start over, so the daemon says what that means."""
+    origin = stage.origin()
+    proxy = stage.proxy(contexts=[context_entry("c-p", keys.cp.other_side(), fresh=False)],
+                        clients=[{"match": {"context": "c-p"}, "allow": ALLOW}])
+    secure = stage.secure(proxy, None, [Hop(keys.cp)])
+    assert secure.exchange(forward(origin)).dotted == "2.05"
+    assert "context-without-record" in proxy.log()
+
+
+def test_help_version_and_wrong_usage():
+    assert run("--help")[0] == 0 and "ospreyd" in run("--version")[1]
+    assert run()[0] == 2 and run("-c", "x", "--check", "--dump")[0] == 2 and run("--bogus")[0] == 2
+    status, _, err = run("-c", "/nonexistent/osprey.yaml")
+    assert status == 1 and "/nonexistent/osprey.yaml" in err
+
+
+def test_it_runs_as_an_ordinary_user_with_the_smallest_configuration(workdir):
+    proxy = Proxy(os.path.join(workdir, "p"))
+    proxy.config = {"listen": [net.uri(proxy.address)], "clients": [{"match": {"any": True}, "allow": ["forward coap://127.0.0.0/8"]}],
+                    "forward-proxy": {"enabled": True}}
+    proxy.write()
+    proxy.start()
+    try:
+        with net.Origin() as origin, net.Client(proxy.address) as client:
+            assert client.exchange(forward(origin)).dotted == "2.05"
+    finally:
+        proxy.close()
+
+
+def test_the_control_socket_of_a_dead_daemon_is_replaced(stage):
+    proxy = stage.proxy()
+    path = pathlib.Path(proxy.config["control"])
+    assert path.stat().st_mode & 0o777 == 0o660
+    proxy.kill()
+    assert path.exists()
+    proxy.start()
+    assert proxy.ctl("ping")[0] == 0
+    with socket.socket(socket.AF_UNIX) as sock:         # one that says nothing stands in nobody's way
+        sock.connect(str(path))
+        assert proxy.ctl("ping")[0] == 0
+    proxy.stop()
+    assert not path.exists()
