@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Responses to the client: every layer that was removed from the request goes on again, in reverse order
+ * [ocp#2.5].  An error after k removed layers travels under exactly those k.
+ */
+#include "proxy/impl.h"
+
+/* [rfc7967#2] bit of the class of `code` */
+static bool
+is_suppressed(const struct px_exchange *x, uint8_t code)
+{
+    return x->no_response & 1u << (OSP_CODE_CLASS(code) - 1);
+}
+
+void
+px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why)
+{
+    if (why != OSP_OK)
+        t->px->stats.errors[why]++;
+    osp_ep_dismiss(t->px->ep, x->in, false, t->now, t->tx);
+    px_exchange_end(t->px, x);
+}
+
+/*
+ * Puts the removed layers on `resp`, innermost first; the result is in one of the proxy's two messages, which
+ * take turns.  `own_piv`: the innermost layer uses a Partial IV of its own.  *failed: whose context could not.
+ */
+static enum osp_err
+put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, bool own_piv, const struct osp_msg **out,
+              struct osp_octx **failed)
+{
+    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
+    const struct osp_msg       *in = resp;
+    uint8_t                     classes[OSP_MSG_OPTS_MAX];
+
+    for (size_t i = x->removed_count; i-- > 0;) {
+        struct osp_msg *to = in == &t->px->a ? &t->px->b : &t->px->a;
+        enum osp_err    e = osp_classes(&leg, in, classes);
+
+        if (e == OSP_OK)
+            e = osp_oscore_protect_response(t->px->crypto, &x->removed[i], in, classes, own_piv && i + 1u == x->removed_count,
+                                            &t->scratch, to);
+        if (e != OSP_OK) {
+            *failed = x->removed[i].ctx;
+            return e == OSP_E_UNKNOWN_OPTION ? OSP_E_UNKNOWN_OPTION_RESPONSE : e;
+        }
+        in = to;
+    }
+    *out = in;
+    return OSP_OK;
+}
+
+/* Sends what is under all its layers, and ends the exchange. */
+static void
+finish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
+{
+    struct osp_respond how = { 0 };
+    enum osp_err       e = osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
+
+    if (e != OSP_OK) {
+        px_drop(t, x, e);
+        return;
+    }
+    px_exchange_end(t->px, x);
+}
+
+static void
+count_answer(struct px_turn *t, uint8_t code)
+{
+    t->px->stats.answers[OSP_CODE_CLASS(code) & 7]++;
+}
+
+void
+px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
+{
+    const struct osp_msg *out = NULL;
+    struct osp_octx      *failed = NULL;
+    enum osp_err          e;
+
+    if (is_suppressed(x, resp->code)) {
+        px_drop(t, x, OSP_OK);
+        return;
+    }
+    e = put_layers_on(t, x, resp, false, &out, &failed);
+    if (e == OSP_OK) {
+        count_answer(t, resp->code);
+        finish(t, x, out);
+    } else if (e == OSP_E_UNKNOWN_OPTION_RESPONSE) {    /* [ocp#2.2] 5.02 instead */
+        px_answer_error(t, x, e);
+    } else {
+        px_drop(t, x, e);       /* our own trouble: an answer under fewer layers would tell too much */
+    }
+}
+
+/*
+ * Errors of the OSCORE processing itself are answered in the clear when no layer was removed yet, with
+ * Max-Age 0 and the text of RFC 8613; under layers the code says it all. [rfc8613#8.2] [rfc8613#7.4]
+ */
+static void
+add_unprotected_detail(const struct px_exchange *x, enum osp_err why, struct osp_msg *resp)
+{
+    if (x->removed_count > 0)
+        return;
+    switch (why) {      /* NOLINT: the others carry nothing */
+    case OSP_E_OSCORE_OPTION:
+    case OSP_E_NO_CONTEXT:
+    case OSP_E_REPLAY:
+    case OSP_E_DECRYPT:
+        if (osp_msg_add(resp, OSP_OPT_MAX_AGE, OSP_EMPTY) == OSP_OK)
+            resp->payload = osp_slice_str(osp_err_text(why));
+        break;
+    default:
+        break;
+    }
+}
+
+void
+px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
+{
+    uint8_t        code = osp_err_code(why);
+    uint8_t        age[4];
+    struct osp_msg resp;
+
+    t->px->stats.errors[why]++;
+    if (code == 0 || is_suppressed(x, code)) {
+        px_drop(t, x, OSP_OK);
+        return;
+    }
+    osp_msg_init(&resp, code);
+    add_unprotected_detail(x, why, &resp);
+    if (why == OSP_E_HOP_LIMIT)         /* [rfc8768#4] who saw the end of it */
+        resp.payload = osp_slice_str(x->policy->node_name);
+    if ((code == OSP_CODE(5, 3) || code == OSP_CODE(4, 29)) &&  /* when to try again */
+        osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK)
+        resp.opt_count = 0;
+    px_answer(t, x, &resp);
+}
+
+/*
+ * The context of the last removed layer does not know its window: nothing is executed; a 4.01 with an Inner
+ * Echo and a Partial IV of our own goes back [rfc8613#B.1.2].
+ */
+void
+px_challenge(struct px_turn *t, struct px_exchange *x)
+{
+    struct osp_octx      *ctx = x->removed[x->removed_count - 1].ctx;
+    uint8_t               echo[OSP_ECHO_LEN];
+    struct osp_msg        resp;
+    const struct osp_msg *out = NULL;
+    struct osp_octx      *failed = NULL;
+    enum osp_err          e;
+
+    osp_oscore_challenge(ctx, &t->px->rand, echo, &resp);
+    e = put_layers_on(t, x, &resp, true, &out, &failed);
+    px_want_lease(t->px, ctx);
+    if (e == OSP_E_NO_LEASE && failed == ctx) {
+        px_park(t, x, NULL, ctx, PX_WAIT_LEASE_CHALLENGE);
+        return;
+    }
+    if (e != OSP_OK) {
+        px_drop(t, x, e);
+        return;
+    }
+    t->px->stats.challenges++;
+    t->px->stats.errors[OSP_E_NOT_FRESH]++;
+    count_answer(t, resp.code);
+    finish(t, x, out);
+}

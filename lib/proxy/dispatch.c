@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The steps of an incoming request [ocp#2.4]: is it to be forwarded, is there a layer for us, or is it local?
+ * Removing a layer leads back to the start, so a request is looked at once per layer; the limit is asked
+ * before a layer is touched.
+ */
+#include "proxy/impl.h"
+
+enum verdict { AGAIN, DONE };
+
+static enum verdict
+fail(struct px_turn *t, struct px_exchange *x, enum osp_err why)
+{
+    px_answer_error(t, x, why);
+    return DONE;
+}
+
+/* The layer to put on for a forward-proxied request: by authority, first match wins. */
+static struct osp_octx *
+upstream_context(const struct osp_policy *p, const struct osp_authority *to)
+{
+    for (size_t i = 0; i < p->upstream_count; i++)
+        if (osp_target_match(&p->upstreams[i].match, to))
+            return p->upstreams[i].ctx;
+    return NULL;
+}
+
+/* Steps 2 and 4, as a forward-proxy. */
+static enum verdict
+as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
+{
+    struct osp_next_hop  hop = { 0 };
+    struct osp_authority to;
+    enum osp_err         e;
+
+    if (!x->policy->forward)
+        return fail(t, x, OSP_E_NOT_PROXY);             /* [rfc7252#5.10.2] */
+    if (px_unsafe_option(req))
+        return fail(t, x, OSP_E_UNKNOWN_OPTION);
+    e = px_request_authority(t, x, req, &to);
+    if (e != OSP_OK)
+        return fail(t, x, e);
+    if (px_is_own(x->policy, &x->from, &to)) {          /* the authority is ours: a local request */
+        px_consume_own_authority(req);
+        return AGAIN;
+    }
+    e = px_may_forward(t, x, &to);
+    if (e != OSP_OK)
+        return fail(t, x, e);
+    if (x->policy->has_next_hop) {
+        hop = x->policy->next_hop;
+        x->vouched = true;
+        e = px_translate_to_proxy(t, &to, req);
+    } else {
+        hop.to = to;
+        hop.ctx = upstream_context(x->policy, &to);
+        px_consume_proxy_options(req);
+    }
+    if (e != OSP_OK)
+        return fail(t, x, e);
+    t->px->stats.forwarded_forward++;
+    px_forward(t, x, req, &hop);
+    return DONE;
+}
+
+/* The context that the OSCORE option of `req` names; NULL with the reason. */
+static struct osp_octx *
+find_context(const struct px_exchange *x, const struct osp_msg *req, enum osp_err *why)
+{
+    const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OSCORE);
+    struct osp_oscore_opt opt;
+    struct osp_octx      *c;
+
+    *why = o ? osp_oscore_opt_parse(o->val, &opt) : OSP_E_NO_CONTEXT;
+    if (*why != OSP_OK)
+        return NULL;
+    if (!opt.has_kid || opt.piv.n == 0 || req->payload.n == 0) {        /* [rfc8613#5] [rfc8613#2] */
+        *why = OSP_E_OSCORE_OPTION;
+        return NULL;
+    }
+    c = osp_octx_table_find(x->policy->contexts, opt.kid, opt.has_kid_context, opt.kid_context);
+    *why = c ? OSP_OK : OSP_E_NO_CONTEXT;
+    return c;
+}
+
+/*
+ * Steps 3 and 4, as a reverse-proxy.  A route that terminates does not count while there is a layer for us:
+ * the outer Uri-Host may be the reverse-proxied one and the request still be protected for us.
+ */
+static enum verdict
+as_reverse_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_route *r)
+{
+    enum osp_err e;
+
+    if (px_unsafe_option(req))
+        return fail(t, x, OSP_E_UNKNOWN_OPTION);
+    e = px_may_route(t, x, (size_t)(r - x->policy->routes));
+    if (e == OSP_OK)
+        e = px_translate_reverse(t, r, req);
+    if (e != OSP_OK)
+        return fail(t, x, e);
+    x->route = r;
+    t->px->stats.forwarded_reverse++;
+    px_forward(t, x, req, &r->hop);
+    return DONE;
+}
+
+static bool
+has_uri_options(const struct osp_msg *req)
+{
+    return osp_msg_has(req, OSP_OPT_URI_HOST) || osp_msg_has(req, OSP_OPT_URI_PORT) || osp_msg_has(req, OSP_OPT_URI_PATH) ||
+           osp_msg_has(req, OSP_OPT_URI_PATH_ABBREV);
+}
+
+/* Step 6: one layer off; the result is in the other message of the proxy. */
+static enum verdict
+remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
+{
+    struct osp_msg  *out = *req == &t->px->a ? &t->px->b : &t->px->a;
+    enum osp_err     e;
+    struct osp_octx *ctx;
+
+    if (x->removed_count >= x->policy->max_layers || x->removed_count >= PX_LAYERS_MAX)
+        return fail(t, x, OSP_E_LAYERS);                /* [ocp#2.1] */
+    ctx = find_context(x, *req, &e);
+    if (!ctx)
+        return fail(t, x, e);
+    e = osp_oscore_unprotect_request(t->px->crypto, ctx, *req, &t->scratch, out, &x->removed[x->removed_count]);
+    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT)   /* what was protected is no message */
+        e = OSP_E_DECRYPT;
+    if (e != OSP_OK && e != OSP_E_NOT_FRESH)
+        return fail(t, x, e);
+    x->removed_count++;
+    t->px->stats.layers_removed++;
+    if (e == OSP_E_NOT_FRESH) {
+        px_challenge(t, x);
+        return DONE;
+    }
+    *req = out;
+    return AGAIN;
+}
+
+static enum verdict
+step(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
+{
+    const struct osp_route *r;
+    enum osp_err            why;
+    bool                    oscore = osp_msg_has(*req, OSP_OPT_OSCORE);
+
+    if (px_is_forward_form(*req))
+        return as_forward_proxy(t, x, *req);
+    r = x->policy->reverse && has_uri_options(*req) ? px_find_route(t, x, *req) : NULL;
+    if (r && oscore && !r->pass && find_context(x, *req, &why))
+        r = NULL;
+    if (r)
+        return as_reverse_proxy(t, x, *req, r);
+    if (oscore) {
+        if (x->policy->otp_compat && osp_msg_has(*req, OSP_OPT_URI_PATH))       /* [otp#3] step 4 */
+            return fail(t, x, OSP_E_BAD_REQUEST);
+        return remove_layer(t, x, req);
+    }
+    px_local(t, x, *req);
+    return DONE;
+}
+
+void
+px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
+{
+    for (int turn = 0; turn < PX_TURNS_MAX; turn++) {
+        const struct osp_opt *quiet = osp_msg_get(req, OSP_OPT_NO_RESPONSE);
+        uint32_t              mask = 0;
+
+        if (!osp_code_is_request(req->code)) {          /* a response code inside a request's layer */
+            px_answer_error(t, x, OSP_E_BAD_REQUEST);
+            return;
+        }
+        /* of the layer that is looked at now: an outer one was anybody's */
+        x->no_response = quiet && osp_opt_uint(quiet->val, &mask) && mask <= 255 ? (uint8_t)mask : 0;
+        if (step(t, x, &req) == DONE)
+            return;
+    }
+    px_answer_error(t, x, OSP_E_LAYERS);
+}

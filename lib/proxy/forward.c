@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Towards the next hop: resolve, protect, send; park what has to wait. */
+#include "proxy/impl.h"
+
+/* ---- leases of sequence numbers ---- */
+
+/* Asks for a lease once, when few numbers are left; the ask holds a reference. */
+void
+px_want_lease(struct osp_proxy *px, struct osp_octx *ctx)
+{
+    if (!osp_octx_wants_lease(ctx, px->cfg.lease_low))
+        return;
+    if (px->lease_count == PX_LEASE_ASKS) {     /* the daemon is far behind: ask again later */
+        osp_octx_lease_failed(ctx);
+        return;
+    }
+    osp_octx_ref(ctx);
+    px->lease_asks[(px->lease_head + px->lease_count++) % PX_LEASE_ASKS] = ctx;
+}
+
+static struct osp_list *
+lease_slot(struct osp_proxy *px, const struct osp_octx *ctx)
+{
+    return &px->lease_waiters[osp_hash(&px->seed, osp_slice(&ctx, sizeof(ctx))) % PX_LEASE_SLOTS];
+}
+
+/* Waits for a lease of `ctx`; `req` is what will be sent then (NULL: a challenge). */
+void
+px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_octx *ctx, enum px_wait why)
+{
+    if (req && !px_save(t->px, x, req)) {
+        px_answer_error(t, x, OSP_E_NOMEM);
+        return;
+    }
+    px_want_lease(t->px, ctx);
+    x->lease_ctx = ctx;
+    if (x->state == PX_RUNNING)
+        t->px->stats.parked++;
+    x->state = why;
+    osp_list_push(lease_slot(t->px, ctx), &x->wait);
+}
+
+static void
+unpark(struct osp_proxy *px, struct px_exchange *x)
+{
+    osp_list_remove(&x->wait);
+    x->state = PX_RUNNING;
+    px->stats.parked--;
+}
+
+/* Takes up again what waited for `ctx`. What finds no number again is refused, not parked for ever. */
+void
+px_leased(struct px_turn *t, const struct osp_octx *ctx)
+{
+    struct osp_list  mine;
+    struct osp_list *slot = lease_slot(t->px, ctx), *n = slot->next;
+
+    osp_list_init(&mine);
+    while (n != slot) {
+        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
+
+        n = n->next;
+        if (x->lease_ctx == ctx) {
+            osp_list_remove(&x->wait);
+            osp_list_push(&mine, &x->wait);
+        }
+    }
+    while ((n = osp_list_first(&mine)) != NULL) {
+        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
+        struct osp_ssn      ssn = osp_octx_ssn(x->lease_ctx);
+        enum px_wait        was = x->state;
+        struct px_turn      turn = px_turn_begin(t->px, t->now, t->tx);
+
+        unpark(t->px, x);
+        if (ssn.next >= ssn.limit)
+            px_answer_error(&turn, x, OSP_E_NO_LEASE);
+        else if (was == PX_WAIT_LEASE_CHALLENGE)
+            px_challenge(&turn, x);
+        else if (px_restore(x, &t->px->a))
+            px_send(&turn, x, &t->px->a);
+        else
+            px_answer_error(&turn, x, OSP_E_NOMEM);
+    }
+}
+
+/* ---- sending ---- */
+
+static enum osp_err
+protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
+{
+    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
+    struct osp_msg             *out = *req == &t->px->a ? &t->px->b : &t->px->a;
+    uint8_t                     classes[OSP_MSG_OPTS_MAX];
+    enum osp_err                e = osp_classes(&leg, *req, classes);
+
+    if (e != OSP_OK)
+        return e;
+    if (!px_save(t->px, x, *req))       /* the next hop may challenge with Echo */
+        return OSP_E_NOMEM;
+    e = osp_oscore_protect_request(t->px->crypto, x->hop_ctx, *req, classes, &t->scratch, out, &x->added);
+    if (e != OSP_OK)
+        return e;
+    x->has_added = true;
+    t->px->stats.layers_added++;
+    *req = out;
+    return OSP_OK;
+}
+
+/* Sends the translated request to x->to, under the next hop's layer if there is one. */
+void
+px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
+{
+    struct osp_request how = { .type = x->type, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x };
+    enum osp_err       e = OSP_OK;
+
+    if (x->hop_ctx) {
+        struct osp_msg *plain = req;
+
+        e = protect(t, x, &req);
+        if (e == OSP_E_NO_LEASE) {
+            px_park(t, x, plain, x->hop_ctx, PX_WAIT_LEASE_OUT);
+            return;
+        }
+        px_want_lease(t->px, x->hop_ctx);
+    }
+    if (e == OSP_OK)
+        e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
+    if (e != OSP_OK)
+        px_answer_error(t, x, e);
+}
+
+/* The next hop has an address now. Guarded ones are refused here too: a name may lead anywhere. */
+static void
+send_to(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_ip *ip)
+{
+    x->to.ip = *ip;
+    if (!px_ip_is_allowed(x, ip, x->to.port)) {
+        px_answer_error(t, x, OSP_E_FORBIDDEN);
+        return;
+    }
+    px_send(t, x, req);
+}
+
+static void
+send_to_name(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice host)
+{
+    struct px_name *name = NULL;
+    struct osp_ip   ip;
+    enum osp_err    e;
+
+    for (size_t i = 0; i < x->policy->host_count; i++) {
+        if (osp_slice_eq(osp_slice_str(x->policy->hosts[i].name), host)) {
+            send_to(t, x, req, &x->policy->hosts[i].ip);
+            return;
+        }
+    }
+    e = px_name_find(t, host, &ip, &name);
+    if (e == OSP_OK) {
+        send_to(t, x, req, &ip);
+    } else if (e != OSP_E_INCOMPLETE) {
+        px_answer_error(t, x, e);
+    } else if (!px_save(t->px, x, req)) {
+        px_answer_error(t, x, OSP_E_NOMEM);
+    } else {
+        px_name_wait(t->px, name, x);
+    }
+}
+
+/* Observe has state of its own on both sides; a proxy may answer a registration as a plain request. */
+static void
+drop_observe(struct osp_msg *req)
+{
+    osp_msg_remove(req, OSP_OPT_OBSERVE);       /* [rfc7641#4.1] */
+}
+
+void
+px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop)
+{
+    uint8_t                     classes[OSP_MSG_OPTS_MAX];
+    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
+    enum osp_err                e = px_hop_limit(t, x, req);
+
+    drop_observe(req);
+    x->hop_ctx = hop->ctx;
+    x->inner_oscore = osp_msg_has(req, OSP_OPT_OSCORE);
+    x->deadline = osp_time_after(t->now, x->policy->response_timeout_us);
+    x->to.port = hop->to.port;
+    req->token = OSP_EMPTY;
+    if (e == OSP_OK && x->hop_ctx)      /* before anything is asked of the network */
+        e = osp_classes(&leg, req, classes);
+    if (e != OSP_OK)
+        px_answer_error(t, x, e);
+    else if (hop->to.is_ip)
+        send_to(t, x, req, &hop->to.ip);
+    else
+        send_to_name(t, x, req, hop->to.host);
+}

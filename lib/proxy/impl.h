@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Insides of lib/proxy, shared by its files.
+ *
+ *   proxy.c       creation, events in, asks out
+ *   dispatch.c    the steps of an incoming request [ocp#2.4]; where a request goes
+ *   policy.c      who may do what: rules, rates, own authority, guarded addresses
+ *   translate.c   the request URI on its way in and out; Hop-Limit
+ *   forward.c     the next hop: resolve, protect, send, park
+ *   answer.c      responses and errors to the client, under the layers removed
+ *   response.c    what came back from the next hop
+ *   names.c       name cache
+ *   local.c       resources of the proxy itself
+ *   exchange.c    making and ending exchanges
+ *
+ * Every path of a request ends in one of px_answer(), px_answer_error(), px_drop(), which end the
+ * exchange; or it is sent or parked, and an event takes it up again.
+ */
+#ifndef OSP_PROXY_IMPL_H
+#define OSP_PROXY_IMPL_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/table.h"
+#include "msg/option.h"
+#include "proxy/proxy.h"
+
+#define PX_LAYERS_MAX 8         /* layers that can be removed from one request; the policy's limit is below */
+#define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */
+#define PX_NAME_IPS 4
+#define PX_LEASE_SLOTS 256
+#define PX_LEASE_ASKS 1024
+
+/* Why an exchange is parked. */
+enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE };
+
+/* The request as it would be forwarded, before the next hop's layer: encoded, in pool memory. */
+struct px_saved { uint8_t *p; uint32_t n; };
+
+struct px_exchange {
+    struct osp_list         link;       /* in px.exchanges */
+    struct osp_list         wait;       /* in a name's or a lease slot's list while parked */
+    struct osp_policy      *policy;     /* a reference */
+    const struct osp_route *route;      /* reverse-proxied by it; NULL: forward-proxied */
+    struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none */
+    struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
+    const struct osp_rule  *rule;       /* that allowed it */
+    uint64_t                in;         /* handle of the client's request */
+    uint64_t                out;        /* handle of ours, 0: none */
+    struct osp_flow         from;
+    struct osp_addr         to;
+    struct px_saved         saved;
+    struct osp_time         deadline;
+    struct osp_layer        added;
+    enum px_wait            state;
+    uint8_t                 type;       /* of the request, and of ours */
+    uint8_t                 no_response;        /* its No-Response option [rfc7967#2] */
+    uint8_t                 removed_count;
+    bool                    inner_oscore;       /* the forwarded request has an OSCORE option */
+    bool                    has_added;
+    bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
+    bool                    vouched;            /* the operator named the address: the guard does not apply */
+    struct osp_layer        removed[PX_LAYERS_MAX];
+};
+
+struct px_name {
+    struct osp_node node;       /* in px.names by host */
+    struct osp_list lru;        /* in px.name_lru while nobody waits */
+    struct osp_list ask;        /* in px.name_asks until the daemon took it */
+    struct osp_list waiters;    /* px_exchange.wait */
+    uint64_t        expires_us;
+    enum osp_err    err;        /* OSP_OK: ips are valid */
+    bool            pending;
+    uint8_t         count;
+    uint8_t         host_len;
+    struct osp_ip   ips[PX_NAME_IPS];
+    char            host[256];
+};
+
+struct osp_proxy {
+    struct osp_proxy_cfg   cfg;
+    struct osp_pool        pool;
+    struct osp_ep         *ep;
+    struct osp_crypto     *crypto;
+    struct osp_randbuf     rand;
+    struct osp_hash_key    seed;
+    struct osp_policy     *policy;
+    struct osp_list        exchanges;
+    struct osp_table       names, buckets;
+    struct osp_list        name_lru, name_asks, bucket_lru;
+    struct osp_list        lease_waiters[PX_LEASE_SLOTS];
+    struct osp_octx       *lease_asks[PX_LEASE_ASKS];   /* ring, with references */
+    size_t                 lease_head, lease_count;
+    struct osp_proxy_stats stats;
+    uint8_t               *scratch;             /* plaintexts and values of one turn */
+    size_t                 scratch_cap;
+    struct osp_msg         a, b;                /* messages of one turn, besides the endpoint's */
+};
+
+/* One turn: what every step needs. */
+struct px_turn {
+    struct osp_proxy *px;
+    struct osp_time   now;
+    struct osp_txq   *tx;
+    struct osp_wr     scratch;
+};
+
+struct px_turn px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+
+/* ---- exchange.c ---- */
+struct px_exchange *px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev);
+void px_exchange_end(struct osp_proxy *px, struct px_exchange *x);
+bool px_save(struct osp_proxy *px, struct px_exchange *x, const struct osp_msg *req);
+bool px_restore(struct px_exchange *x, struct osp_msg *req);
+void px_unsave(struct osp_proxy *px, struct px_exchange *x);
+
+/* ---- dispatch.c ---- */
+void px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+
+/* ---- policy.c ---- */
+/* OSP_OK: the client may; x->rule is set. OSP_E_FORBIDDEN, OSP_E_RATE. */
+enum osp_err px_may_forward(struct px_turn *t, struct px_exchange *x, const struct osp_authority *to);
+enum osp_err px_may_route(struct px_turn *t, struct px_exchange *x, size_t route);
+/* Like px_may_route() without counting the request. */
+bool px_sees_route(const struct px_exchange *x, size_t route);
+bool px_is_own(const struct osp_policy *p, const struct osp_flow *flow, const struct osp_authority *a);
+/* False: a guarded address, and nobody vouched for it. */
+bool px_ip_is_allowed(const struct px_exchange *x, const struct osp_ip *ip, uint16_t port);
+
+/* ---- translate.c ---- */
+bool px_is_forward_form(const struct osp_msg *req);
+/* The authority of a forward-proxy request; the URI's parts become options. */
+enum osp_err px_request_authority(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req, struct osp_authority *to);
+void px_consume_proxy_options(struct osp_msg *req);
+void px_consume_own_authority(struct osp_msg *req);
+const struct osp_route *px_find_route(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
+enum osp_err px_translate_reverse(struct px_turn *t, const struct osp_route *r, struct osp_msg *req);
+enum osp_err px_translate_to_proxy(struct px_turn *t, const struct osp_authority *to, struct osp_msg *req);
+enum osp_err px_hop_limit(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req);
+enum osp_err px_location_back(const struct osp_route *r, struct osp_msg *resp);
+/* An option that may not be forwarded: 0 when all may. [rfc7252#5.7.1] */
+uint16_t px_unsafe_option(const struct osp_msg *m);
+
+/* ---- forward.c ---- */
+void px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop);
+void px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+void px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_octx *ctx, enum px_wait why);
+void px_leased(struct px_turn *t, const struct osp_octx *ctx);
+void px_want_lease(struct osp_proxy *px, struct osp_octx *ctx);
+
+/* ---- names.c ---- */
+/* OSP_OK with *ip; OSP_E_RESOLVE; OSP_E_INCOMPLETE: the exchange waits in *name. OSP_E_OVERLOAD. */
+enum osp_err px_name_find(struct px_turn *t, struct osp_slice host, struct osp_ip *ip, struct px_name **name);
+void px_name_wait(struct osp_proxy *px, struct px_name *n, struct px_exchange *x);
+void px_names_free(struct osp_proxy *px);
+
+/* ---- answer.c ---- */
+void px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+void px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why);
+void px_challenge(struct px_turn *t, struct px_exchange *x);
+void px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why);
+
+/* ---- response.c ---- */
+void px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp);
+
+/* ---- local.c ---- */
+void px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Resources of the proxy itself: /.well-known/core, which lists the routes the client may use. */
+#include "proxy/impl.h"
+
+#define CONTENT_FORMAT_LINK 40
+
+static bool
+path_is(const struct osp_msg *req, const char *const *segments, size_t count)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < req->opt_count; i++) {
+        if (req->opts[i].num != OSP_OPT_URI_PATH)
+            continue;
+        if (n >= count || !osp_slice_eq(req->opts[i].val, osp_slice_str(segments[n])))
+            return false;
+        n++;
+    }
+    return n == count;
+}
+
+/* [rfc6690] the path of a route as a link; segments with characters that would need encoding are left out */
+static void
+put_link(struct osp_wr *w, const struct osp_route *r)
+{
+    for (size_t i = 0; i < r->path_count; i++)
+        for (size_t k = 0; k < r->path[i].n; k++)
+            if (r->path[i].p[k] <= ' ' || r->path[i].p[k] > '~' || strchr("<>\"%\\/?#,;", r->path[i].p[k]))
+                return;
+    osp_wr_put(w, osp_slice_str(",<"));
+    for (size_t i = 0; i < r->path_count; i++) {
+        osp_wr_u8(w, '/');
+        osp_wr_put(w, r->path[i]);
+    }
+    osp_wr_u8(w, '>');
+}
+
+static void
+well_known_core(struct px_turn *t, struct px_exchange *x)
+{
+    uint8_t        text[1024], format[4];
+    struct osp_wr  w = osp_wr_to(text, sizeof(text));
+    struct osp_msg resp;
+
+    osp_wr_put(&w, osp_slice_str("</.well-known/core>;ct=40"));
+    for (size_t i = 0; i < x->policy->route_count; i++) {
+        struct osp_wr before = w;
+
+        if (x->policy->routes[i].path_count > 0 && px_sees_route(x, i))
+            put_link(&w, &x->policy->routes[i]);
+        if (osp_wr_bad(&w)) {           /* what fits */
+            w = before;
+            break;
+        }
+    }
+    osp_msg_init(&resp, OSP_CODE(2, 5));
+    if (osp_msg_add(&resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CONTENT_FORMAT_LINK, format)) != OSP_OK) {
+        px_answer_error(t, x, OSP_E_NOMEM);
+        return;
+    }
+    resp.payload = osp_wr_slice(&w);
+    px_answer(t, x, &resp);
+}
+
+void
+px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
+{
+    static const char *const core[] = { ".well-known", "core" };
+    uint16_t                 which;
+
+    t->px->stats.local++;
+    /* [rfc7252#5.4.1] as the server of it, every critical option has to be understood */
+    if (osp_msg_sanitize(req, &which) != OSP_OK) {
+        px_answer_error(t, x, OSP_E_UNKNOWN_OPTION);
+        return;
+    }
+    for (size_t i = 0; i < req->opt_count; i++) {
+        uint16_t num = req->opts[i].num;
+
+        if (osp_opt_is_critical(num) && num != OSP_OPT_URI_HOST && num != OSP_OPT_URI_PORT && num != OSP_OPT_URI_PATH &&
+            num != OSP_OPT_URI_QUERY && num != OSP_OPT_ACCEPT && num != OSP_OPT_IF_MATCH && num != OSP_OPT_IF_NONE_MATCH) {
+            /* a block option is known, but its value may be bad [rfc7959#2.2] */
+            bool bad_block = (num == OSP_OPT_BLOCK1 || num == OSP_OPT_BLOCK2) && req->opts[i].val.n &&
+                             (req->opts[i].val.p[req->opts[i].val.n - 1] & 7) == 7;
+            px_answer_error(t, x, bad_block ? OSP_E_BAD_REQUEST : OSP_E_UNKNOWN_OPTION);
+            return;
+        }
+    }
+    if (req->code > OSP_IPATCH) {       /* [rfc7252#5.8] a method nobody knows */
+        px_answer_error(t, x, OSP_E_METHOD);
+    } else if (!path_is(req, core, 2)) {
+        /* [ocp#2.4] step 5: 4.04; the July 2022 text had 4.00 */
+        px_answer_error(t, x, x->policy->otp_compat ? OSP_E_NO_APPLICATION : OSP_E_NOT_FOUND);
+    } else if (req->code != OSP_GET) {
+        px_answer_error(t, x, OSP_E_METHOD);
+    } else {
+        well_known_core(t, x);
+    }
+}

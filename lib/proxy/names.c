@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names of next hops and their addresses, for as long as their TTL says.  A name is asked for once; every
+ * exchange that needs it meanwhile waits at the same entry.
+ */
+#include "proxy/impl.h"
+
+static void
+name_free(struct osp_proxy *px, struct px_name *n)
+{
+    osp_table_remove(&px->names, &n->node);
+    osp_list_remove(&n->lru);
+    osp_list_remove(&n->ask);
+    osp_pool_put(&px->pool, n, sizeof(*n));
+    px->stats.names--;
+}
+
+static struct px_name *
+find(struct osp_proxy *px, struct osp_slice host, uint64_t hash)
+{
+    for (struct osp_node *n = osp_table_first(&px->names, hash); n; n = osp_table_next(n)) {
+        struct px_name *name = OSP_CONTAINER(n, struct px_name, node);
+
+        if (osp_slice_eq(osp_slice(name->host, name->host_len), host))
+            return name;
+    }
+    return NULL;
+}
+
+/* At the bound the name that was used longest ago goes; names that are waited for stay. */
+static struct px_name *
+name_new(struct osp_proxy *px, struct osp_slice host, uint64_t hash)
+{
+    struct px_name *n;
+
+    if (px->stats.names >= px->cfg.max_names) {
+        struct osp_list *oldest = osp_list_first(&px->name_lru);
+        if (!oldest)
+            return NULL;
+        name_free(px, OSP_CONTAINER(oldest, struct px_name, lru));
+    }
+    n = osp_pool_get(&px->pool, sizeof(*n));
+    if (!n)
+        return NULL;
+    *n = (struct px_name){ .host_len = (uint8_t)host.n };
+    (void)osp_slice_copy(host, n->host, sizeof(n->host) - 1);
+    osp_list_init(&n->lru);
+    osp_list_init(&n->ask);
+    osp_list_init(&n->waiters);
+    osp_table_add(&px->names, &n->node, hash);
+    px->stats.names++;
+    return n;
+}
+
+static void
+ask(struct osp_proxy *px, struct px_name *n)
+{
+    n->pending = true;
+    osp_list_remove(&n->lru);
+    osp_list_push(&px->name_asks, &n->ask);
+}
+
+enum osp_err
+px_name_find(struct px_turn *t, struct osp_slice host, struct osp_ip *ip, struct px_name **name)
+{
+    uint64_t        hash = osp_hash(&t->px->seed, host);
+    struct px_name *n;
+
+    if (host.n > OSP_HOST_MAX)
+        return OSP_E_BAD_URI;
+    n = find(t->px, host, hash);
+    if (!n)
+        n = name_new(t->px, host, hash);
+    if (!n)
+        return OSP_E_OVERLOAD;
+    if (!n->pending && n->expires_us > t->now.us) {
+        osp_list_remove(&n->lru);
+        osp_list_push(&t->px->name_lru, &n->lru);
+        if (n->err == OSP_OK)
+            *ip = n->ips[0];
+        return n->err;
+    }
+    if (!n->pending)
+        ask(t->px, n);
+    *name = n;
+    return OSP_E_INCOMPLETE;
+}
+
+void
+px_name_wait(struct osp_proxy *px, struct px_name *n, struct px_exchange *x)
+{
+    x->state = PX_WAIT_NAME;
+    px->stats.parked++;
+    osp_list_push(&n->waiters, &x->wait);
+}
+
+/* One that waited: it has an address now, or an error. */
+static void
+take_up(struct osp_proxy *px, struct px_exchange *x, const struct px_name *n, struct osp_time now, struct osp_txq *tx)
+{
+    struct px_turn t = px_turn_begin(px, now, tx);
+
+    osp_list_remove(&x->wait);
+    x->state = PX_RUNNING;
+    px->stats.parked--;
+    if (n->err != OSP_OK) {
+        px_answer_error(&t, x, n->err);
+        return;
+    }
+    x->to.ip = n->ips[0];
+    if (!px_ip_is_allowed(x, &x->to.ip, x->to.port))    /* where the name leads counts, not only the name */
+        px_answer_error(&t, x, OSP_E_FORBIDDEN);
+    else if (px_restore(x, &px->a))
+        px_send(&t, x, &px->a);
+    else
+        px_answer_error(&t, x, OSP_E_NOMEM);
+}
+
+void
+osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
+                   uint64_t ttl_us, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_slice h = osp_slice_str(host);
+    struct px_name  *n = find(px, h, osp_hash(&px->seed, h));
+    struct osp_list *w;
+
+    if (!n || !n->pending)
+        return;
+    n->pending = false;
+    n->err = err == OSP_OK && count > 0 ? OSP_OK : OSP_E_RESOLVE;
+    n->expires_us = now.us + ttl_us;
+    n->count = (uint8_t)(count < PX_NAME_IPS ? count : PX_NAME_IPS);
+    for (size_t i = 0; i < n->count; i++)
+        n->ips[i] = ips[i];
+    osp_list_remove(&n->ask);
+    while ((w = osp_list_first(&n->waiters)) != NULL)
+        take_up(px, OSP_CONTAINER(w, struct px_exchange, wait), n, now, tx);
+    osp_list_push(&px->name_lru, &n->lru);
+}
+
+void
+px_names_free(struct osp_proxy *px)
+{
+    for (size_t i = 0; px->names.slots && i <= px->names.mask; i++)
+        while (px->names.slots[i])
+            name_free(px, OSP_CONTAINER(px->names.slots[i], struct px_name, node));
+}

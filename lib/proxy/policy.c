@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who may do what: rules, rates, our own authority, and addresses that have to be named to be reached. */
+#include "proxy/impl.h"
+
+/* ---- rules ---- */
+
+static bool
+bit(const uint8_t *bits, size_t i)
+{
+    return bits[i / 8] >> (i % 8) & 1;
+}
+
+static bool
+rule_matches(const struct osp_rule *r, const struct px_exchange *x)
+{
+    bool by_context = !r->contexts, by_net = r->net_count == 0;
+
+    if (r->any)
+        return true;
+    if (r->contexts && x->removed_count > 0) {
+        uint32_t label = osp_octx_label(x->removed[x->removed_count - 1].ctx);
+        by_context = label < r->context_count && bit(r->contexts, label);
+    }
+    for (size_t i = 0; i < r->net_count && !by_net; i++)
+        by_net = osp_ip_in_prefix(&x->from.peer.ip, &r->nets[i].ip, r->nets[i].bits);
+    return by_context && by_net && (r->contexts || r->net_count);
+}
+
+/* The first rule whose match fits; NULL: none, so nothing is allowed. */
+static const struct osp_rule *
+rule_of(const struct px_exchange *x)
+{
+    for (size_t i = 0; i < x->policy->rule_count; i++)
+        if (rule_matches(&x->policy->rules[i], x))
+            return &x->policy->rules[i];
+    return NULL;
+}
+
+/* ---- rates: a token bucket per rule and client ---- */
+
+struct px_bucket {
+    struct osp_node node;
+    struct osp_list lru;
+    uint64_t        key;
+    uint64_t        milli;      /* tokens, in thousandths */
+    uint64_t        last_us;
+};
+
+/* A client is its context where it has one, its address otherwise. */
+static uint64_t
+client_key(const struct osp_proxy *px, const struct px_exchange *x, const struct osp_rule *r)
+{
+    uint8_t       key[32];
+    struct osp_wr w = osp_wr_to(key, sizeof(key));
+
+    osp_wr_u32(&w, (uint32_t)(r - x->policy->rules));
+    osp_wr_u8(&w, x->removed_count > 0);
+    if (x->removed_count > 0)
+        osp_wr_u32(&w, osp_octx_label(x->removed[x->removed_count - 1].ctx));
+    else
+        osp_wr_put(&w, osp_slice(x->from.peer.ip.b, sizeof(x->from.peer.ip.b)));
+    return osp_hash(&px->seed, osp_wr_slice(&w));
+}
+
+static void
+bucket_free(struct osp_proxy *px, struct px_bucket *b)
+{
+    osp_table_remove(&px->buckets, &b->node);
+    osp_list_remove(&b->lru);
+    osp_pool_put(&px->pool, b, sizeof(*b));
+}
+
+/* At the bound the bucket that was used longest ago goes: it is the fullest. */
+static struct px_bucket *
+bucket_of(struct osp_proxy *px, uint64_t key, const struct osp_rule *r, struct osp_time now)
+{
+    struct osp_node  *n = osp_table_first(&px->buckets, key);
+    struct px_bucket *b;
+
+    if (n) {
+        b = OSP_CONTAINER(n, struct px_bucket, node);
+        osp_list_remove(&b->lru);
+        osp_list_push(&px->bucket_lru, &b->lru);
+        return b;
+    }
+    if (px->buckets.count >= px->cfg.max_buckets)
+        bucket_free(px, OSP_CONTAINER(osp_list_first(&px->bucket_lru), struct px_bucket, lru));
+    b = osp_pool_get(&px->pool, sizeof(*b));
+    if (!b)
+        return NULL;
+    *b = (struct px_bucket){ .key = key, .milli = (uint64_t)r->burst * 1000, .last_us = now.us };
+    osp_table_add(&px->buckets, &b->node, key);
+    osp_list_push(&px->bucket_lru, &b->lru);
+    return b;
+}
+
+static enum osp_err
+take_token(struct px_turn *t, const struct px_exchange *x, const struct osp_rule *r)
+{
+    struct px_bucket *b;
+    uint64_t          most = (uint64_t)r->burst * 1000;
+    uint64_t          gained;
+
+    if (r->rate == 0)
+        return OSP_OK;
+    b = bucket_of(t->px, client_key(t->px, x, r), r, t->now);
+    if (!b)
+        return OSP_E_OVERLOAD;
+    gained = (t->now.us - b->last_us) * r->rate / 1000;
+    if (gained > 0) {           /* what is not yet a thousandth of a token is not lost */
+        b->milli = b->milli + gained < most ? b->milli + gained : most;
+        b->last_us = t->now.us;
+    }
+    if (b->milli < 1000)
+        return OSP_E_RATE;
+    b->milli -= 1000;
+    return OSP_OK;
+}
+
+/* ---- authorization [ocp#2.4] step 4 ---- */
+
+/* The operator's hosts table: he vouches for what it names. */
+static const struct osp_host *
+host_entry(const struct osp_policy *p, struct osp_slice name)
+{
+    for (size_t i = 0; i < p->host_count; i++)
+        if (osp_slice_eq(osp_slice_str(p->hosts[i].name), name))
+            return &p->hosts[i];
+    return NULL;
+}
+
+enum osp_err
+px_may_forward(struct px_turn *t, struct px_exchange *x, const struct osp_authority *to)
+{
+    const struct osp_rule *r = rule_of(x);
+
+    for (size_t i = 0; r && i < r->allow_count; i++) {
+        const struct osp_allow *a = &r->allow[i];
+
+        if (a->kind != OSP_ALLOW_FORWARD || !osp_target_match(&a->target, to))
+            continue;
+        x->rule = r;
+        x->vouched = !to->is_ip && host_entry(x->policy, to->host);
+        if (to->is_ip && !px_ip_is_allowed(x, &to->ip, to->port))
+            return OSP_E_FORBIDDEN;
+        return take_token(t, x, r);
+    }
+    return OSP_E_FORBIDDEN;
+}
+
+bool
+px_sees_route(const struct px_exchange *x, size_t route)
+{
+    const struct osp_rule *r = rule_of(x);
+
+    for (size_t i = 0; r && i < r->allow_count; i++)
+        if (r->allow[i].kind == OSP_ALLOW_ROUTE && bit(r->allow[i].routes, route))
+            return true;
+    return false;
+}
+
+enum osp_err
+px_may_route(struct px_turn *t, struct px_exchange *x, size_t route)
+{
+    const struct osp_rule *r = rule_of(x);
+
+    if (!px_sees_route(x, route))
+        return OSP_E_FORBIDDEN;
+    x->rule = r;
+    x->vouched = true;          /* the operator wrote the upstream's URI */
+    return take_token(t, x, r);
+}
+
+/* ---- addresses ---- */
+
+static bool
+is_own_ip(const struct osp_policy *p, const struct osp_ip *ip, uint16_t port)
+{
+    struct osp_authority a = { .scheme = OSP_SCHEME_COAP, .port = port, .is_ip = true, .ip = *ip };
+
+    for (size_t i = 0; i < p->own_count; i++)
+        if (osp_target_match(&p->own[i], &a))
+            return true;
+    return false;
+}
+
+/* [rfc7252#11] loopback, link-local, multicast and unspecified addresses, and our own */
+bool
+px_ip_is_allowed(const struct px_exchange *x, const struct osp_ip *ip, uint16_t port)
+{
+    bool guarded = osp_ip_is_loopback(ip) || osp_ip_is_link_local(ip) || osp_ip_is_multicast(ip) || osp_ip_is_any(ip) ||
+                   is_own_ip(x->policy, ip, port);
+
+    if (!guarded || x->vouched)
+        return true;
+    for (size_t i = 0; x->rule && i < x->rule->allow_count; i++)
+        if (x->rule->allow[i].kind == OSP_ALLOW_FORWARD && osp_target_names_ip(&x->rule->allow[i].target, ip) &&
+            (x->rule->allow[i].target.port == 0 || x->rule->allow[i].target.port == port))
+            return true;
+    return false;
+}
+
+/* [rfc7252#5.7.2] by any name and address of ours, and by the one this request was sent to */
+bool
+px_is_own(const struct osp_policy *p, const struct osp_flow *flow, const struct osp_authority *a)
+{
+    if (a->is_ip && osp_ip_eq(&a->ip, &flow->local) && flow->sock < p->sock_count && a->port == p->sock_port[flow->sock])
+        return true;
+    for (size_t i = 0; i < p->own_count; i++)
+        if (osp_target_match(&p->own[i], a))
+            return true;
+    return false;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "proxy/proxy.h"
+
+#include <stdlib.h>
+
+#include "proxy/impl.h"
+
+#define EXPIRE_PER_CALL 64
+
+void
+osp_proxy_cfg_default(struct osp_proxy_cfg *cfg)
+{
+    *cfg = (struct osp_proxy_cfg){
+        .max_exchanges = 65536,
+        .max_names = 1024,
+        .max_buckets = 16384,
+        .pool_bytes = (size_t)256 << 20,
+        .lease_low = 128,
+    };
+    osp_ep_cfg_default(&cfg->ep);
+}
+
+static enum osp_err
+init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand, struct osp_time now)
+{
+    enum osp_err e;
+
+    px->cfg = *cfg;
+    osp_pool_init(&px->pool, cfg->pool_bytes);
+    osp_randbuf_init(&px->rand, rand);
+    osp_randbuf_take(&px->rand, (uint8_t *)&px->seed, sizeof(px->seed));
+    osp_list_init(&px->exchanges);
+    osp_list_init(&px->name_lru);
+    osp_list_init(&px->name_asks);
+    osp_list_init(&px->bucket_lru);
+    for (size_t i = 0; i < PX_LEASE_SLOTS; i++)
+        osp_list_init(&px->lease_waiters[i]);
+    /* a plaintext for each layer, one more for what is put together, and the values of options */
+    px->scratch_cap = (cfg->ep.max_datagram + OSP_OSCORE_OVERHEAD) * (2 * PX_LAYERS_MAX + 4) + 16384;
+    px->scratch = malloc(px->scratch_cap);
+    if (!px->scratch)
+        return OSP_E_NOMEM;
+    e = osp_crypto_new(&px->crypto);
+    if (e == OSP_OK)
+        e = osp_table_init(&px->names, cfg->max_names);
+    if (e == OSP_OK)
+        e = osp_table_init(&px->buckets, cfg->max_buckets);
+    if (e == OSP_OK)
+        e = osp_ep_new(&cfg->ep, rand, &px->pool, now, &px->ep);
+    return e;
+}
+
+enum osp_err
+osp_proxy_new(const struct osp_proxy_cfg *cfg, struct osp_rand rand, struct osp_time now, struct osp_proxy **out)
+{
+    struct osp_proxy *px = calloc(1, sizeof(*px));
+    enum osp_err      e;
+
+    if (!px)
+        return OSP_E_NOMEM;
+    e = init(px, cfg, rand, now);
+    if (e != OSP_OK) {
+        osp_proxy_free(px);
+        return e;
+    }
+    *out = px;
+    return OSP_OK;
+}
+
+void
+osp_proxy_free(struct osp_proxy *px)
+{
+    struct osp_list *n;
+    struct osp_ask   ask;
+
+    if (!px)
+        return;
+    while (px->exchanges.next && (n = osp_list_first(&px->exchanges)) != NULL)
+        px_exchange_end(px, OSP_CONTAINER(n, struct px_exchange, link));
+    while (px->lease_count > 0 && osp_proxy_next_ask(px, &ask))
+        if (ask.kind == OSP_ASK_LEASE)
+            osp_octx_unref(ask.ctx);
+    px_names_free(px);
+    osp_table_fini(&px->names);
+    osp_table_fini(&px->buckets);       /* its nodes are the pool's */
+    osp_ep_free(px->ep);
+    osp_crypto_free(px->crypto);
+    osp_policy_unref(px->policy);
+    if (px->scratch)
+        osp_wipe(px->scratch, px->scratch_cap);
+    free(px->scratch);
+    osp_pool_fini(&px->pool);
+    free(px);
+}
+
+void
+osp_proxy_set_policy(struct osp_proxy *px, struct osp_policy *p)
+{
+    osp_policy_ref(p);
+    osp_policy_unref(px->policy);
+    px->policy = p;
+}
+
+/* ---- events of the message layer ---- */
+
+/* Nothing can be kept for it: an answer in the clear that leaves no state. */
+static void
+refuse(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_msg     resp;
+    uint8_t            age[4];
+    struct osp_respond how = { 0 };
+
+    px->stats.errors[OSP_E_OVERLOAD]++;
+    osp_msg_init(&resp, osp_err_code(OSP_E_OVERLOAD));
+    if (osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK ||
+        osp_ep_respond(px->ep, ev->handle, &resp, how, now, tx) != OSP_OK)
+        osp_ep_dismiss(px->ep, ev->handle, false, now, tx);
+}
+
+static void
+on_request(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now, struct osp_txq *tx)
+{
+    struct px_exchange *x;
+    struct px_turn      t = px_turn_begin(px, now, tx);
+
+    px->stats.requests++;
+    if (!px->policy) {
+        osp_ep_dismiss(px->ep, ev->handle, true, now, tx);
+        return;
+    }
+    x = px_exchange_new(px, ev);
+    if (x)
+        px_dispatch(&t, x, ev->msg);
+    else
+        refuse(px, ev, now, tx);
+}
+
+static void
+on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now, struct osp_txq *tx)
+{
+    struct px_exchange *x = (struct px_exchange *)(uintptr_t)ev->user;
+    struct px_turn      t;
+
+    switch (ev->kind) {
+    case OSP_EV_REQUEST:
+        on_request(px, ev, now, tx);
+        break;
+    case OSP_EV_RESPONSE:
+        t = px_turn_begin(px, now, tx);
+        px_response(&t, x, ev->msg);
+        break;
+    case OSP_EV_FAILED:
+        t = px_turn_begin(px, now, tx);
+        x->out = 0;
+        px_answer_error(&t, x, ev->err);
+        break;
+    case OSP_EV_NONE:
+    case OSP_EV_REJECTED:       /* the client did not want the answer: its exchange is over anyway */
+    case OSP_EV_DELIVERED:
+        break;
+    }
+}
+
+void
+osp_proxy_input(struct osp_proxy *px, const struct osp_flow *from, struct osp_slice datagram, struct osp_time now,
+                struct osp_txq *tx)
+{
+    struct osp_ep_event ev;
+
+    osp_ep_input(px->ep, from, datagram, now, tx, &ev);
+    on_event(px, &ev, now, tx);
+}
+
+bool
+osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_ep_event ev;
+
+    for (int i = 0; i < EXPIRE_PER_CALL; i++) {
+        if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
+            return true;
+        if (!osp_ep_expire(px->ep, now, tx, &ev))
+            return false;
+        on_event(px, &ev, now, tx);
+    }
+    return true;
+}
+
+bool
+osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
+{
+    return osp_ep_deadline(px->ep, out);
+}
+
+/* ---- asks ---- */
+
+bool
+osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
+{
+    struct osp_list *n;
+
+    if (px->lease_count > 0) {
+        ask->kind = OSP_ASK_LEASE;
+        ask->ctx = px->lease_asks[px->lease_head];
+        px->lease_head = (px->lease_head + 1) % PX_LEASE_ASKS;
+        px->lease_count--;
+        return true;
+    }
+    n = osp_list_first(&px->name_asks);
+    if (n) {
+        struct px_name *name = OSP_CONTAINER(n, struct px_name, ask);
+
+        osp_list_remove(&name->ask);
+        ask->kind = OSP_ASK_RESOLVE;
+        ask->ctx = NULL;
+        memcpy(ask->host, name->host, sizeof(ask->host));
+        return true;
+    }
+    return false;
+}
+
+void
+osp_proxy_leased(struct osp_proxy *px, const struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx)
+{
+    struct px_turn t = px_turn_begin(px, now, tx);
+    px_leased(&t, ctx);
+}
+
+void
+osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_list *n;
+
+    while ((n = osp_list_first(&px->exchanges)) != NULL) {
+        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, link);
+        struct px_turn      t = px_turn_begin(px, now, tx);
+
+        px_answer_error(&t, x, OSP_E_OVERLOAD);
+    }
+}
+
+/* ---- what it did ---- */
+
+void
+osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out)
+{
+    *out = px->stats;
+    out->pool_used = px->pool.used;
+    out->pool_limit = px->pool.limit;
+}
+
+const struct osp_ep_stats *
+osp_proxy_ep_stats(const struct osp_proxy *px)
+{
+    return osp_ep_stats(px->ep);
+}
+
+bool
+osp_proxy_idle(const struct osp_proxy *px)
+{
+    return osp_list_empty(&px->exchanges);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The request URI on its way in and out, and Hop-Limit. */
+#include "proxy/impl.h"
+
+static const struct osp_opt *
+get(const struct osp_msg *m, uint16_t num)
+{
+    return osp_msg_get(m, num);
+}
+
+/* ---- forward-proxy form ---- */
+
+bool
+px_is_forward_form(const struct osp_msg *req)
+{
+    return osp_msg_has(req, OSP_OPT_PROXY_URI) || osp_msg_has(req, OSP_OPT_PROXY_CRI) ||
+           osp_msg_has(req, OSP_OPT_PROXY_SCHEME) || osp_msg_has(req, OSP_OPT_PROXY_SCHEME_NUMBER);
+}
+
+/* The scheme that Proxy-Scheme or Proxy-Scheme-Number names. */
+static enum osp_scheme
+scheme_of(const struct osp_msg *req)
+{
+    /* the numbers of CRIs: https of them are 2 and 3, urn 4, did 5 */
+    static const enum osp_scheme numbers[] = { OSP_SCHEME_COAP, OSP_SCHEME_COAPS, OSP_SCHEME_UNKNOWN, OSP_SCHEME_UNKNOWN,
+                                               OSP_SCHEME_UNKNOWN, OSP_SCHEME_UNKNOWN, OSP_SCHEME_COAP_TCP,
+                                               OSP_SCHEME_COAPS_TCP };
+    const struct osp_opt *name = get(req, OSP_OPT_PROXY_SCHEME);
+    const struct osp_opt *number = get(req, OSP_OPT_PROXY_SCHEME_NUMBER);
+    uint32_t              v = 0;
+
+    if (name && !number)
+        return osp_scheme_of(name->val);
+    if (!name && number && osp_opt_uint(number->val, &v) && v < sizeof(numbers) / sizeof(numbers[0]))
+        return numbers[v];
+    return OSP_SCHEME_UNKNOWN;          /* both at once is an error too */
+}
+
+static enum osp_err
+port_of(const struct osp_msg *req, uint16_t dflt, uint16_t *out)
+{
+    const struct osp_opt *o = get(req, OSP_OPT_URI_PORT);
+    uint32_t              v = dflt;
+
+    if (o && (!osp_opt_uint(o->val, &v) || v == 0 || v > 65535))
+        return OSP_E_BAD_REQUEST;
+    *out = (uint16_t)v;
+    return OSP_OK;
+}
+
+static uint16_t
+local_port(const struct px_exchange *x)
+{
+    return x->from.sock < x->policy->sock_count ? x->policy->sock_port[x->from.sock] : OSP_COAP_PORT;
+}
+
+/*
+ * Proxy-Uri beats every Uri-* option [rfc7252#5.10.2]: it is split into them.  A host that is an IP literal
+ * needs no Uri-Host, the port none at all: both are where the request is sent to [rfc7252#6.4].
+ */
+static enum osp_err
+split_proxy_uri(struct px_turn *t, struct osp_msg *req, struct osp_authority *to)
+{
+    struct osp_slice text = get(req, OSP_OPT_PROXY_URI)->val;
+    uint8_t         *storage = osp_wr_reserve(&t->scratch, text.n + 1);
+    struct osp_uri   uri;
+    enum osp_err     e;
+
+    if (!storage)
+        return OSP_E_NOSPACE;
+    e = osp_uri_split(text, storage, text.n, &uri);
+    if (e != OSP_OK)
+        return e;
+    if (uri.to.scheme != OSP_SCHEME_COAP)
+        return OSP_E_NOT_PROXY;
+    osp_msg_remove(req, OSP_OPT_PROXY_URI);
+    osp_msg_remove(req, OSP_OPT_URI_HOST);
+    osp_msg_remove(req, OSP_OPT_URI_PORT);
+    osp_msg_remove(req, OSP_OPT_URI_PATH);
+    osp_msg_remove(req, OSP_OPT_URI_PATH_ABBREV);
+    osp_msg_remove(req, OSP_OPT_URI_QUERY);
+    e = osp_uri_to_options(&uri, req, &t->scratch);
+    if (e == OSP_OK && !uri.to.is_ip)
+        e = osp_msg_add(req, OSP_OPT_URI_HOST, uri.to.host);
+    *to = uri.to;
+    return e;
+}
+
+static enum osp_err
+split_proxy_scheme(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req, struct osp_authority *to)
+{
+    enum osp_scheme       scheme = scheme_of(req);
+    const struct osp_opt *host = get(req, OSP_OPT_URI_HOST);
+    uint8_t              *storage;
+    uint16_t              port = 0;
+    enum osp_err          e;
+
+    if (scheme != OSP_SCHEME_COAP)
+        return OSP_E_NOT_PROXY;
+    if (!host) {                /* Uri-Host defaults to the address the request was sent to: our own */
+        e = port_of(req, local_port(x), &port);
+        *to = (struct osp_authority){ .scheme = scheme, .port = port, .is_ip = true, .ip = x->from.local };
+        return e;
+    }
+    e = port_of(req, osp_scheme_port(scheme), &port);
+    if (e != OSP_OK)
+        return e;
+    storage = osp_wr_reserve(&t->scratch, host->val.n + 1);
+    if (!storage)
+        return OSP_E_NOSPACE;
+    return osp_authority_make(scheme, host->val, port, storage, host->val.n, to);
+}
+
+enum osp_err
+px_request_authority(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req, struct osp_authority *to)
+{
+    if (osp_msg_has(req, OSP_OPT_PROXY_CRI))    /* a form of URI that is not read here */
+        return OSP_E_NOT_PROXY;
+    if (osp_msg_has(req, OSP_OPT_PROXY_URI))
+        return split_proxy_uri(t, req, to);
+    return split_proxy_scheme(t, x, req, to);
+}
+
+void
+px_consume_proxy_options(struct osp_msg *req)
+{
+    osp_msg_remove(req, OSP_OPT_PROXY_URI);
+    osp_msg_remove(req, OSP_OPT_PROXY_CRI);
+    osp_msg_remove(req, OSP_OPT_PROXY_SCHEME);
+    osp_msg_remove(req, OSP_OPT_PROXY_SCHEME_NUMBER);
+}
+
+/* The request turned out to be for us: what named us has done its work. */
+void
+px_consume_own_authority(struct osp_msg *req)
+{
+    px_consume_proxy_options(req);
+    osp_msg_remove(req, OSP_OPT_URI_HOST);
+    osp_msg_remove(req, OSP_OPT_URI_PORT);
+}
+
+/* The form a next proxy wants: Proxy-Scheme and Uri-*, whatever the client wrote [rfc8613#4.1.3.3]. */
+enum osp_err
+px_translate_to_proxy(struct px_turn *t, const struct osp_authority *to, struct osp_msg *req)
+{
+    enum osp_err e = OSP_OK;
+    uint8_t     *port;
+
+    osp_msg_remove(req, OSP_OPT_PROXY_SCHEME_NUMBER);
+    if (!osp_msg_has(req, OSP_OPT_PROXY_SCHEME))
+        e = osp_msg_add(req, OSP_OPT_PROXY_SCHEME, osp_slice_str(osp_scheme_name(to->scheme)));
+    if (e == OSP_OK && !osp_msg_has(req, OSP_OPT_URI_HOST))
+        e = osp_msg_add(req, OSP_OPT_URI_HOST, to->host);
+    if (e == OSP_OK && !osp_msg_has(req, OSP_OPT_URI_PORT) && to->port != osp_scheme_port(to->scheme)) {
+        port = osp_wr_reserve(&t->scratch, 4);
+        e = port ? osp_msg_add(req, OSP_OPT_URI_PORT, osp_opt_uint_make(to->port, port)) : OSP_E_NOSPACE;
+    }
+    return e;
+}
+
+/* ---- reverse-proxy ---- */
+
+static bool
+host_matches(struct osp_slice pattern, bool has_host, struct osp_slice host)
+{
+    if (pattern.n == 0)
+        return true;
+    if (!has_host)
+        return false;
+    if (pattern.n > 2 && pattern.p[0] == '*' && pattern.p[1] == '.') {
+        struct osp_slice below = osp_slice_tail(pattern, 1);    /* ".name" */
+        return host.n > below.n && osp_slice_eq(osp_slice_tail(host, host.n - below.n), below);
+    }
+    return osp_slice_eq(pattern, host);
+}
+
+static bool
+path_matches(const struct osp_route *r, const struct osp_msg *req)
+{
+    size_t n = 0;
+
+    if (!r->has_path)
+        return true;
+    for (size_t i = 0; i < req->opt_count; i++) {
+        if (req->opts[i].num != OSP_OPT_URI_PATH)
+            continue;
+        if (n < r->path_count ? !osp_slice_eq(req->opts[i].val, r->path[n]) : r->exact)
+            return false;
+        n++;
+    }
+    return n >= r->path_count;
+}
+
+/* More specific: a longer path, then an exact one, then a host, then a port. */
+static bool
+is_better(const struct osp_route *a, const struct osp_route *b)
+{
+    size_t la = a->has_path ? a->path_count + 1 : 0, lb = b->has_path ? b->path_count + 1 : 0;
+
+    if ((a->host.n > 0) != (b->host.n > 0))
+        return a->host.n > 0;
+    if (la != lb)
+        return la > lb;
+    if (a->exact != b->exact)
+        return a->exact;
+    if (a->host.n != b->host.n)
+        return a->host.n > b->host.n;
+    return a->port && !b->port;
+}
+
+/* The route whose URIs include the request's; NULL when there is none. */
+const struct osp_route *
+px_find_route(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req)
+{
+    const struct osp_policy *p = x->policy;
+    const struct osp_opt    *host = get(req, OSP_OPT_URI_HOST);
+    struct osp_authority     a = { 0 };
+    const struct osp_route  *best = NULL;
+    uint8_t                  storage[OSP_HOST_MAX + 1];
+    uint16_t                 port;
+
+    (void)t;
+    if (port_of(req, local_port(x), &port) != OSP_OK)
+        return NULL;
+    if (host && osp_authority_make(OSP_SCHEME_COAP, host->val, port, storage, sizeof(storage), &a) != OSP_OK)
+        return NULL;
+    for (size_t i = 0; i < p->route_count; i++) {
+        const struct osp_route *r = &p->routes[i];
+
+        if ((r->port == 0 || r->port == port) && host_matches(r->host, host != NULL, a.host) && path_matches(r, req) &&
+            (!best || is_better(r, best)))
+            best = r;
+    }
+    return best;
+}
+
+/* Uri-Path: `strip` segments less, the upstream's prefix in front. */
+static enum osp_err
+translate_path(const struct osp_route *r, struct osp_msg *req)
+{
+    struct osp_slice rest[OSP_MSG_OPTS_MAX];
+    size_t           n = 0, skipped = 0;
+    enum osp_err     e = OSP_OK;
+
+    for (size_t i = 0; i < req->opt_count; i++) {
+        if (req->opts[i].num != OSP_OPT_URI_PATH)
+            continue;
+        if (skipped < r->strip)
+            skipped++;
+        else
+            rest[n++] = req->opts[i].val;
+    }
+    osp_msg_remove(req, OSP_OPT_URI_PATH);
+    for (size_t i = 0; i < r->prefix_count && e == OSP_OK; i++)
+        e = osp_msg_add(req, OSP_OPT_URI_PATH, r->prefix[i]);
+    for (size_t i = 0; i < n && e == OSP_OK; i++)
+        e = osp_msg_add(req, OSP_OPT_URI_PATH, rest[i]);
+    return e;
+}
+
+enum osp_err
+px_translate_reverse(struct px_turn *t, const struct osp_route *r, struct osp_msg *req)
+{
+    enum osp_err e = OSP_OK;
+
+    (void)t;
+    if (r->strip || r->prefix_count)
+        e = translate_path(r, req);
+    osp_msg_remove(req, OSP_OPT_URI_PORT);
+    if (!r->keep_host) {
+        osp_msg_remove(req, OSP_OPT_URI_HOST);
+        if (e == OSP_OK && !r->hop.to.is_ip)
+            e = osp_msg_add(req, OSP_OPT_URI_HOST, r->hop.to.host);
+    }
+    return e;
+}
+
+/* Location-Path as the client has to write it: the inverse of translate_path(). */
+enum osp_err
+px_location_back(const struct osp_route *r, struct osp_msg *resp)
+{
+    struct osp_slice rest[OSP_MSG_OPTS_MAX];
+    size_t           n = 0, at = 0;
+    enum osp_err     e = OSP_OK;
+    bool             prefixed = true;
+
+    for (size_t i = 0; i < resp->opt_count; i++)
+        if (resp->opts[i].num == OSP_OPT_LOCATION_PATH)
+            rest[n++] = resp->opts[i].val;
+    if (n == 0 || (!r->strip && !r->prefix_count))
+        return OSP_OK;
+    for (size_t i = 0; i < r->prefix_count; i++)
+        prefixed = prefixed && i < n && osp_slice_eq(rest[i], r->prefix[i]);
+    if (!prefixed)              /* outside of what the route shows: leave it as it is */
+        return OSP_OK;
+    at = r->prefix_count;
+    osp_msg_remove(resp, OSP_OPT_LOCATION_PATH);
+    for (size_t i = 0; i < r->strip && i < r->path_count && e == OSP_OK; i++)
+        e = osp_msg_add(resp, OSP_OPT_LOCATION_PATH, r->path[i]);
+    for (; at < n && e == OSP_OK; at++)
+        e = osp_msg_add(resp, OSP_OPT_LOCATION_PATH, rest[at]);
+    return e;
+}
+
+/* ---- options on their way through ---- */
+
+/* [rfc8768#3] */
+enum osp_err
+px_hop_limit(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req)
+{
+    const struct osp_opt *o = get(req, OSP_OPT_HOP_LIMIT);
+    uint32_t              v = x->policy->hop_limit;
+    uint8_t              *value;
+
+    if (!o && v == 0)
+        return OSP_OK;
+    if (o) {
+        if (!osp_opt_uint(o->val, &v) || v == 0 || v > 255)
+            return OSP_E_HOP_LIMIT_BAD;
+        if (--v == 0)
+            return OSP_E_HOP_LIMIT;
+        osp_msg_remove(req, OSP_OPT_HOP_LIMIT);
+    }
+    value = osp_wr_reserve(&t->scratch, 4);
+    return value ? osp_msg_add(req, OSP_OPT_HOP_LIMIT, osp_opt_uint_make(v, value)) : OSP_E_NOSPACE;
+}
+
+/*
+ * Unknown options, and known ones whose length is out of range or that come too often, which count as
+ * unknown [rfc7252#5.4.3] [rfc7252#5.4.5]: unsafe ones may not be forwarded [rfc7252#5.7.1].
+ */
+uint16_t
+px_unsafe_option(const struct osp_msg *m)
+{
+    for (size_t i = 0; i < m->opt_count; i++) {
+        uint16_t                  num = m->opts[i].num;
+        const struct osp_opt_def *def;
+        bool                      again = i > 0 && m->opts[i - 1].num == num;
+
+        if (!osp_opt_is_unsafe(num))
+            continue;
+        def = osp_opt_def(num);
+        if (!def || m->opts[i].val.n < def->min_len || m->opts[i].val.n > def->max_len || (again && !def->repeatable))
+            return num;
+    }
+    return 0;
+}
