@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "../unit/unit.h"
+
+#include "world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void
+fill(void *ctx, uint8_t *dst, size_t n)
+{
+    struct world *w = ctx;
+
+    for (size_t i = 0; i < n; i++) {        /* splitmix64: deterministic, and no pattern in Tokens */
+        uint64_t z = w->counter += 0x9e3779b97f4a7c15u;
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+        dst[i] = (uint8_t)(z >> 56);
+    }
+}
+
+static void
+released(struct osp_policy *p)
+{
+    (void)p;                    /* it is part of the world */
+}
+
+void
+world_init(struct world *w)
+{
+    memset(w, 0, sizeof(*w));
+    w->now.us = OSP_SEC(1000);
+    EXPECT_OK(osp_txq_init(&w->tx, 64, 64 * 4096));
+    atomic_init(&w->policy.refs, 1);
+    w->policy.release = released;
+    w->policy.max_layers = 4;
+    w->policy.node_name = "";
+    w->policy.response_timeout_us = OSP_SEC(100);
+    w->ports[0] = 0;
+    w->ports[WORLD_LISTENER] = 5683;
+    w->policy.sock_port = w->ports;
+    w->policy.sock_count = 2;
+    w->policy.rules = w->rules;
+    w->policy.routes = w->routes;
+    w->policy.upstreams = w->upstreams;
+    w->policy.hosts = w->hosts;
+    w->policy.own = w->own;
+    EXPECT_OK(osp_octx_table_new(WORLD_CTXS, (struct osp_hash_key){ 1, 2 }, &w->table));
+    w->policy.contexts = w->table;
+}
+
+static struct osp_slice
+unhex(const char *text, uint8_t *buf)
+{
+    size_t n = 0;
+
+    assert_true(osp_hex_decode(osp_slice_str(text), buf, 64, &n));
+    return osp_slice(buf, n);
+}
+
+struct osp_octx *
+world_context(struct world *w, const char *secret, const char *salt, const char *sid, const char *rid, uint64_t ssn)
+{
+    uint8_t                b[4][64];
+    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .label = (uint32_t)w->ctx_count };
+    struct osp_octx       *c;
+
+    p.master_secret = unhex(secret, b[0]);
+    p.master_salt = unhex(salt, b[1]);
+    p.sender_id = unhex(sid, b[2]);
+    p.recipient_id = unhex(rid, b[3]);
+    EXPECT_OK(osp_octx_new(&p, &c));
+    osp_octx_grant(c, ssn, ssn + 1000);
+    osp_octx_set_window(c, &(struct osp_replay){ 0 });
+    EXPECT_OK(osp_octx_table_add(w->table, c));
+    w->ctxs[w->ctx_count++] = c;
+    return c;
+}
+
+void
+world_allow_all(struct world *w)
+{
+    w->route_bits[0] = 0xff;
+    w->rules[0] = (struct osp_rule){ .any = true, .allow = w->allow[0], .allow_count = 2 };
+    w->allow[0][0] = (struct osp_allow){ .kind = OSP_ALLOW_FORWARD, .target = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN } };
+    w->allow[0][1] = (struct osp_allow){ .kind = OSP_ALLOW_ROUTE, .routes = w->route_bits };
+    w->policy.rule_count = 1;
+}
+
+void
+world_start(struct world *w)
+{
+    struct osp_proxy_cfg cfg;
+    struct osp_rand      rand = { fill, w };
+
+    osp_proxy_cfg_default(&cfg);
+    cfg.ep.max_messages = 4096;
+    cfg.ep.max_requests = 1024;
+    cfg.ep.max_peers = 64;
+    cfg.max_exchanges = 1024;
+    cfg.lease_low = 0;
+    EXPECT_OK(osp_proxy_new(&cfg, rand, w->now, &w->px));
+    osp_proxy_set_policy(w->px, &w->policy);
+}
+
+void
+world_fini(struct world *w)
+{
+    osp_proxy_free(w->px);
+    for (size_t i = 0; i < w->held_count; i++)
+        osp_octx_unref(w->held[i]);
+    osp_octx_table_free(w->table);
+    for (size_t i = 0; i < w->ctx_count; i++)
+        osp_octx_unref(w->ctxs[i]);
+    osp_txq_fini(&w->tx);
+}
+
+static void
+collect(struct world *w)
+{
+    for (size_t i = 0; i < w->tx.count; i++) {
+        struct world_out *o;
+
+        assert_true(w->out_count < WORLD_OUT);
+        o = &w->out[w->out_count++];
+        o->to = w->tx.items[i].to;
+        o->n = w->tx.items[i].bytes.n;
+        assert_true(osp_slice_copy(w->tx.items[i].bytes, o->bytes, sizeof(o->bytes)));
+    }
+    osp_txq_reset(&w->tx);
+}
+
+static void
+answer_asks(struct world *w)
+{
+    struct osp_ask ask;
+
+    while (osp_proxy_next_ask(w->px, &ask)) {
+        if (ask.kind == OSP_ASK_RESOLVE) {
+            assert_true(w->resolving_count < 8);
+            snprintf(w->resolving[w->resolving_count++], 256, "%s", ask.host);
+            continue;
+        }
+        w->leases++;
+        if (w->hold_leases) {
+            assert_true(w->held_count < 8);
+            w->held[w->held_count++] = ask.ctx;
+            continue;
+        }
+        osp_octx_grant(ask.ctx, 0, osp_octx_ssn(ask.ctx).limit + 100);
+        osp_proxy_leased(w->px, ask.ctx, w->now, &w->tx);
+        osp_octx_unref(ask.ctx);
+    }
+    collect(w);
+}
+
+void
+world_release_leases(struct world *w, bool grant)
+{
+    for (size_t i = 0; i < w->held_count; i++) {
+        if (grant)
+            osp_octx_grant(w->held[i], 0, osp_octx_ssn(w->held[i]).limit + 100);
+        else
+            osp_octx_lease_failed(w->held[i]);
+        osp_proxy_leased(w->px, w->held[i], w->now, &w->tx);
+        osp_octx_unref(w->held[i]);
+    }
+    w->held_count = 0;
+    answer_asks(w);
+}
+
+void
+world_in(struct world *w, uint16_t sock, uint8_t host, uint16_t port, struct osp_slice bytes)
+{
+    struct osp_flow f = { .sock = sock, .local = osp_ip_v4(192, 0, 2, 200) };
+
+    f.peer.ip = osp_ip_v4(192, 0, 2, host);
+    f.peer.port = port;
+    osp_proxy_input(w->px, &f, bytes, w->now, &w->tx);
+    answer_asks(w);
+}
+
+void
+world_run(struct world *w, uint64_t us)
+{
+    struct osp_time end = osp_time_after(w->now, us), due;
+
+    while (osp_proxy_deadline(w->px, &due) && due.us <= end.us) {
+        if (due.us > w->now.us)
+            w->now = due;
+        else
+            w->now.us += 1000;
+        while (osp_proxy_expire(w->px, w->now, &w->tx))
+            collect(w);
+        answer_asks(w);
+        if (w->now.us > end.us)
+            break;
+    }
+    if (w->now.us < end.us)
+        w->now = end;
+    osp_proxy_expire(w->px, w->now, &w->tx);
+    answer_asks(w);
+}
+
+bool
+world_take(struct world *w, struct world_out *out)
+{
+    if (w->out_count == 0)
+        return false;
+    *out = w->out[0];
+    memmove(&w->out[0], &w->out[1], --w->out_count * sizeof(w->out[0]));
+    return true;
+}
+
+void
+world_resolved(struct world *w, const char *host, enum osp_err err, const char *ip, uint64_t ttl_s)
+{
+    struct osp_ip a = { { 0 } };
+
+    if (ip)
+        assert_true(osp_ip_parse(osp_slice_str(ip), &a));
+    osp_proxy_resolved(w->px, host, err, &a, ip ? 1 : 0, OSP_SEC(ttl_s), w->now, &w->tx);
+    w->resolving_count = 0;
+    answer_asks(w);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A proxy in virtual time: the real lib/, a policy made by hand, a clock that the test moves, and queues
+ * instead of sockets.  Randomness is a counter, or what the test scripts (Tokens and Message IDs of vectors).
+ */
+#ifndef OSP_TESTS_WORLD_H
+#define OSP_TESTS_WORLD_H
+
+#include "proxy/proxy.h"
+
+#define WORLD_CTXS 16
+#define WORLD_OUT 64
+#define WORLD_LISTENER 1        /* socket 0 is the client socket */
+
+struct world_out { struct osp_flow to; uint8_t bytes[2048]; size_t n; };
+
+struct world {
+    struct osp_proxy      *px;
+    struct osp_policy      policy;
+    struct osp_octx       *ctxs[WORLD_CTXS];
+    size_t                 ctx_count;
+    struct osp_octx_table *table;
+    struct osp_rule        rules[4];
+    struct osp_allow       allow[4][4];
+    struct osp_route       routes[4];
+    struct osp_upstream    upstreams[4];
+    struct osp_host        hosts[8];
+    struct osp_target      own[4];
+    struct osp_slice       segs[16];
+    uint16_t               ports[2];
+    uint8_t                ctx_bits[4], route_bits[1];
+    struct osp_time        now;
+    struct osp_txq         tx;
+    struct world_out       out[WORLD_OUT];      /* what left the proxy, oldest first */
+    size_t                 out_count;
+    uint64_t               counter;             /* randomness */
+    uint64_t               leases;              /* asks that came */
+    bool                   hold_leases;         /* leave lease asks unanswered, kept below */
+    struct osp_octx       *held[8];
+    size_t                 held_count;
+    char                   resolving[8][256];   /* names asked for and not answered yet */
+    size_t                 resolving_count;
+};
+
+/* An empty proxy that allows nothing; tests set w->policy before world_start(). */
+void world_init(struct world *w);
+struct osp_octx *world_context(struct world *w, const char *secret_hex, const char *salt_hex, const char *sid, const char *rid,
+                               uint64_t ssn);
+void world_start(struct world *w);
+void world_fini(struct world *w);
+
+/* An allow entry for every client, forward or all routes. */
+void world_allow_all(struct world *w);
+
+/* A datagram to the proxy's listener (or client socket) from 192.0.2.x:port. */
+void world_in(struct world *w, uint16_t sock, uint8_t host, uint16_t port, struct osp_slice bytes);
+
+/* Moves the clock, doing what is due on the way. */
+void world_run(struct world *w, uint64_t us);
+
+/* Takes the oldest datagram that left the proxy; false when there is none. */
+bool world_take(struct world *w, struct world_out *out);
+
+void world_resolved(struct world *w, const char *host, enum osp_err err, const char *ip, uint64_t ttl_s);
+void world_release_leases(struct world *w, bool grant);
+
+#endif
