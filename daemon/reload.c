@@ -129,6 +129,23 @@ switch_workers(struct osp_daemon *d, struct plan *p)
     return all;
 }
 
+/* Which addresses the change opened and closed. */
+static void
+say_listeners(const struct osp_listeners *was, const struct osp_listeners *is)
+{
+    char text[OSP_ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < is->count; i++) {
+        bool was_open = i < was->count && was->items[i].open;
+
+        osp_addr_print(&is->items[i].at, text, sizeof(text));
+        if (is->items[i].open && !was_open)
+            log_info("listening", "address=%s", text);
+        else if (!is->items[i].open && was_open)
+            log_info("not-listening", "address=%s", text);
+    }
+}
+
 static void
 commit(struct osp_daemon *d, struct plan *p)
 {
@@ -137,6 +154,7 @@ commit(struct osp_daemon *d, struct plan *p)
     if (!switch_workers(d, p))
         osp_state_distrust(d->state);
     osp_state_adopt(d->state, p->set);
+    say_listeners(&d->listeners, &p->listeners);
     osp_listeners_fini(&d->listeners);
     d->listeners = p->listeners;
     osp_policy_unref(d->policy);

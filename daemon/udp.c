@@ -39,7 +39,7 @@ set_int(int fd, int level, int name, int value)
 }
 
 static bool
-set_options(int fd, int family, const struct osp_udp_how *how)
+set_options(int fd, int family, bool tells, const struct osp_udp_how *how)
 {
     int bytes = how->receive_buffer > INT32_MAX ? INT32_MAX : (int)how->receive_buffer;
 
@@ -47,9 +47,9 @@ set_options(int fd, int family, const struct osp_udp_how *how)
         return false;
     if (how->share && !set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1))
         return false;
-    if (how->listener && family == AF_INET6 && !set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1))
+    if (tells && family == AF_INET6 && !set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1))
         return false;
-    if (how->listener && family == AF_INET && !set_int(fd, IPPROTO_IP, IP_PKTINFO, 1))
+    if (tells && family == AF_INET && !set_int(fd, IPPROTO_IP, IP_PKTINFO, 1))
         return false;
     /* The forced form needs a capability; the other is cut at net.core.rmem_max. */
     if (bytes && !set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes))
@@ -77,8 +77,9 @@ osp_udp_open(const struct osp_addr *at, const struct osp_udp_how *how, struct os
     n.fd = socket(n.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
     if (n.fd == -1)
         return OSP_E_INVALID;
+    n.tells = how->listener && osp_ip_is_any(&at->ip); /* any other address is the socket's own already */
     len = osp_addr_to_sockaddr(at, n.family, &sa);
-    if (set_options(n.fd, n.family, how) && bind(n.fd, (struct sockaddr *)&sa, len) == 0 && read_name(n.fd, &n.at)) {
+    if (set_options(n.fd, n.family, n.tells, how) && bind(n.fd, (struct sockaddr *)&sa, len) == 0 && read_name(n.fd, &n.at)) {
         *s = n;
         return OSP_OK;
     }
@@ -158,8 +159,8 @@ osp_udp_receive(struct osp_udp_io *io, const struct osp_udp_sock *s)
         struct msghdr *h = &io->msg[i].msg_hdr;
 
         h->msg_namelen = sizeof(io->name[i]);
-        h->msg_control = s->listener ? &io->control[i] : NULL;
-        h->msg_controllen = s->listener ? CONTROL_BYTES : 0;
+        h->msg_control = s->tells ? &io->control[i] : NULL;
+        h->msg_controllen = s->tells ? CONTROL_BYTES : 0;
         h->msg_flags = 0;
     }
     n = recvmmsg(s->fd, io->msg, OSP_UDP_BATCH, MSG_DONTWAIT, NULL);
@@ -213,8 +214,10 @@ osp_udp_datagram(struct osp_udp_io *io, const struct osp_udp_sock *s, size_t i, 
     flow->sock = index;
     if (!osp_addr_from_sockaddr(&io->name[i], &flow->peer) || flow->peer.port == 0)
         return false;
-    if (s->listener)
+    if (s->tells)
         read_local(h, flow);
+    else if (s->listener)
+        flow->local = s->at.ip;
     *bytes = osp_slice(io->iov[i].iov_base, io->msg[i].msg_len);
     return true;
 }
@@ -270,7 +273,7 @@ prepare(struct osp_udp_io *io, size_t i, const struct osp_udp_sock *s, const str
     io->tx_iov[i].iov_base = (void *)(uintptr_t)tx->bytes.p;
     io->tx_iov[i].iov_len = tx->bytes.n;
     *h = (struct msghdr){ .msg_name = &io->tx_name[i], .msg_namelen = len, .msg_iov = &io->tx_iov[i], .msg_iovlen = 1 };
-    if (is_set(&tx->to.local) || tx->to.ifindex)
+    if (s->tells && (is_set(&tx->to.local) || tx->to.ifindex))
         write_local(io, i, s->family, &tx->to);
     return true;
 }

@@ -17,6 +17,7 @@ struct osp_udp_sock {
     int             fd;         /* -1: closed, what is sent through it is dropped */
     int             family;
     bool            listener;
+    bool            tells;      /* bound to all addresses: each datagram comes with the one it was sent to */
     struct osp_addr at;         /* the address it is bound to */
 };
 
