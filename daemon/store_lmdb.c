@@ -320,8 +320,8 @@ open_env(struct osp_store *s, const char *dir, size_t size, char why[OSP_STORE_W
     if (rc != 0) {
         if (!is_old)
             (void)unlink(s->file);
-        (void)snprintf(why, OSP_STORE_WHY_MAX, "state %s: %s: %s; %s", dir, rc > 0 ? "cannot be used" : "damaged", mdb_strerror(rc),
-                       rc == ENOMEM ? "lower state-size"
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "state %s: %s: %s; %s", dir, rc > 0 ? "cannot be used" : "damaged",
+                       mdb_strerror(rc), rc == ENOMEM ? "lower state-size"
                        : rc > 0     ? "this user must be able to read and write what is in it"
                                     : NEW_KEYS);
         return OSP_E_STORE;
