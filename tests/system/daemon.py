@@ -14,7 +14,7 @@ import subprocess
 import time
 import urllib.request
 
-from peer import net
+from peer import place
 
 BUILD = pathlib.Path(os.environ.get("OSPREY_BUILD", "build")).resolve()
 REPORT = re.compile(rb"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehaviorSanitizer|ThreadSanitizer")
@@ -110,8 +110,8 @@ class Proxy:
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         (self.dir / "state").mkdir(mode=0o700, exist_ok=True)
-        self.address = address or net.free_address()
-        self.status = net.free_address()[1]
+        self.address = address or place.free_address()
+        self.status = place.free_address()[1]
         self.file = self.dir / "osprey.yaml"
         self.config = self.defaults()
         self.config.update(config or {})
@@ -121,7 +121,7 @@ class Proxy:
 
     def defaults(self):
         return {
-            "listen": [net.uri(self.address)],
+            "listen": [place.uri(self.address)],
             "state": str(self.dir / "state"),
             "state-size": "4MiB",
             "node-name": "p",

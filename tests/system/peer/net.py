@@ -11,35 +11,11 @@ from dataclasses import dataclass, field
 
 from . import coap, oscore
 from .coap import ACK, CON, NON, RST, Message
-
-COAP_PORT = 5683
+from .place import free_address, uri          # noqa: F401 - part of this module for its users
 
 
 class NoAnswer(AssertionError):
     """Nothing came in time."""
-
-
-def free_address(port=None, tries=200):
-    """
-    An address of 127.0.0.0/8 nobody is bound to, outside the range that the system gives out by itself: another test
-    run on this machine is not in the way.
-    """
-    for _ in range(tries):
-        ip = f"127.{random.randint(1, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
-        number = port or random.randint(20000, 30000)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            try:
-                sock.bind((ip, number))
-                return ip, number
-            except OSError:
-                continue
-    raise RuntimeError("no free address on loopback")
-
-
-def uri(address, path=""):
-    host, port = address
-    host = f"[{host}]" if ":" in host else host
-    return f"coap://{host}{'' if port == COAP_PORT else f':{port}'}{path}"
 
 
 def udp(address):
