@@ -338,7 +338,7 @@ def test_what_is_end_to_end_stays_unseen(stage, keys):
     assert seen.plain.get(65003) == b"unsafe inside"
 
 
-# row L08
+# row L08 [ocp#2.1]
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_too_many_layers_are_401_under_those_removed(stage, keys, limit):
     origin = stage.origin()
@@ -377,7 +377,7 @@ def test_an_unclassifiable_option_of_a_response_is_502(stage, keys, number):
     assert secure.outer.has(OSCORE)
 
 
-# row L10
+# row L10 [ocp#2.6]
 @pytest.mark.parametrize("layered", [False, True])
 def test_a_layer_too_many_on_a_response_is_502(stage, keys, layered):
     origin = stage.origin(lambda r: coap.response("2.04", b"ciphertext", [(OSCORE, b"")]))
@@ -430,7 +430,7 @@ def test_no_forward_proxy_is_505_under_the_layer(stage, keys):
     assert secure.outer.has(OSCORE) and origin.count() == 0
 
 
-# row L13
+# row L13 [otp#3]
 @pytest.mark.parametrize("otp, want", [(False, "4.04"), (True, "4.00")])
 def test_no_application_here(stage, keys, otp, want):
     proxy = secure_proxy(stage, keys, **{"otp-compat": otp})
@@ -440,7 +440,7 @@ def test_no_application_here(stage, keys, otp, want):
     assert secure.outer.has(OSCORE)
 
 
-# row L13
+# row L13 [otp#3]
 @pytest.mark.parametrize("otp", [False, True])
 def test_an_outer_uri_path_beside_the_oscore_option(stage, keys, otp):
     proxy = secure_proxy(stage, keys, **{"otp-compat": otp})
@@ -492,7 +492,7 @@ def test_proxy_scheme_is_kept_for_the_next_proxy(stage, keys):
     assert between.path() == "/t"
 
 
-# row S13 L15 (partly: two responses to one request)
+# row S13 L15 (partly: two responses to one request) [ocp#2.5.1] [rfc8613#5.2]
 def test_a_late_answer_after_504_never_uses_the_nonce_again(stage, keys):
     origin = stage.origin(lambda r: None)
     proxy = secure_proxy(stage, keys)

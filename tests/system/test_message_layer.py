@@ -92,7 +92,7 @@ def test_a_ping_is_reset(stage):
     assert client.receive_raw() == H("70001234")
 
 
-# row M07
+# row M07 [rfc7252#5.2.1] [rfc7252#5.2.3] [rfc7252#5.3]
 def test_message_id_and_token_come_back(stage):
     proxy, origin = stage.proxy(), stage.origin()
     client = stage.client(proxy)
@@ -109,7 +109,7 @@ def test_message_id_and_token_come_back(stage):
         assert (answer.dotted, answer.payload) == ("2.05", b"hello")
 
 
-# row M08
+# row M08 [rfc7252#4.5]
 def test_a_repeated_con_is_executed_once_and_answered_with_the_same_bytes(stage):
     proxy, origin = stage.proxy(), stage.origin(lambda r: coap.response("2.01", random.randbytes(8)))
     client = stage.client(proxy)
@@ -160,7 +160,7 @@ def test_a_message_id_belongs_to_a_port(stage):
     assert origin.count() == 2
 
 
-# row M11 M15
+# row M11 M15 [rfc7252#5.2]
 def test_a_slow_answer_is_acknowledged_early_and_comes_by_itself(stage):
     proxy = stage.proxy()
     origin = stage.origin(lambda r: None)
@@ -253,7 +253,7 @@ def test_a_stray_con_response_is_reset(stage):
     assert origin.wait_for(lambda r: r.message and r.message.type == RST).message.mid == 0x0c0c
 
 
-# row M17
+# row M17 [rfc7252#4.7]
 def test_no_more_than_nstart_requests_are_outstanding(stage):
     proxy = stage.proxy(limits={"nstart": 3, "response-timeout": "2s", "drain": "100ms"})
     origin = stage.origin(lambda r: None)
@@ -303,7 +303,7 @@ def test_tokens_towards_the_origin_do_not_repeat_and_show_no_pattern(stage):
     assert not any(t in coap.encode(Message(token=t)) and t == b"" for t in tokens)
 
 
-# row M20
+# row M20 [rfc7252#5.3.2]
 def test_only_the_origin_that_was_asked_may_answer(stage):
     proxy, origin = stage.proxy(), stage.origin(lambda r: None)
     client = stage.client(proxy)

@@ -32,7 +32,7 @@ def test_an_undecodable_option_is_402(stage, keys, value):
     assert is_plain_error(answer, "4.02") or (value in ("0105", "") and is_plain_error(answer, "4.01"))
 
 
-# row S01
+# row S01 [rfc8613#2]
 def test_an_oscore_option_twice_or_without_payload_is_refused(stage, keys):
     proxy = secure_proxy(stage, keys)
     client = stage.client(proxy)
@@ -84,7 +84,7 @@ def test_a_replay_is_401_and_not_forwarded(stage, keys, kind):
     assert proxy.errors_by("REPLAY") == 3
 
 
-# row S05
+# row S05 [rfc8613#3.2.2] [rfc8613#7.4]
 def test_the_window_takes_what_is_late_but_not_what_is_too_late(stage, keys):
     proxy, origin = secure_proxy(stage, keys), stage.origin()
     client = stage.client(proxy)
@@ -127,7 +127,7 @@ def test_an_outer_uri_host_does_not_redirect_what_is_inside(stage, keys):
     assert (origin.count(), other.count()) == (1, 0)
 
 
-# row S14
+# row S14 [rfc8613#5.1]
 def test_equal_kids_are_told_apart_by_kid_context(stage):
     origin = stage.origin()
     contexts = [Context(secrets.token_bytes(16), b"", b"\x20", b"\x50", id_context=i) for i in (b"one", b"two", b"")]
@@ -158,7 +158,7 @@ def test_algorithms(stage, aead):
     assert secure.exchange(forward(origin)).dotted == "2.05" and secure.outer.has(OSCORE)
 
 
-# row S14
+# row S14 [rfc8613#3.3]
 @pytest.mark.parametrize("mine, theirs", [(b"", b"\x01"), (b"\x01", b""), (b"1234567", b"7654321"), (b"\0", b"\0\0")])
 def test_ids_of_every_length(stage, mine, theirs):
     origin = stage.origin()

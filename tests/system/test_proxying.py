@@ -89,7 +89,7 @@ def test_proxy_scheme_is_consumed_and_the_rest_is_passed_on(stage):
     assert seen.get(URI_HOST) == b"s.example" and seen.path() == "/a/b" and seen.get(URI_QUERY) == b"k=v"
 
 
-# row P03
+# row P03 [rfc7252#5.10.2]
 def test_proxy_uri_wins_over_uri_options(stage):
     origin, other = stage.origin(), stage.origin()
     proxy = stage.proxy()
@@ -303,7 +303,7 @@ def test_methods_pass_through(stage, method):
     assert answer.payload == bytes([method]) + b"body"
 
 
-# row P16
+# row P16 [rfc7252#5.8]
 def test_an_unknown_method_here_is_405(stage):
     client = stage.client(stage.proxy())
     assert client.exchange(coap.request(method=9, path=".well-known/core")).dotted == "4.05"
@@ -401,7 +401,7 @@ def test_a_route_needs_a_right_too(stage):
     assert origin.count() == 1
 
 
-# row P22
+# row P22 [rfc7252#11]
 @pytest.mark.parametrize("target", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "224.0.1.187", "[ff02::fd]", "[fe80::1]",
                                     "169.254.1.1", "0.0.0.0", "[::]", "localhost", "127.1", "2130706433"])
 def test_dangerous_targets_need_a_rule_that_names_them(stage, target):
@@ -439,6 +439,7 @@ def test_a_client_beyond_its_rate_is_429(stage):
     assert stage.client(proxy, source=("127.0.0.2", 0)).exchange(forward(origin)).dotted == "2.05"
 
 
+# [rfc7967#2]
 def test_no_response_is_respected(stage):
     proxy, origin = stage.proxy(), stage.origin(lambda r: coap.response(r.path()[1:]))
     client = stage.client(proxy)
@@ -497,7 +498,7 @@ def test_block_options_pass(stage, szx):
 
 # ---- Hop-Limit [rfc8768] ----
 
-# row H01
+# row H01 [rfc8768#3]
 @pytest.mark.parametrize("limit", [255, 8, 2])
 def test_hop_limit_is_one_less(stage, limit):
     proxy, origin = stage.proxy(), stage.origin()
@@ -531,7 +532,7 @@ def test_hop_limit_is_put_in_when_configured(stage, configured, seen):
     assert got == seen if seen is not None else got in ([], [b"\x10"])
 
 
-# row H05
+# row H05 [rfc8768#4]
 def test_508_gets_the_proxys_name_in_front(stage):
     proxy = stage.proxy(**{"node-name": "p1"})
     origin = stage.origin(lambda r: coap.response("5.08", b"p9"))
@@ -539,7 +540,7 @@ def test_508_gets_the_proxys_name_in_front(stage):
     assert (answer.dotted, answer.payload) == ("5.08", b"p1 p9")
 
 
-# row H05
+# row H05 [rfc8768#4]
 def test_508_with_the_proxys_name_in_it_is_not_passed_on(stage):
     proxy = stage.proxy(**{"node-name": "p1"})
     origin = stage.origin(lambda r: coap.response("5.08", b"p9 p1 p7"))

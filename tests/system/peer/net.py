@@ -30,7 +30,7 @@ class Client:
 
     def __init__(self, target, source=None):
         self.target = target
-        self.sock = udp(source or (("::1" if ":" in target[0] else "127.0.0.1"), 0))
+        self.sock = udp(source or (("::1" if target and ":" in target[0] else "127.0.0.1"), 0))
         self.mid = random.randint(0, 65535)
         self.log = []                       # (time, datagram) of what came in
 
