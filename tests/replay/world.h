@@ -9,7 +9,7 @@
 #include "proxy/proxy.h"
 
 #define WORLD_CTXS 16
-#define WORLD_OUT 64
+#define WORLD_OUT 2048
 #define WORLD_LISTENER 1        /* socket 0 is the client socket */
 
 struct world_out { struct osp_flow to; uint8_t bytes[2048]; size_t n; };
