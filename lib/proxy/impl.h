@@ -126,6 +126,7 @@ bool px_sees_route(const struct px_exchange *x, size_t route);
 bool px_is_own(const struct osp_policy *p, const struct osp_flow *flow, const struct osp_authority *a);
 /* False: a guarded address, and nobody vouched for it. */
 bool px_ip_is_allowed(const struct px_exchange *x, const struct osp_ip *ip, uint16_t port);
+void px_buckets_free(struct osp_proxy *px);
 
 /* ---- translate.c ---- */
 bool px_is_forward_form(const struct osp_msg *req);

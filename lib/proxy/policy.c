@@ -70,6 +70,15 @@ bucket_free(struct osp_proxy *px, struct px_bucket *b)
     osp_pool_put(&px->pool, b, sizeof(*b));
 }
 
+void
+px_buckets_free(struct osp_proxy *px)
+{
+    struct osp_list *n;
+
+    while (px->bucket_lru.next && (n = osp_list_first(&px->bucket_lru)) != NULL)
+        bucket_free(px, OSP_CONTAINER(n, struct px_bucket, lru));
+}
+
 /* At the bound the bucket that was used longest ago goes: it is the fullest. */
 static struct px_bucket *
 bucket_of(struct osp_proxy *px, uint64_t key, const struct osp_rule *r, struct osp_time now)

@@ -82,7 +82,8 @@ osp_proxy_free(struct osp_proxy *px)
             osp_octx_unref(ask.ctx);
     px_names_free(px);
     osp_table_fini(&px->names);
-    osp_table_fini(&px->buckets);       /* its nodes are the pool's */
+    px_buckets_free(px);
+    osp_table_fini(&px->buckets);
     osp_ep_free(px->ep);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);

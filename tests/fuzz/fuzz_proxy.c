@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The whole proxy under a script of datagrams from clients and from the next hop, time, names and leases.  After
+ * everything had its time no exchange may be in flight, and no request may have been answered twice.
+ * Reaches osp_proxy_input, osp_proxy_expire, osp_proxy_resolved, osp_proxy_leased, dispatch, translate, layers.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proxy/proxy.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+fill(void *ctx, uint8_t *dst, size_t n)
+{
+    uint64_t *s = ctx;
+
+    for (size_t i = 0; i < n; i++) {
+        *s = *s * 6364136223846793005u + 1442695040888963407u;
+        dst[i] = (uint8_t)(*s >> 56);
+    }
+}
+
+static void
+released(struct osp_policy *p)
+{
+    (void)p;
+}
+
+struct run {
+    struct osp_proxy *px;
+    struct osp_txq    tx;
+    struct osp_time   now;
+    uint8_t           to_upstream[512];         /* the last request that left, to be answered */
+    size_t            to_upstream_len;
+    struct osp_flow   upstream;
+};
+
+/* Reads what left, answers what was asked. */
+static void
+after(struct run *r)
+{
+    struct osp_ask ask;
+    struct osp_ip  ip = osp_ip_v4(192, 0, 2, 7);
+
+    for (size_t i = 0; i < r->tx.count; i++) {
+        if (r->tx.items[i].to.sock == 0 && r->tx.items[i].bytes.n <= sizeof(r->to_upstream)) {
+            r->to_upstream_len = r->tx.items[i].bytes.n;
+            (void)osp_slice_copy(r->tx.items[i].bytes, r->to_upstream, sizeof(r->to_upstream));
+            r->upstream = r->tx.items[i].to;
+        }
+    }
+    osp_txq_reset(&r->tx);
+    while (osp_proxy_next_ask(r->px, &ask)) {
+        if (ask.kind == OSP_ASK_LEASE) {
+            osp_octx_grant(ask.ctx, 0, osp_octx_ssn(ask.ctx).limit + 4);
+            osp_proxy_leased(r->px, ask.ctx, r->now, &r->tx);
+            osp_octx_unref(ask.ctx);
+        } else {
+            osp_proxy_resolved(r->px, ask.host, ask.host[0] & 1 ? OSP_OK : OSP_E_RESOLVE, &ip, 1, OSP_SEC(1), r->now, &r->tx);
+        }
+    }
+    osp_txq_reset(&r->tx);
+}
+
+static void
+pass(struct run *r, uint64_t us)
+{
+    struct osp_time end = osp_time_after(r->now, us), due;
+
+    while (osp_proxy_deadline(r->px, &due) && due.us <= end.us) {
+        r->now.us = due.us > r->now.us ? due.us : r->now.us + 1000;
+        while (osp_proxy_expire(r->px, r->now, &r->tx))
+            osp_txq_reset(&r->tx);
+        after(r);
+    }
+    r->now = end;
+}
+
+/* The next hop answers the last request with the options and payload given. */
+static void
+answer(struct run *r, struct osp_slice body)
+{
+    struct osp_msg req, resp;
+    uint8_t        buf[1024];
+    struct osp_wr  w = osp_wr_to(buf, sizeof(buf));
+    struct osp_rd  in = osp_rd_from(body);
+    bool           header;
+
+    if (osp_msg_decode_udp(osp_slice(r->to_upstream, r->to_upstream_len), &req, &header) != OSP_OK)
+        return;
+    osp_msg_init(&resp, osp_rd_u8(&in));
+    resp.type = req.type == OSP_CON ? OSP_ACK : OSP_NON;
+    resp.mid = req.mid;
+    resp.token = req.token;
+    if (osp_msg_decode_body(osp_rd_rest(&in), &resp) != OSP_OK || osp_msg_encode_udp(&resp, &w) != OSP_OK)
+        return;
+    osp_proxy_input(r->px, &r->upstream, osp_wr_slice(&w), r->now, &r->tx);
+}
+
+static void
+step(struct run *r, struct osp_rd *in)
+{
+    uint8_t         op = osp_rd_u8(in);
+    struct osp_flow from = { .sock = 1, .local = osp_ip_v4(192, 0, 2, 200) };
+
+    from.peer.ip = osp_ip_v4(192, 0, 2, op >> 4 & 3);
+    from.peer.port = 1000;
+    switch (op & 3) {
+    case 0:
+    case 1:
+        osp_proxy_input(r->px, &from, osp_rd_take(in, osp_rd_u8(in)), r->now, &r->tx);
+        break;
+    case 2:
+        answer(r, osp_rd_take(in, osp_rd_u8(in)));
+        break;
+    default:
+        pass(r, OSP_MS(10) << (op >> 2 & 15));
+        break;
+    }
+    after(r);
+}
+
+/* The contexts of the nested scenarios at the proxy, so that their datagrams make a corpus. */
+static struct osp_octx *
+context(const char *secret, const char *salt, const char *sid, const char *rid)
+{
+    uint8_t                b[4][16];
+    size_t                 n[4];
+    const char            *hex[4] = { secret, salt, sid, rid };
+    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256 };
+    struct osp_octx       *c;
+
+    for (int i = 0; i < 4; i++)
+        if (!osp_hex_decode(osp_slice_str(hex[i]), b[i], 16, &n[i]))
+            abort();
+    p.master_secret = osp_slice(b[0], n[0]);
+    p.master_salt = osp_slice(b[1], n[1]);
+    p.sender_id = osp_slice(b[2], n[2]);
+    p.recipient_id = osp_slice(b[3], n[3]);
+    if (osp_octx_new(&p, &c) != OSP_OK)
+        abort();
+    osp_octx_set_window(c, &(struct osp_replay){ 0 });
+    return c;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct osp_hash_key key = { 1, 2 };
+    const uint16_t         ports[2] = { 0, 5683 };
+    const uint8_t          all[1] = { 0xff };
+    const struct osp_slice segs[1] = { osp_slice_str("dev1") };
+    struct osp_octx       *cp = context("f3c1069684c4e754e92101e3ab437a5b", "9f5fe9ab96396938", "50", "20");
+    struct osp_octx       *ps = context("60b10541742f5001910d0102cfae17cb", "c06994ff8058dd0e", "d4", "54");
+    struct osp_octx_table *table;
+    struct osp_allow       allow[2] = { { .kind = OSP_ALLOW_FORWARD, .target = { .scheme = OSP_SCHEME_UNKNOWN } },
+                                        { .kind = OSP_ALLOW_ROUTE, .routes = all } };
+    struct osp_rule        rule = { .any = true, .allow = allow, .allow_count = 2, .rate = 100, .burst = 50 };
+    struct osp_host        host = { "example.com", osp_ip_v4(192, 0, 2, 9) };
+    struct osp_upstream    up = { .match = { .kind = OSP_TARGET_NAME, .scheme = OSP_SCHEME_COAP, .name = "example.com" }, .ctx = ps };
+    struct osp_route       route = { .name = "dev1", .path = segs, .path_count = 1, .has_path = true, .strip = 1,
+                                     .hop = { { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true, osp_ip_v4(192, 0, 2, 9) }, NULL } };
+    struct osp_policy      policy = { .release = released, .forward = true, .reverse = true, .max_layers = 3, .node_name = "p",
+                                      .response_timeout_us = OSP_SEC(20), .sock_port = ports, .sock_count = 2, .rules = &rule,
+                                      .rule_count = 1, .routes = &route, .route_count = 1, .upstreams = &up, .upstream_count = 1,
+                                      .hosts = &host, .host_count = 1 };
+    struct osp_proxy_cfg   cfg;
+    struct osp_rd          in = osp_rd_from(osp_slice(data, size));
+    struct run             r = { .now = { 1000000 } };
+    uint64_t               seed = 1;
+
+    osp_proxy_cfg_default(&cfg);
+    cfg.max_exchanges = 6;
+    cfg.max_names = 2;
+    cfg.max_buckets = 2;
+    cfg.lease_low = 0;
+    cfg.pool_bytes = (size_t)16 << 20;
+    cfg.ep.max_messages = 16;
+    cfg.ep.max_requests = 6;
+    cfg.ep.max_peers = 2;
+    cfg.ep.max_datagram = 512;
+    atomic_init(&policy.refs, 1);
+    if (osp_octx_table_new(4, key, &table) != OSP_OK || osp_octx_table_add(table, cp) != OSP_OK ||
+        osp_octx_table_add(table, ps) != OSP_OK || osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
+        osp_proxy_new(&cfg, (struct osp_rand){ fill, &seed }, r.now, &r.px) != OSP_OK)
+        abort();
+    policy.contexts = table;
+    osp_proxy_set_policy(r.px, &policy);
+    while (osp_rd_left(&in) > 0)
+        step(&r, &in);
+    pass(&r, OSP_SEC(600));
+    assert(osp_proxy_idle(r.px));
+    osp_proxy_free(r.px);
+    osp_octx_table_free(table);
+    osp_octx_unref(cp);
+    osp_octx_unref(ps);
+    osp_txq_fini(&r.tx);
+    return 0;
+}
