@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One run of the loader: what its passes share.
+ *
+ * Every pass goes on after an error, so that one run reports them all.  Whoever reports leaves behind what
+ * the next pass can read without falling: a zero, NULL, or a node of kind CFG_BAD, which was reported.
+ */
+#ifndef OSP_CONFIG_LOAD_H
+#define OSP_CONFIG_LOAD_H
+
+#include <sys/types.h>
+
+#include "config/arena.h"
+#include "config/config.h"
+
+#define CFG_FILE_MAX (16u * 1024 * 1024)        /* bytes of one file */
+#define CFG_SECRET_MAX 4096u                    /* bytes of a file that holds a secret */
+#define CFG_ERRORS_SHOWN 100                    /* errors told one by one */
+#define CFG_TEXT_MAX 512                        /* bytes of the text of an error */
+
+/* The file being read. */
+struct cfg_source {
+    const char *file;           /* as it was named; in the result's memory */
+    const char *dir;            /* absolute: what relative names in it are relative to */
+    mode_t      mode;           /* who may access it; 0: it never was a file */
+};
+
+/* A name used somewhere, looked up once everything is read. */
+enum cfg_ref_kind { CFG_REF_CONTEXT, CFG_REF_CONTEXTS /* glob */, CFG_REF_ROUTES /* glob */ };
+struct cfg_ref {
+    struct cfg_ref   *next;
+    enum cfg_ref_kind kind;
+    const char       *name, *key;
+    struct cfg_pos    pos;
+};
+
+struct cfg_load {
+    struct cfg_report       *report;
+    struct cfg_arena        *arena;     /* of the result */
+    const struct cfg_source *source;
+    bool                     files;     /* false: nothing outside the text may be read */
+    bool                     nomem;
+    size_t                   errors;
+    struct cfg_ref          *refs, **refs_end;
+    bool                     bad_contexts, bad_routes;  /* some could not be read: what names them proves nothing */
+};
+
+/* Where a value stands: the keys that lead to it, innermost first. */
+struct cfg_path {
+    const struct cfg_path *up;
+    const char            *key;         /* NULL: an element of a list */
+    size_t                 index;
+};
+
+#define CFG_PATH_TEXT_MAX 200
+
+/* "clients[2].rate.burst", cut at `cap`. */
+void cfg_path_print(const struct cfg_path *p, char *dst, size_t cap);
+
+void cfg_load_init(struct cfg_load *l, struct cfg_arena *arena, struct cfg_report *report, bool files);
+
+/* Reports an error at `pos` (NULL: of no place), about `path` (NULL: about no key). */
+void cfg_error(struct cfg_load *l, const struct cfg_pos *pos, const struct cfg_path *path, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The same with the key as text. */
+void cfg_error_key(struct cfg_load *l, const struct cfg_pos *pos, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Memory of the result; NULL and latched (reported once, at the end) when there is none. */
+void *cfg_get(struct cfg_load *l, size_t n);
+char *cfg_text(struct cfg_load *l, struct osp_slice s);
+
+/* `name` as an absolute path, in the result's memory. */
+char *cfg_absolute(struct cfg_load *l, const char *name);
+
+/* Remembers that `name` has to exist. */
+void cfg_refer(struct cfg_load *l, enum cfg_ref_kind kind, const char *name, const struct cfg_pos *pos,
+               const struct cfg_path *path);
+
+/* As much of `s` as an error can show: cut, unprintable bytes as "?". */
+#define CFG_SHOW_MAX 48
+const char *cfg_show(const char *s, char dst[CFG_SHOW_MAX]);
+
+/* ---- files.c ---- */
+
+/*
+ * Reads a file of up to `max` bytes into the memory of `a`, and its mode.  On failure reports at `pos` and returns
+ * false.  With `regular`, only a plain file will do: a secret is read once and whole.
+ */
+bool cfg_read_file(struct cfg_load *l, struct cfg_arena *a, const char *path, size_t max, bool regular, const struct cfg_pos *pos,
+                   const struct cfg_path *key, struct osp_slice *out, mode_t *mode);
+
+/* Describes `path` as a source. */
+void cfg_source_of(struct cfg_load *l, const char *path, mode_t mode, struct cfg_source *out);
+
+/*
+ * The names, sorted, of the files in directory `path` that end in .yaml or .conf, in the memory of `a`.
+ */
+bool cfg_list_dir(struct cfg_load *l, struct cfg_arena *a, const char *path, const struct cfg_pos *pos,
+                  const struct cfg_path *key, char ***names, size_t *count);
+
+/* ---- passes ---- */
+
+/* contexts.c: reads one file of contexts, of either form, and appends to the list. */
+struct cfg_context_list { struct cfg_context_item *first, **end; size_t count; };
+struct cfg_context_item { struct cfg_context_item *next; struct cfg_context c; };
+void cfg_context_list_init(struct cfg_context_list *list);
+void cfg_read_context_file(struct cfg_load *l, const char *path, const struct cfg_pos *pos, const struct cfg_path *key,
+                           struct cfg_context_list *list);
+struct cfg_context *cfg_context_list_freeze(struct cfg_load *l, const struct cfg_context_list *list);
+
+/* libcoap_conf.c */
+bool cfg_is_libcoap_conf(struct osp_slice text);
+void cfg_read_libcoap_conf(struct cfg_load *l, struct osp_slice text, struct cfg_context_list *list);
+
+/* check.c: what needs more than one item to see. */
+void cfg_check_contexts(struct cfg_load *l, const struct cfg_context *c, size_t count);
+void cfg_check(struct cfg_load *l, const struct osp_cfg *cfg);
+
+/* Loads a text that reads nothing else (no files, no environment).  As cfg_load(). */
+struct osp_cfg *cfg_load_text(struct osp_slice text, const char *file, struct cfg_report *r);
+
+/* reference.c: the table of every key, in Markdown or as the items of a man page. */
+void cfg_reference(bool man, FILE *to);
+
+#endif
