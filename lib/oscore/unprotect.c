@@ -113,7 +113,10 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
     fresh = e == OSP_OK;
     if (!fresh && e != OSP_E_NOT_FRESH)
         return e;
-    *layer = (struct osp_layer){ .ctx = ctx, .piv_len = (uint8_t)opt.piv.n, .observe = osp_msg_has(out, OSP_OPT_OBSERVE) };
+    /* A request that is not fresh may have been answered before the window was lost: its nonce counts as used, so that
+       whatever is answered now (an error, too) takes a Partial IV of our own. [rfc8613#B.1.2] */
+    *layer = (struct osp_layer){ .ctx = ctx, .piv_len = (uint8_t)opt.piv.n, .nonce_used = !fresh,
+                                 .observe = osp_msg_has(out, OSP_OPT_OBSERVE) };
     (void)osp_slice_copy(opt.piv, layer->piv, sizeof(layer->piv));
     osp_octx_ref(ctx);
     return e;

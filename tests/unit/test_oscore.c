@@ -435,6 +435,7 @@ numbers_end_at_the_lease_and_at_two_to_the_forty(void **state)
 /* ---- Echo [rfc8613#B.1.2] ---- */
 
 /* row S09 (partly: at the library) */
+/* row E01 (partly: the value that was proven) */
 static void
 unknown_window_is_recovered_with_echo(void **state)
 {
@@ -470,6 +471,8 @@ unknown_window_is_recovered_with_echo(void **state)
     EXPECT_ERR(OSP_E_NOT_FRESH, unprotect(f));
     osp_oscore_challenge(f->server, &rand, echo2, &again);
     assert_memory_equal(echo, echo2, 8);                /* the value stays until it is proven */
+    EXPECT_OK(respond(f, &again, false));               /* nothing ever goes out under a nonce that may be used */
+    assert_int_equal(osp_msg_get(&f->wire, OSP_OPT_OSCORE)->val.n, 2);
     EXPECT_OK(osp_msg_add(&f->plain, OSP_OPT_ECHO, osp_slice_str("wrong123")));
     protect(f);
     EXPECT_ERR(OSP_E_NOT_FRESH, unprotect(f));
@@ -477,6 +480,7 @@ unknown_window_is_recovered_with_echo(void **state)
     EXPECT_OK(osp_msg_add(&f->plain, OSP_OPT_ECHO, osp_slice(kept, 8)));
     protect(f);
     EXPECT_OK(unprotect(f));
+    assert_false(osp_msg_has(&f->got, OSP_OPT_ECHO));   /* ours, so nobody further on gets it [rfc9175#2.3] */
     EXPECT_ERR(OSP_E_REPLAY, unprotect(f));
     request(f);
     protect(f);
@@ -484,6 +488,7 @@ unknown_window_is_recovered_with_echo(void **state)
     EXPECT_OK(osp_msg_add(&f->plain, OSP_OPT_ECHO, osp_slice(kept, 8)));
     protect(f);
     EXPECT_OK(unprotect(f));                            /* and the Echo is just an option */
+    assert_true(osp_msg_has(&f->got, OSP_OPT_ECHO));
 }
 
 /* ---- Observe [rfc8613#4.1.3.5] ---- */
