@@ -78,7 +78,18 @@ osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *
     return OSP_OK;
 }
 
-/* Blocks in the pool are the pool's: its owner frees them all at once. */
+/* What outlived its time in the lists because it was still being answered. */
+static void
+free_aged(struct osp_ep *ep)
+{
+    for (size_t i = 0; ep->handles.slots && i <= ep->handles.mask; i++)
+        while (ep->handles.slots[i])
+            ep_in_free(ep, OSP_CONTAINER(ep->handles.slots[i], struct ep_in, by_handle));
+    for (size_t i = 0; ep->mids.slots && i <= ep->mids.mask; i++)
+        while (ep->mids.slots[i])               /* requests are gone by now: an answer that waits for its ACK */
+            ep_in_free(ep, OSP_CONTAINER(OSP_CONTAINER(ep->mids.slots[i], struct ep_wait, node), struct ep_in, out));
+}
+
 void
 osp_ep_free(struct osp_ep *ep)
 {
@@ -90,6 +101,7 @@ osp_ep_free(struct osp_ep *ep)
         for (size_t i = 0; i <= ep->requests.mask; i++)
             while (ep->requests.slots[i])
                 osp_ep_cancel(ep, OSP_CONTAINER(ep->requests.slots[i], struct ep_req, by_handle)->handle);
+    free_aged(ep);
     while ((n = osp_list_first(&ep->con_age)) != NULL)
         ep_in_free(ep, OSP_CONTAINER(n, struct ep_in, age));
     while ((n = osp_list_first(&ep->non_age)) != NULL)
