@@ -275,9 +275,10 @@ proves_echo(const struct osp_octx *c, const struct osp_msg *request)
 }
 
 enum osp_err
-octx_window_commit(struct osp_octx *c, uint64_t piv, const struct osp_msg *request)
+octx_window_commit(struct osp_octx *c, uint64_t piv, struct osp_msg *request)
 {
     enum osp_err e = OSP_OK;
+    bool         proved = false;
 
     osp_lock_take(&c->lock);
     if (c->window_known) {
@@ -287,10 +288,13 @@ octx_window_commit(struct osp_octx *c, uint64_t piv, const struct osp_msg *reque
         c->window_known = true;
         c->echo_set = false;
         osp_wipe(c->echo, sizeof(c->echo));
+        proved = true;
     } else {
         e = OSP_E_NOT_FRESH;
     }
     osp_lock_release(&c->lock);
+    if (proved)     /* ours, so it ends here: a proxy does not pass it on [rfc9175#2.3] */
+        osp_msg_remove(request, OSP_OPT_ECHO);
     return e;
 }
 

@@ -46,9 +46,9 @@ octx_recipient_key(const struct osp_octx *c)
     return c->bytes + c->key_len;
 }
 
-/* Outcome of the window check before and after decryption. */
+/* Outcome of the window check before and after decryption; an Echo option that proves freshness is removed. */
 bool octx_window_is_fresh(struct osp_octx *c, uint64_t piv);
-enum osp_err octx_window_commit(struct osp_octx *c, uint64_t piv, const struct osp_msg *request);
+enum osp_err octx_window_commit(struct osp_octx *c, uint64_t piv, struct osp_msg *request);
 
 /* Partial IV of `ssn` in its shortest form, at least one byte; returns its length. */
 uint8_t octx_piv_write(uint64_t ssn, uint8_t piv[5]);
