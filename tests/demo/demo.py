@@ -30,6 +30,7 @@ CONTEXTS = {
     "c-p1": ("C", "20", "P1", "50"),
     "c-p2": ("C", "21", "P2", "51"),
     "stranger": ("C", "2f", "P1", "52"),
+    "spare": ("C", "2e", "P1", "5a"),
     "p1-s": ("P1", "d4", "S", "54"),
 }
 RESPONSE_TIMEOUT = 2
@@ -103,7 +104,7 @@ class Stage:
         for name, party in CONTEXTS.items():
             if party[0] == "C":
                 self.write(f"{name}.yaml", "contexts:\n" + self.context_yaml(name, "C"))
-        self.write("wrong.yaml", "contexts:\n" + self.context_yaml("c-p1", "C", key="wrong.key"))
+        self.write("wrong.yaml", "contexts:\n" + self.context_yaml("spare", "C", key="wrong.key"))
         self.write("origin.yaml", "contexts:\n" + self.context_yaml("c-s", "S") + self.context_yaml("p1-s", "S"))
         os.mkdir(self.path("p1"), 0o700)
         os.mkdir(self.path("p2"), 0o700)
@@ -118,14 +119,14 @@ state: {self.path('p1')}
 names: [ p1.example ]
 node-name: p1
 contexts:
-{self.context_yaml('c-p1', 'P1')}{self.context_yaml('stranger', 'P1')}{self.context_yaml('p1-s', 'P1')}
+{self.context_yaml('c-p1', 'P1')}{self.context_yaml('stranger', 'P1')}{self.context_yaml('spare', 'P1')}{self.context_yaml('p1-s', 'P1')}
 hosts:
   sensor.example: {self.ip['P1-S']}
   vault.example: {self.ip['P1-S']}
   p2.example: {self.ip['P1-P2']}
   dead.example: {self.ip['dead']}
 clients:
-  - match: {{ context: c-p1 }}
+  - match: {{ context: [ c-p1, spare ] }}
     allow: [ "forward coap://*.example:{port}", "{net}", "route *" ]
   - match: {{ context: stranger }}
     allow: [ "forward coap://elsewhere.invalid" ]
@@ -477,13 +478,16 @@ class Demo:
         self.failure("wrong key: 4.00", "C ==[C-P, wrong key]==> P1",
                      ["--via", f"{self.stage.uri('C-P1')},context={self.stage.path('wrong.yaml')}"], "sensor.example", "4.00",
                      None, 4)
+        self.success("the right key under the sequence number of the wrong one: a bad tag moves no window",
+                     "C ==[C-P]==> P1 --open--> S", self.via("C-P1", "spare"), "sensor.example", [], ["spare"],
+                     {("C", "P1"): ["the text"]})
         self.failure("dead upstream: 5.04 under the client's layer", "C ==[C-P[C-S]]==> P1 ==[C-S]==> nobody",
                      self.end_to_end() + via, "dead.example", "5.04", "c-p1", 5, took_at_least=RESPONSE_TIMEOUT * 0.9)
 
     def repeated(self):
         """A retransmission is answered from memory, with the same bytes [rfc7252#4.5]."""
         stage = self.stage
-        stage.wire["C-P1"].double = True
+        stage.wire["C-P1"].repeat = True
         mark = stage.wires.mark()
 
         def both_answers():
@@ -531,6 +535,11 @@ class Demo:
         judge.check(not stage.wires.since(mark, 0.1) and not self.origin_since(log_mark), "nothing was forwarded, S was not asked")
         judge.end()
 
+        def echo_stays(seen_from):
+            """P1's Echo is between C and P1 [rfc9175#2.3]."""
+            onward = [coap.Message(d) for d in leg(stage.wires.since(seen_from), "P1", "S")]
+            judge.check(bool(onward) and all(m.option(252) is None for m in onward), "P1's Echo went no further")
+
         def numbers_go_on():
             after = self.numbers_of_p1() - before
             judge.check(bool(before) and bool(after) and min(after) > max(before),
@@ -547,9 +556,11 @@ class Demo:
         stage.kill("S")
         stage.start("S")
         stage.start("P1")
+        begin = stage.wires.mark()
         self.success("P1 and S end by kill -9 at once: two challenges, each at its own layer",
                      "C ==[C-P[C-S]]==> P1 4.01 Echo; then S 4.01 Echo under C-S and C-P; then through", inner + via,
-                     "sensor.example", ["c-s"], ["c-p1", "c-s"], {("C", "P1"): ["the text", "sensor.example"]}, attempts=3)
+                     "sensor.example", ["c-s"], ["c-p1", "c-s"], {("C", "P1"): ["the text", "sensor.example"]}, attempts=3,
+                     extra=lambda: echo_stays(begin))
 
     def numbers_of_p1(self):
         """Partial IVs that P1 used towards S so far, from the wire."""
@@ -569,7 +580,7 @@ class Demo:
             part()
 
 
-TOTAL = 2 + 5 + 1 + 2 + 4 + 1 + 1 + 3
+TOTAL = 2 + 5 + 1 + 2 + 5 + 1 + 1 + 3
 
 
 def introduce(stage):

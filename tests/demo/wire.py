@@ -14,7 +14,8 @@ class Wire:
     def __init__(self, name, left, right, listen, target):
         self.name, self.left, self.right = name, left, right
         self.target = target
-        self.double = False                     # the next request goes out twice
+        self.repeat = False                     # the next request goes out again once it was answered
+        self.last = None
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(listen)
         self.peers = {}                         # source address -> socket towards the target
@@ -79,15 +80,18 @@ class Wires:
     def forward(self, wire):
         datagram, source = wire.sock.recvfrom(65536)
         sock = self.upstream(wire, source)
-        for _ in range(2 if wire.double else 1):
-            self.note(wire, wire.left, wire.right, datagram)
-            sock.send(datagram)
-        wire.double = False
+        wire.last = datagram
+        self.note(wire, wire.left, wire.right, datagram)
+        sock.send(datagram)
 
     def back(self, wire, sock):
         datagram = sock.recv(65536)
         self.note(wire, wire.right, wire.left, datagram)
         wire.sock.sendto(datagram, wire.returns[sock])
+        if wire.repeat:
+            wire.repeat = False
+            self.note(wire, wire.left, wire.right, wire.last)
+            sock.send(wire.last)
 
     def run(self):
         while self.running:
