@@ -245,7 +245,8 @@ limits: {{ response-timeout: {RESPONSE_TIMEOUT}s }}
 
     def client(self, *words):
         command = [self.osprey, *words, "--json", "--state", self.path("state-client"), "--timeout", "10"]
-        done = subprocess.run(command, capture_output=True, timeout=20, cwd=self.dir, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=20, cwd=self.dir, check=False,
+                              preexec_fn=die_with_parent)
         try:
             answer = json.loads(done.stdout)
         except ValueError:
