@@ -58,7 +58,6 @@ as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     }
     if (e != OSP_OK)
         return fail(t, x, e);
-    t->px->stats.forwarded_forward++;
     px_forward(t, x, req, &hop);
     return DONE;
 }
@@ -70,7 +69,14 @@ find_context(const struct px_exchange *x, const struct osp_msg *req, enum osp_er
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OSCORE);
     struct osp_oscore_opt opt;
     struct osp_octx      *c;
+    size_t                count = 0;
 
+    for (size_t i = 0; i < req->opt_count; i++)
+        count += req->opts[i].num == OSP_OPT_OSCORE;
+    if (count > 1) {                    /* [rfc7252#5.4.5] which one would it be? */
+        *why = OSP_E_OSCORE_OPTION;
+        return NULL;
+    }
     *why = o ? osp_oscore_opt_parse(o->val, &opt) : OSP_E_NO_CONTEXT;
     if (*why != OSP_OK)
         return NULL;
@@ -100,7 +106,6 @@ as_reverse_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
     if (e != OSP_OK)
         return fail(t, x, e);
     x->route = r;
-    t->px->stats.forwarded_reverse++;
     px_forward(t, x, req, &r->hop);
     return DONE;
 }

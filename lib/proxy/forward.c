@@ -125,8 +125,16 @@ px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     }
     if (e == OSP_OK)
         e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
-    if (e != OSP_OK)
+    if (e != OSP_OK) {
         px_answer_error(t, x, e);
+        return;
+    }
+    if (x->echo_tried)
+        return; /* the same request again */
+    if (x->route)
+        t->px->stats.forwarded_reverse++;
+    else
+        t->px->stats.forwarded_forward++;
 }
 
 /* The next hop has an address now. Guarded ones are refused here too: a name may lead anywhere. */
