@@ -81,9 +81,9 @@ def test_two_contexts_that_would_share_a_sender_key(workdir):
 
 def test_an_id_too_long_for_the_aead(workdir):
     text = HEAD + "contexts:\n" + context(recipient="0102030405060708")
-    refused(workdir, text, line_of(text, "recipient-id"), "7")
+    refused(workdir, text, f"({line_of(text, 'name: a')}|{line_of(text, 'recipient-id')})", "recipient-id", "7")
     text = HEAD + "contexts:\n" + context(sender="0102", more="    aead: AES-CCM-64-64-128\n")
-    refused(workdir, text, line_of(text, "sender-id"), "1")
+    refused(workdir, text, f"({line_of(text, 'name: a')}|{line_of(text, 'sender-id')})", "sender-id", "1")
 
 
 def test_equal_ids(workdir):
@@ -94,7 +94,7 @@ def test_equal_ids(workdir):
 
 def test_a_secret_too_short(workdir):
     text = HEAD + "contexts:\n" + context(secret="0102")
-    refused(workdir, text, line_of(text, "master-secret"), "16")
+    refused(workdir, text, f"({line_of(text, 'name: a')}|{line_of(text, 'master-secret')})", "master-secret", "16")
 
 
 def test_a_key_file_that_others_can_read(workdir):
@@ -131,8 +131,8 @@ def test_overlapping_routes(workdir, first, second):
 """
     err = refused(workdir, text, "[5-7]", "one")
     assert "two" in err or "routes" in err
-    apart = text.replace("name: two\n    match: { ", "name: two\n    match: { port: 77, ")
-    assert check(workdir, apart)[0] == 0
+    apart = text.replace(f"name: two\n    match: {{ {second} }}", "name: two\n    match: { host: other.example, path: /b/* }")
+    assert apart != text and check(workdir, apart)[0] == 0
 
 
 def test_names_that_lead_nowhere(workdir):
