@@ -18,7 +18,6 @@ osp_addr_to_sockaddr(const struct osp_addr *a, int family, struct sockaddr_stora
     struct sockaddr_in  in4 = { 0 };
     struct sockaddr_in6 in6 = { 0 };
 
-    memset(out, 0, sizeof(*out));
     if (family == AF_INET) {
         if (!osp_ip_is_v4(&a->ip) && !osp_ip_is_any(&a->ip))
             return 0;

@@ -11,7 +11,8 @@
 
 /*
  * Writes `a` for a socket of `family`; an AF_INET6 socket takes IPv4 in its mapped form.
- * Returns the length of the result, 0 when `a` cannot be reached by such a socket (IPv6 by AF_INET).
+ * Returns the length of the result (what is behind it is not written), 0 when `a` cannot be reached by
+ * such a socket (IPv6 by AF_INET).
  */
 socklen_t osp_addr_to_sockaddr(const struct osp_addr *a, int family, struct sockaddr_storage *out);
 
