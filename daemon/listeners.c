@@ -63,7 +63,7 @@ say(char why[OSP_STORE_WHY_MAX], const struct osp_addr *at, enum osp_err e)
 
     osp_addr_print(at, text, sizeof(text));
     if (e == OSP_E_EXISTS)
-        (void)snprintf(why, OSP_STORE_WHY_MAX, "listen coap://%s: the port is in use, by another program or another listen address",
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "listen coap://%s: the port is in use, by another program or listen address",
                        text);
     else if (e == OSP_E_NOMEM)
         (void)snprintf(why, OSP_STORE_WHY_MAX, "listen coap://%s: out of memory", text);
