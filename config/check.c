@@ -31,14 +31,14 @@ check_context(struct cfg_load *l, const struct cfg_context *c)
 {
     const struct osp_aead_info *aead = osp_aead_info(c->aead);
     size_t                      max = aead->nonce_len - NONCE_TAKEN;
+    bool                        sender = c->sender_id.n > max;
 
     if (c->master_secret.value.n < SECRET_MIN)
-        cfg_error_key(l, &c->pos, "contexts", "%s: its master-secret has %zu bytes; at least %u", c->name, c->master_secret.value.n,
-                      SECRET_MIN);
-    if (c->sender_id.n > max || c->recipient_id.n > max)    /* [rfc8613#3.3] */
+        cfg_error_key(l, &c->pos, "contexts", "%s: its master-secret has %zu bytes; at least %u", c->name,
+                      c->master_secret.value.n, SECRET_MIN);
+    if (sender || c->recipient_id.n > max)    /* [rfc8613#3.3] */
         cfg_error_key(l, &c->pos, "contexts", "%s: its %s has %zu bytes; with %s at most %zu", c->name,
-                      c->sender_id.n > max ? "sender-id" : "recipient-id", c->sender_id.n > max ? c->sender_id.n : c->recipient_id.n,
-                      aead->name, max);
+                      sender ? "sender-id" : "recipient-id", sender ? c->sender_id.n : c->recipient_id.n, aead->name, max);
     if (osp_slice_eq(slice_of(&c->sender_id), slice_of(&c->recipient_id)))
         cfg_error_key(l, &c->pos, "contexts", "%s: sender-id and recipient-id are the same, so both parties would have one key",
                       c->name);
@@ -141,7 +141,8 @@ sort_key(const void *a, const void *b)
 static void
 say_clash(struct cfg_load *l, const struct cfg_context *later, const struct cfg_context *first, const char *what)
 {
-    cfg_error_key(l, &later->pos, "contexts", "%s: %s %s (%s:%u)", later->name, what, first->name, first->pos.file, first->pos.line);
+    cfg_error_key(l, &later->pos, "contexts", "%s: %s %s (%s:%u)", later->name, what, first->name, first->pos.file,
+                  first->pos.line);
 }
 
 /* Tells the second and further ones of a run of equals. */
@@ -158,6 +159,13 @@ check_run(struct cfg_load *l, struct entry *e, size_t n, int (*sort)(const void 
     }
 }
 
+/* The other side of one context clashes with both of its keys; one message will do. */
+static bool
+told_by_other_key(const struct entry *later, const struct entry *first)
+{
+    return !later->sends && first->sends && osp_slice_eq(slice_of(&later->c->sender_id), slice_of(&first->c->recipient_id));
+}
+
 /*
  * A Sender Key belongs to one Sender Context: a second one would count its sequence numbers from the start again
  * and use (key, nonce) pairs twice.  The same holds if the peer of another context has it.
@@ -169,10 +177,10 @@ check_keys(struct cfg_load *l, struct entry *e, size_t n)
     for (size_t i = 1, first = 0; i < n; i++) {
         if (compare_key(&e[first], &e[i]) != 0) {
             first = i;
-        } else if (e[i].c != e[first].c && (e[i].sends || e[first].sends)) {
+        } else if (e[i].c != e[first].c && (e[i].sends || e[first].sends) && !told_by_other_key(&e[i], &e[first])) {
             say_clash(l, e[i].c, e[first].c,
                       e[i].sends && e[first].sends ? "has the same Sender Key (secret, salt, id-context and sender-id) as"
-                                                   : "has its keys the other way round as");
+                                                   : "has a key the other way round as");
         }
     }
 }
@@ -292,23 +300,34 @@ same_path(const struct cfg_route *a, const struct cfg_route *b)
     return true;
 }
 
+/* The first route before routes[i] that takes its requests (or, with `name`, has its name); NULL when there is none. */
+static const struct cfg_route *
+before(const struct osp_cfg *cfg, size_t i, bool name)
+{
+    const struct cfg_route *r = &cfg->routes[i];
+
+    for (const struct cfg_route *e = cfg->routes; e < r; e++) {
+        if (name ? strcmp(e->name, r->name) == 0
+                 : same_path(e, r) && host_covers(e->host, r->host) && (e->port == 0 || e->port == r->port))
+            return e;
+    }
+    return NULL;
+}
+
 static void
 check_routes(struct cfg_load *l, const struct osp_cfg *cfg)
 {
     for (size_t i = 0; i < cfg->route_count; i++) {
-        const struct cfg_route *r = &cfg->routes[i];
+        const struct cfg_route *r = &cfg->routes[i], *twin = before(cfg, i, true), *cover = before(cfg, i, false);
 
         if (r->strip > r->path_count)
-            cfg_error_key(l, &r->pos, "routes", "%s: strips %u segments, but its match has %zu", r->name, r->strip, r->path_count);
-        for (size_t k = 0; k < i; k++) {
-            const struct cfg_route *e = &cfg->routes[k];
-
-            if (strcmp(e->name, r->name) == 0)
-                cfg_error_key(l, &r->pos, "routes", "%s: has the name of the route in line %u", r->name, e->pos.line);
-            if (same_path(e, r) && host_covers(e->host, r->host) && (e->port == 0 || e->port == r->port))
-                cfg_error_key(l, &r->pos, "routes", "%s: is never reached; %s (line %u) before it fits the same requests", r->name,
-                              e->name, e->pos.line);
-        }
+            cfg_error_key(l, &r->pos, "routes", "%s: strips %u segments, but its match has %zu", r->name, r->strip,
+                          r->path_count);
+        if (twin)
+            cfg_error_key(l, &r->pos, "routes", "%s: has the name of the route in line %u", r->name, twin->pos.line);
+        if (cover)
+            cfg_error_key(l, &r->pos, "routes", "%s: is never reached; %s (line %u) before it fits the same requests",
+                          r->name, cover->name, cover->pos.line);
     }
 }
 
@@ -357,9 +376,9 @@ static void
 check_rules(struct cfg_load *l, const struct osp_cfg *cfg)
 {
     for (size_t i = 0; i + 1 < cfg->client_count; i++) {
-        if (cfg->clients[i].any) {
-            cfg_error_key(l, &cfg->clients[i + 1].pos, "clients", "is never reached; the rule in line %u before it fits every client",
-                          cfg->clients[i].pos.line);
+        if (cfg->clients[i].any && cfg->clients[i].context_count + cfg->clients[i].net_count == 0) {
+            cfg_error_key(l, &cfg->clients[i + 1].pos, "clients",
+                          "is never reached; the rule in line %u before it fits every client", cfg->clients[i].pos.line);
             return;
         }
     }

@@ -50,7 +50,14 @@ struct cfg_client {
 };
 
 /* An upstream URI with the context that protects the leg to it. */
-struct cfg_hop { bool present; char *uri; struct osp_uri parsed; uint8_t *uri_storage; char *context; /* or NULL */ struct cfg_pos pos; };
+struct cfg_hop {
+    bool           present;
+    char          *uri;
+    struct osp_uri parsed;
+    uint8_t       *uri_storage;
+    char          *context;             /* or NULL */
+    struct cfg_pos pos;
+};
 
 struct cfg_route {
     char            *name;

@@ -100,7 +100,8 @@ cfg_read_context_file(struct cfg_load *l, const char *path, const struct cfg_pos
 /* ---- include ---- */
 
 static void
-include_dir(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *dir, struct cfg_context_list *list)
+include_dir(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *dir,
+            struct cfg_context_list *list)
 {
     struct cfg_arena *scratch = cfg_arena_new();
     char            **names, file[4096];

@@ -85,9 +85,10 @@ cfg_read_file(struct cfg_load *l, struct cfg_arena *a, const char *path, size_t 
 void
 cfg_source_of(struct cfg_load *l, const char *path, mode_t mode, struct cfg_source *out)
 {
-    const char *slash = strrchr(path, '/');
-    char        real[PATH_MAX];
-    char       *dir = cfg_text(l, slash == path ? osp_slice_str("/") : slash ? osp_slice(path, (size_t)(slash - path)) : osp_slice_str("."));
+    const char      *slash = strrchr(path, '/');
+    struct osp_slice head = slash ? osp_slice(path, slash == path ? 1 : (size_t)(slash - path)) : osp_slice_str(".");
+    char             real[PATH_MAX];
+    char            *dir = cfg_text(l, head);
 
     *out = (struct cfg_source){ .file = cfg_text(l, osp_slice_str(path)), .dir = dir, .mode = mode };
     if (dir && realpath(dir, real))

@@ -14,8 +14,8 @@ static const char *const formats[] = { "text", "json", NULL };
 
 static const struct cfg_item log_items[] = {
     { .key = "level", .type = CFG_CHOICE, .dflt = CFG_LOG_INFO, AT(log.level), .choices = levels,
-      .doc = "what is logged: `error` an operator must act, `warning` something works less well, `info` starts, stops and reloads, "
-             "`debug` each exchange" },
+      .doc = "what is logged: `error` an operator must act, `warning` something works less well, `info` starts, stops and "
+             "reloads, `debug` each exchange" },
     { .key = "format", .type = CFG_CHOICE, .dflt = CFG_LOG_TEXT, AT(log.format), .choices = formats,
       .doc = "one line for each event, as `name key=value`, or as a JSON object" },
     { .key = NULL },
@@ -23,8 +23,9 @@ static const struct cfg_item log_items[] = {
 
 static const struct cfg_item lease_items[] = {
     { .key = "block", .type = CFG_UINT, .min = 2, .max = 1u << 30, .dflt = 10000, AT(lease.block),
-      .doc = "sender sequence numbers reserved in the state at a time, ahead of their use (K of RFC 8613, B.1.1); an unclean stop "
-             "skips up to this many, and a protected leg that sends more than a few of these blocks a second waits for the disk" },
+      .doc = "sender sequence numbers reserved in the state at a time, ahead of their use (K of RFC 8613, B.1.1); an unclean "
+             "stop skips up to this many, and a protected leg that sends more than a few of these blocks a second waits for "
+             "the disk" },
     { .key = NULL },
 };
 
@@ -46,16 +47,17 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "queued", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 10000, AT(limits.queued),
       .doc = "confirmable requests that wait because `nstart` of them are outstanding at their next hop" },
     { .key = "nstart", .type = CFG_UINT, .min = 1, .max = 65535, .dflt = 16, AT(limits.nstart),
-      .doc = "confirmable requests outstanding at one next hop (NSTART of RFC 7252); 1 spares a constrained origin, but one lost "
-             "datagram then holds every client up" },
+      .doc = "confirmable requests outstanding at one next hop (NSTART of RFC 7252); 1 spares a constrained origin, but one "
+             "lost datagram then holds every client up" },
     { .key = "upstream-ports", .type = CFG_UINT, .min = 1, .max = 1024, .dflt = 4, AT(limits.upstream_ports),
       .doc = "UDP ports requests are sent from, for each worker; each has its own 65536 Message IDs for each next hop" },
     { .key = "response-timeout", .type = CFG_DURATION, .min = OSP_MS(10), .max = OSP_SEC(247) - OSP_MS(1), .dflt = OSP_SEC(100),
       AT(limits.response_timeout_us),
       .doc = "a request that has no answer by then is answered 5.04; below 247s, when the client forgets that it asked" },
-    { .key = "early-ack", .type = CFG_DURATION, .min = OSP_MS(1), .max = OSP_MS(1900), .dflt = OSP_MS(500), AT(limits.early_ack_us),
-      .doc = "a confirmable request that has no answer by then is acknowledged, and answered separately; below the 2 s after which "
-             "clients repeat it" },
+    { .key = "early-ack", .type = CFG_DURATION, .min = OSP_MS(1), .max = OSP_MS(1900), .dflt = OSP_MS(500),
+      AT(limits.early_ack_us),
+      .doc = "a confirmable request that has no answer by then is acknowledged, and answered separately; below the 2 s after "
+             "which clients repeat it" },
     { .key = "drain", .type = CFG_DURATION, .min = 0, .max = OSP_SEC(600), .dflt = OSP_SEC(5), AT(limits.drain_us),
       .doc = "how long a clean stop waits for exchanges on their way" },
     { .key = "receive-buffer", .type = CFG_BYTES, .min = 0, .max = GIB(1), .dflt = MIB(4), AT(limits.receive_buffer),
@@ -65,14 +67,16 @@ const struct cfg_item cfg_limits_items[] = {
 
 static const struct cfg_item forward_items[] = {
     { .key = "enabled", .type = CFG_BOOL, .dflt = false, AT(forward.enabled),
-      .doc = "forward-proxy: requests that name another host (Proxy-Scheme, Proxy-Uri) are forwarded, if a rule of `clients` allows "
-             "it; otherwise they are answered 5.05" },
+      .doc = "forward-proxy: requests that name another host (Proxy-Scheme, Proxy-Uri) are forwarded, if a rule of `clients` "
+             "allows it; otherwise they are answered 5.05" },
     { .key = "next-hop", .type = CFG_OTHER, AT(forward.next_hop), .kind = &cfg_kind_next_hop, .dflt_text = "none",
-      .doc = "send them on to this proxy instead of to the host they name", .example = "{ uri: \"coap://192.0.2.1\", context: p2 }" },
+      .doc = "send them on to this proxy instead of to the host they name",
+      .example = "{ uri: \"coap://192.0.2.1\", context: p2 }" },
     { .key = "max-layers", .type = CFG_UINT, .min = 1, .max = 16, .dflt = 4, AT(forward.max_layers),
       .doc = "OSCORE layers removed from one request, for routes too; more are answered 4.01" },
     { .key = "hop-limit", .type = CFG_UINT, .min = 0, .max = 255, .dflt = 0, AT(forward.hop_limit),
-      .doc = "Hop-Limit (RFC 8768) put into a request that has none; 0: none is put in. 16 is a good value where proxies are chained" },
+      .doc = "Hop-Limit (RFC 8768) put into a request that has none; 0: none is put in. 16 is a good value where proxies are "
+             "chained" },
     { .key = NULL },
 };
 
@@ -112,7 +116,8 @@ check_control(struct cfg_load *l, const struct cfg_node *n, const struct cfg_pat
     const struct osp_cfg *cfg = obj;
 
     if (cfg->control && strlen(cfg->control) > SOCKET_PATH_MAX)
-        cfg_error(l, &n->pos, path, "%zu bytes as an absolute path; a socket's has at most %d", strlen(cfg->control), SOCKET_PATH_MAX);
+        cfg_error(l, &n->pos, path, "%zu bytes as an absolute path; a socket's has at most %d", strlen(cfg->control),
+                  SOCKET_PATH_MAX);
 }
 
 const struct cfg_item cfg_items[] = {
@@ -126,11 +131,14 @@ const struct cfg_item cfg_items[] = {
       .doc = "room taken from the disk for it at the start, so that no write can fail later for want of it; it never shrinks" },
     { .key = "contexts", .type = CFG_OTHER, .kind = &cfg_kind_contexts, .dflt_text = "[]",
       .doc = "OSCORE Security Contexts: a list, or `{ include: PATH }`; see below", .example = "{ include: contexts.d }" },
-    { .key = "clients", .type = CFG_ITEMS, AT(clients), .max = 10000, .items = cfg_client_items, .size = sizeof(struct cfg_client),
+    { .key = "clients", .type = CFG_ITEMS, AT(clients), .max = 10000, .items = cfg_client_items,
+      .size = sizeof(struct cfg_client),
       .count_at = offsetof(struct osp_cfg, client_count), .pos_at = offsetof(struct cfg_client, pos), .dflt_text = "[]",
       .doc = "who may do what: the first rule whose `match` fits decides; a client that none fits gets 4.01" },
-    { .key = "forward-proxy", .type = CFG_SECTION, .items = forward_items, .doc = "requests for other hosts" },
-    { .key = "upstreams", .type = CFG_ITEMS, AT(upstreams), .max = 10000, .items = cfg_upstream_items, .size = sizeof(struct cfg_upstream),
+    { .key = "forward-proxy", .type = CFG_SECTION, .items = forward_items,
+      .doc = "requests for other hosts" },
+    { .key = "upstreams", .type = CFG_ITEMS, AT(upstreams), .max = 10000, .items = cfg_upstream_items,
+      .size = sizeof(struct cfg_upstream),
       .count_at = offsetof(struct osp_cfg, upstream_count), .pos_at = offsetof(struct cfg_upstream, pos), .dflt_text = "[]",
       .doc = "hosts that forward-proxied requests reach under a layer of ours; the first that fits decides" },
     { .key = "routes", .type = CFG_ITEMS, AT(routes), .max = 10000, .items = cfg_route_items, .size = sizeof(struct cfg_route),
@@ -148,13 +156,18 @@ const struct cfg_item cfg_items[] = {
       .doc = "threads that serve, each with sockets of its own; a change needs a restart" },
     { .key = "limits", .type = CFG_SECTION, .items = cfg_limits_items,
       .doc = "bounds of every table a peer can fill, shared out among the workers, and times" },
-    { .key = "lease", .type = CFG_SECTION, .items = lease_items, .doc = "how sequence numbers are reserved" },
+    { .key = "lease", .type = CFG_SECTION, .items = lease_items,
+      .doc = "how sequence numbers are reserved" },
     { .key = "control", .type = CFG_PATH, AT(control), .dflt_text = "none", .check = check_control,
       .doc = "path of the socket that `ospreyctl` talks to", .example = "/run/osprey/control.sock" },
     { .key = "status", .type = CFG_OTHER, AT(status), .kind = &cfg_kind_status, .dflt_text = "none",
-      .doc = "address of the status page and of /metrics; both are open to whoever reaches it", .example = "http://127.0.0.1:9683" },
-    { .key = "log", .type = CFG_SECTION, .items = log_items, .doc = "the log, on standard error" },
-    { .key = "edhoc", .type = CFG_LATER, .doc = "contexts established with EDHOC" },
-    { .key = "cache", .type = CFG_LATER, .doc = "the response cache" },
+      .doc = "address of the status page and of /metrics; both are open to whoever reaches it",
+      .example = "http://127.0.0.1:9683" },
+    { .key = "log", .type = CFG_SECTION, .items = log_items,
+      .doc = "the log, on standard error" },
+    { .key = "edhoc", .type = CFG_LATER,
+      .doc = "contexts established with EDHOC" },
+    { .key = "cache", .type = CFG_LATER,
+      .doc = "the response cache" },
     { .key = NULL },
 };

@@ -65,7 +65,8 @@ print_contexts(struct cfg_out *o, const char *key, const void *obj)
     print_texts(o, key, client->contexts, client->context_count);
 }
 
-static const struct cfg_kind kind_contexts = { "one or a list of names of contexts, with * and ?", read_contexts, print_contexts, NULL };
+static const struct cfg_kind kind_contexts = { "one or a list of names of contexts, with * and ?", read_contexts,
+                                               print_contexts, NULL };
 
 #define NET_FORM "an address or a network such as 192.0.2.0/24 or 2001:db8::/32"
 
@@ -161,7 +162,8 @@ check_match(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path 
 #define TARGET_FORM "coap://HOST[:PORT], where HOST is a name, *.NAME, an address, a network, or *"
 
 bool
-cfg_read_target(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *text, struct osp_target *out)
+cfg_read_target(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *text,
+                struct osp_target *out)
 {
     char show[CFG_SHOW_MAX];
 
@@ -313,7 +315,8 @@ print_rate(struct cfg_out *o, const char *key, const void *obj)
     cfg_out_end(o);
 }
 
-static const struct cfg_kind kind_rate = { .form = "none, or a map", .read = read_rate, .print = print_rate, .items = rate_items };
+static const struct cfg_kind kind_rate = { .form = "none, or a map", .read = read_rate, .print = print_rate,
+                                           .items = rate_items };
 
 const struct cfg_item cfg_client_items[] = {
     { .key = "match", .type = CFG_SECTION, .flags = CFG_REQ, .items = match_items, .check = check_match,
@@ -321,7 +324,8 @@ const struct cfg_item cfg_client_items[] = {
     { .key = "allow", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &kind_allow,
       .doc = "what they may do: forward to targets (no port: any port), use routes; an empty list allows nothing",
       .example = "[ \"forward coap://*.example.org\", \"route plant\" ]" },
-    { .key = "rate", .type = CFG_OTHER, .kind = &kind_rate, .dflt_text = "none", .doc = "how often, for each client by itself",
+    { .key = "rate", .type = CFG_OTHER, .kind = &kind_rate, .dflt_text = "none",
+      .doc = "how often, for each client by itself",
       .example = "{ requests: 50/s, burst: 100 }" },
     { .key = NULL },
 };

@@ -154,10 +154,16 @@ cfg_check_inline_secret(struct cfg_load *l, const struct cfg_pos *pos, const str
                   (unsigned)mode & 07777, l->source->file);
 }
 
+static const struct cfg_kind a_path = { .form = "a path" }, digits = { .form = "digits" }, a_name = { .form = "a name" };
+
+/* One of them stands there. */
 static const struct cfg_item secret_forms[] = {
-    { .key = "file", .doc = "a file of hexadecimal digits, or of the bytes themselves; mode 0600" },
-    { .key = "hex", .doc = "hexadecimal digits" },
-    { .key = "env", .doc = "an environment variable that holds them" },
+    { .key = "file", .type = CFG_OTHER, .kind = &a_path, .dflt_text = "-",
+      .doc = "a file of hexadecimal digits, or else of the bytes themselves; a plain file of mode 0600" },
+    { .key = "hex", .type = CFG_OTHER, .kind = &digits, .dflt_text = "-",
+      .doc = "hexadecimal digits; a file with a Master Secret in it must be kept from others (mode 0640 or less)" },
+    { .key = "env", .type = CFG_OTHER, .kind = &a_name, .dflt_text = "-",
+      .doc = "an environment variable with the same content as a file" },
     { .key = NULL },
 };
 
@@ -165,7 +171,8 @@ static const struct cfg_item secret_forms[] = {
 
 /* The only key of a map that stands for a value in one of several forms. */
 static const struct cfg_node *
-only_form(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const struct cfg_item *forms, const char *form)
+only_form(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const struct cfg_item *forms,
+          const char *form)
 {
     if (n->kind == CFG_BAD)
         return NULL;
@@ -233,12 +240,12 @@ print_secret(struct cfg_out *o, const char *key, const void *obj)
 }
 
 static const struct cfg_kind kind_secret = { SECRET_FORM, read_master_secret, print_secret, secret_forms };
-static const struct cfg_kind kind_salt = { SECRET_FORM, read_master_salt, print_secret, secret_forms };
+static const struct cfg_kind kind_salt = { SECRET_FORM, read_master_salt, print_secret, NULL };
 
 /* ---- IDs ---- */
 
 static const struct cfg_item id_forms[] = {
-    { .key = "hex", .doc = "hexadecimal digits; none for an empty ID" },
+    { .key = "hex", .type = CFG_OTHER, .kind = &digits },
     { .key = NULL },
 };
 
@@ -322,8 +329,8 @@ cfg_hkdf_of(const char *text)
 }
 
 static void
-read_algorithm(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, int (*find)(const char *), const char *form,
-               int *out)
+read_algorithm(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, int (*find)(const char *),
+               const char *form, int *out)
 {
     const char *text = cfg_scalar(l, n, path, form);
     char        show[CFG_SHOW_MAX];
@@ -374,7 +381,8 @@ print_hkdf(struct cfg_out *o, const char *key, const void *obj)
     cfg_out_text(o, key, name ? name : "none");
 }
 
-static const struct cfg_kind kind_aead = { "the name or number of an AEAD algorithm of COSE: " AEAD_FORM, read_aead, print_aead, NULL };
+static const struct cfg_kind kind_aead = { "the name or number of an AEAD algorithm of COSE: " AEAD_FORM, read_aead,
+                                           print_aead, NULL };
 static const struct cfg_kind kind_hkdf = { HKDF_FORM, read_hkdf, print_hkdf, NULL };
 
 /* ---- the context ---- */
@@ -387,15 +395,18 @@ const struct cfg_item cfg_context_items[] = {
     { .key = "master-salt", .type = CFG_OTHER, AT(master_salt), .kind = &kind_salt, .dflt_text = "empty",
       .doc = "Master Salt", .example = "{ hex: 9e7ca92223786340 }" },
     { .key = "sender-id", .type = CFG_OTHER, .flags = CFG_REQ, AT(sender_id), .kind = &kind_id,
-      .doc = "our ID; at most as long as the nonce of `aead` less 6 bytes (7 for AES-CCM-16-64-128)", .example = "{ hex: \"0a\" }" },
+      .doc = "our ID; at most as long as the nonce of `aead` less 6 bytes (7 for AES-CCM-16-64-128)",
+      .example = "{ hex: \"0a\" }" },
     { .key = "recipient-id", .type = CFG_OTHER, .flags = CFG_REQ, AT(recipient_id), .kind = &kind_id,
       .doc = "the peer's ID, as long as that at most", .example = "{ hex: \"20\" }" },
-    { .key = "id-context", .type = CFG_OTHER, .kind = &kind_id_context, .dflt_text = "none", .doc = "ID Context" },
-    { .key = "aead", .type = CFG_OTHER, AT(aead), .kind = &kind_aead, .dflt_text = "AES-CCM-16-64-128", .doc = "AEAD algorithm" },
+    { .key = "id-context", .type = CFG_OTHER, .kind = &kind_id_context, .dflt_text = "none",
+      .doc = "ID Context" },
+    { .key = "aead", .type = CFG_OTHER, AT(aead), .kind = &kind_aead, .dflt_text = "AES-CCM-16-64-128",
+      .doc = "AEAD algorithm" },
     { .key = "hkdf", .type = CFG_OTHER, AT(hkdf), .kind = &kind_hkdf, .dflt_text = "HKDF SHA-256",
       .doc = "hash function of the key derivation" },
     { .key = "fresh", .type = CFG_BOOL, .dflt = false, AT(fresh),
-      .doc = "these keys were never used before, so the replay window may start empty; without it the first request is answered "
-             "with an Echo challenge. Has no effect once the state knows the context" },
+      .doc = "these keys were never used before, so the replay window may start empty; without it the first request is "
+             "answered with an Echo challenge. Has no effect once the state knows the context" },
     { .key = NULL },
 };

@@ -63,7 +63,8 @@ read_uri(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *pa
         hop->parsed.to.scheme == OSP_SCHEME_UNKNOWN) {
         cfg_error(l, &n->pos, path, "\"%s\" is not %s", cfg_show(text, show), HOP_FORM);
     } else if (hop->parsed.to.scheme != OSP_SCHEME_COAP) {
-        cfg_error(l, &n->pos, path, "%s:// is not supported by this version; write coap://", osp_scheme_name(hop->parsed.to.scheme));
+        cfg_error(l, &n->pos, path, "%s:// is not supported by this version; write coap://",
+                  osp_scheme_name(hop->parsed.to.scheme));
     } else if (hop->parsed.has_query) {
         cfg_error(l, &n->pos, path, "\"%s\" has a query; queries are the client's", cfg_show(text, show));
     } else if (hop->parsed.to.is_ip && (osp_ip_is_multicast(&hop->parsed.to.ip) || osp_ip_is_any(&hop->parsed.to.ip))) {
@@ -82,9 +83,11 @@ print_uri(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_uri = { HOP_FORM, read_uri, print_uri, NULL };
 
 static const struct cfg_item hop_items[] = {
-    { .key = "uri", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &kind_uri, .doc = "where to; write coap://HOST[:PORT][/PATH]" },
+    { .key = "uri", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &kind_uri,
+      .doc = "where to; write coap://HOST[:PORT][/PATH]" },
     { .key = "context", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, context), .kind = &cfg_kind_context,
-      .dflt_text = "no layer of ours", .doc = "the context that protects the way there" },
+      .dflt_text = "no layer of ours",
+      .doc = "the context that protects the way there" },
     { .key = NULL },
 };
 
@@ -135,7 +138,8 @@ print_next_hop(struct cfg_out *o, const char *key, const void *obj)
         cfg_out_word(o, key, "none");
 }
 
-const struct cfg_kind cfg_kind_next_hop = { .form = "none, or a map", .read = read_next_hop, .print = print_next_hop, .items = hop_items };
+const struct cfg_kind cfg_kind_next_hop = { .form = "none, or a map", .read = read_next_hop, .print = print_next_hop,
+                                            .items = hop_items };
 
 /* ---- routes ---- */
 
@@ -272,8 +276,8 @@ static const struct cfg_item route_match_items[] = {
     { .key = "port", .type = CFG_OTHER, AT(port), .kind = &kind_port, .dflt_text = "not looked at",
       .doc = "the request's Uri-Port, or the port it was received at" },
     { .key = "path", .type = CFG_OTHER, .kind = &kind_route_path, .dflt_text = "not looked at",
-      .doc = "the request's Uri-Path, percent-encoded: exactly this, or with `/*` at the end also everything below it; the longest "
-             "that fits decides" },
+      .doc = "the request's Uri-Path, percent-encoded: exactly this, or with `/*` at the end also everything below it; the "
+             "longest that fits decides" },
     { .key = NULL },
 };
 
@@ -309,7 +313,8 @@ print_pass(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_pass = { "terminate or pass", read_pass, print_pass, NULL };
 
 const struct cfg_item cfg_route_items[] = {
-    { .key = "name", .type = CFG_OTHER, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name, .doc = "what rules and logs call it" },
+    { .key = "name", .type = CFG_OTHER, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name,
+      .doc = "what rules and logs call it" },
     { .key = "match", .type = CFG_SECTION, .flags = CFG_REQ, .items = route_match_items, .check = check_route_match,
       .doc = "the requests it is for; all that is given has to fit" },
     { .key = "strip", .type = CFG_UINT, .min = 0, .max = OSP_MSG_OPTS_MAX, .dflt = 0, AT(strip),
@@ -349,7 +354,8 @@ static const struct cfg_kind kind_match = { "a target, as in `allow`", read_matc
 const struct cfg_item cfg_upstream_items[] = {
     { .key = "match", .type = CFG_OTHER, .flags = CFG_REQ, .at = offsetof(struct cfg_upstream, match), .kind = &kind_match,
       .doc = "hosts it is for", .example = "\"coap://*.plant.example\"" },
-    { .key = "context", .type = CFG_OTHER, .flags = CFG_REQ, .at = offsetof(struct cfg_upstream, context), .kind = &cfg_kind_context,
+    { .key = "context", .type = CFG_OTHER, .flags = CFG_REQ, .at = offsetof(struct cfg_upstream, context),
+      .kind = &cfg_kind_context,
       .doc = "the context that protects the way there" },
     { .key = NULL },
 };

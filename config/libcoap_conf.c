@@ -181,6 +181,8 @@ static const struct keyword {
 };
 #define REQUIRED 3u             /* the first of them */
 #define RECIPIENT_ID 2u
+#define SECOND_PEER                                                                                                       \
+    "a second peer would use the same Sender Key with numbers of its own; give it a file, and a master_secret, of its own"
 
 /* ---- lines ---- */
 
@@ -250,9 +252,7 @@ read_line(struct conf *f, const struct line *line)
         if (!(keywords[i].encodings & line->enc))
             line_error(f, line, "does not go with this encoding");
         else if (f->seen & 1u << i)
-            line_error(f, line, i == RECIPIENT_ID ? "a second peer would use the same Sender Key with numbers of its own; give it a "
-                                                    "file, and a master_secret, of its own"
-                                                  : "stands here a second time");
+            line_error(f, line, i == RECIPIENT_ID ? SECOND_PEER : "stands here a second time");
         else
             keywords[i].take(f, line);
         f->seen |= 1u << i;

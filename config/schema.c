@@ -34,7 +34,8 @@ cfg_scalar(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *
 }
 
 size_t
-cfg_each(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *form, const struct cfg_node **first)
+cfg_each(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *form,
+         const struct cfg_node **first)
 {
     if (n->kind == CFG_LIST) {
         *first = n->first;
@@ -64,8 +65,8 @@ take_digits(const char *text, uint64_t *out, const char **rest)
 }
 
 bool
-cfg_number(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *text, uint64_t min, uint64_t max,
-           uint64_t *out)
+cfg_number(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *text, uint64_t min,
+           uint64_t max, uint64_t *out)
 {
     const char *rest;
     uint64_t    v;
@@ -111,12 +112,14 @@ cfg_print_bytes(uint64_t n, char dst[CFG_QUANTITY_MAX])
 
 /* A number with a unit; for bytes the unit may be missing, for a time it may not. */
 static bool
-read_quantity(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const struct cfg_item *item, uint64_t *out)
+read_quantity(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const struct cfg_item *item,
+              uint64_t *out)
 {
     bool               is_time = item->type == CFG_DURATION;
     const struct unit *units = is_time ? time_units : byte_units;
     size_t             count = is_time ? COUNT(time_units) : COUNT(byte_units);
-    const char        *text, *rest, *form = is_time ? "a time such as 500ms, 90s, 2min or 1h" : "a size such as 4096, 64KiB, 64MiB or 2GiB";
+    const char        *form = is_time ? "a time such as 500ms, 90s, 2min or 1h" : "a size such as 4096, 64KiB, 64MiB or 2GiB";
+    const char        *text, *rest;
     uint64_t           v, factor = is_time ? 0 : 1;
     char               show[CFG_SHOW_MAX], lo[CFG_QUANTITY_MAX], hi[CFG_QUANTITY_MAX];
 
@@ -377,7 +380,9 @@ cfg_report_unknown(struct cfg_load *l, const struct cfg_node *n, const struct cf
         if (find_item(items, c->key))
             continue;
         for (const struct cfg_item *i = items; i->key; i++) {
-            osp_wr_put(&w, osp_slice_str(i == items ? "" : i[1].key ? ", " : " and "));
+            if (i->type == CFG_LATER)
+                continue;
+            osp_wr_put(&w, osp_slice_str(w.n ? ", " : ""));
             osp_wr_put(&w, osp_slice_str(i->key));
         }
         all[w.n] = '\0';

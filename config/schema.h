@@ -28,10 +28,10 @@ enum cfg_type {
 
 struct cfg_item;
 
-/* How a value that no other type fits is read and written; `obj` is what it is stored at. */
+/* How a value that no other type fits is read (`n` NULL: by default) and written; `obj` is what it is stored at. */
 struct cfg_kind {
     const char *form;   /* for the reference: what may stand there */
-    void      (*read)(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj);   /* n NULL: default */
+    void      (*read)(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj);
     void      (*print)(struct cfg_out *o, const char *key, const void *obj);
     const struct cfg_item *items;       /* of the map it may be, for the reference */
 };
@@ -59,7 +59,8 @@ extern const struct cfg_kind cfg_kind_contexts, cfg_kind_next_hop, cfg_kind_host
     cfg_kind_status;
 
 /* Reads the map `n` (NULL: none, so only defaults) into `obj`. */
-void cfg_read_map(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *up, const struct cfg_item *items, void *obj);
+void cfg_read_map(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *up, const struct cfg_item *items,
+                  void *obj);
 
 /* One key of the map `n` that was read by hand. */
 void cfg_report_unknown(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *up, const struct cfg_item *items);

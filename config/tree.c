@@ -199,8 +199,8 @@ report_twice(struct cfg_tree *t, const struct cfg_node *map)
     qsort(all, n, sizeof(*all), by_key);
     for (size_t i = 1; i < n; i++) {
         if (strcmp(all[i - 1]->key, all[i]->key) == 0)
-            cfg_error(t->load, &all[i]->key_pos, NULL, "%s: stands here a second time, after line %u", cfg_show(all[i]->key, show),
-                      all[i - 1]->key_pos.line);
+            cfg_error(t->load, &all[i]->key_pos, NULL, "%s: stands here a second time, after line %u",
+                      cfg_show(all[i]->key, show), all[i - 1]->key_pos.line);
     }
 }
 
