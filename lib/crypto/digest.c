@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "crypto/digest.h"
 
-#include <openssl/core_names.h>
+#include <limits.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
+#include <openssl/hmac.h>
 
 static const EVP_MD *
 md_of(int alg)
@@ -45,48 +45,58 @@ osp_digest(int alg, const struct osp_slice *parts, size_t count, uint8_t *out)
     return ok ? OSP_OK : OSP_E_CRYPTO;
 }
 
-static enum osp_err
-hkdf(int alg, int mode, struct osp_slice key, const char *extra_name, struct osp_slice extra, uint8_t *out, size_t n)
+/*
+ * HKDF straight over HMAC: the library's own KDF objects cost 2.6 us a call where the HMAC costs 0.7, and a
+ * million contexts make four million calls.
+ */
+static bool
+hmac(const EVP_MD *md, struct osp_slice key, struct osp_slice data, uint8_t *out)
 {
-    const EVP_MD *md = md_of(alg);
-    EVP_KDF      *kdf;
-    EVP_KDF_CTX  *ctx;
-    OSSL_PARAM    params[5];
-    size_t        at = 0;
-    static char   empty[1];
-    bool          ok;
+    static const uint8_t nothing[1];
+    unsigned             n = 0;
 
-    if (!md)
-        return OSP_E_ALGORITHM;
-    kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-    EVP_KDF_free(kdf);
-    if (!ctx)
-        return OSP_E_CRYPTO;
-    params[at++] = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
-    params[at++] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)(uintptr_t)EVP_MD_get0_name(md), 0);
-    params[at++] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key.n ? (void *)(uintptr_t)key.p : empty, key.n);
-    if (extra.n)
-        params[at++] = OSSL_PARAM_construct_octet_string(extra_name, (void *)(uintptr_t)extra.p, extra.n);
-    params[at] = OSSL_PARAM_construct_end();
-    ok = EVP_KDF_derive(ctx, out, n, params) == 1;
-    EVP_KDF_CTX_free(ctx);
-    return ok ? OSP_OK : OSP_E_CRYPTO;
+    return key.n <= INT_MAX && HMAC(md, key.n ? key.p : nothing, (int)key.n, data.n ? data.p : nothing, data.n, out, &n) != NULL;
 }
 
 enum osp_err
 osp_hkdf_extract(int alg, struct osp_slice salt, struct osp_slice ikm, uint8_t *out)
 {
     static const uint8_t zeroes[OSP_DIGEST_MAX];
-    size_t               n = osp_digest_len(alg);
+    const EVP_MD        *md = md_of(alg);
 
+    if (!md)
+        return OSP_E_ALGORITHM;
     if (salt.n == 0)
-        salt = osp_slice(zeroes, n);
-    return hkdf(alg, EVP_KDF_HKDF_MODE_EXTRACT_ONLY, ikm, OSSL_KDF_PARAM_SALT, salt, out, n);
+        salt = osp_slice(zeroes, osp_digest_len(alg));
+    return hmac(md, salt, ikm, out) ? OSP_OK : OSP_E_CRYPTO;
 }
 
+/* T(i) = HMAC(PRK, T(i-1) | info | i)  [rfc5869#2.3] */
 enum osp_err
 osp_hkdf_expand(int alg, struct osp_slice prk, struct osp_slice info, uint8_t *out, size_t n)
 {
-    return hkdf(alg, EVP_KDF_HKDF_MODE_EXPAND_ONLY, prk, OSSL_KDF_PARAM_INFO, info, out, n);
+    const EVP_MD *md = md_of(alg);
+    size_t        len = osp_digest_len(alg);
+    uint8_t       t[OSP_DIGEST_MAX], in[OSP_DIGEST_MAX + OSP_HKDF_INFO_MAX + 1];
+    struct osp_wr w = osp_wr_to(out, n);
+    enum osp_err  e = OSP_OK;
+
+    if (!md)
+        return OSP_E_ALGORITHM;
+    if (info.n > OSP_HKDF_INFO_MAX || n > 255 * len)
+        return OSP_E_INVALID;
+    for (uint8_t i = 1; w.n < n && e == OSP_OK; i++) {
+        struct osp_wr d = osp_wr_to(in, sizeof(in));
+
+        osp_wr_put(&d, osp_slice(t, i > 1 ? len : 0));
+        osp_wr_put(&d, info);
+        osp_wr_u8(&d, i);
+        if (hmac(md, prk, osp_wr_slice(&d), t))
+            osp_wr_put(&w, osp_slice(t, n - w.n < len ? n - w.n : len));
+        else
+            e = OSP_E_CRYPTO;
+    }
+    osp_wipe(t, sizeof(t));
+    osp_wipe(in, sizeof(in));
+    return e;
 }

@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #define OSP_DIGEST_MAX 64
+#define OSP_HKDF_INFO_MAX 2048          /* bytes of info */
 
 /* COSE algorithm numbers [rfc9054#2] */
 enum osp_digest { OSP_SHA256 = -16, OSP_SHA384 = -43, OSP_SHA512 = -44 };
@@ -20,7 +21,11 @@ OSP_CHECKED enum osp_err osp_digest(int alg, const struct osp_slice *parts, size
 /* PRK = HMAC(salt, ikm), osp_digest_len() bytes. An empty salt is a string of zeroes. OSP_E_ALGORITHM, OSP_E_CRYPTO. */
 OSP_CHECKED enum osp_err osp_hkdf_extract(int alg, struct osp_slice salt, struct osp_slice ikm, uint8_t *out);
 
-/* `n` bytes from `prk`; n <= 255 * osp_digest_len(). OSP_E_ALGORITHM, OSP_E_CRYPTO. */
+/*
+ * `n` bytes from `prk`; n <= 255 * osp_digest_len().
+ *   OSP_E_INVALID   more than that, or info longer than OSP_HKDF_INFO_MAX
+ *   OSP_E_ALGORITHM, OSP_E_CRYPTO
+ */
 OSP_CHECKED enum osp_err osp_hkdf_expand(int alg, struct osp_slice prk, struct osp_slice info, uint8_t *out, size_t n);
 
 #endif

@@ -24,9 +24,19 @@ check_params(const struct osp_octx_params *p, const struct osp_aead_info *a)
     return p->has_id_context && p->id_context.n > ID_CONTEXT_MAX ? OSP_E_ID_LENGTH : OSP_OK;
 }
 
+/* The pseudorandom key of a context, from which its three secrets are expanded. */
+struct prk { int digest; uint8_t bytes[OSP_DIGEST_MAX]; };
+
+static enum osp_err
+extract(const struct osp_octx_params *p, struct prk *prk)
+{
+    prk->digest = p->hkdf == OSP_HKDF_SHA512 ? OSP_SHA512 : OSP_SHA256;
+    return osp_hkdf_extract(prk->digest, p->master_salt, p->master_secret, prk->bytes);
+}
+
 /* One output of the key derivation [rfc8613#3.2.1]. */
 static enum osp_err
-derive(const struct osp_octx_params *p, struct osp_slice id, const char *type, uint8_t *out, size_t n)
+derive(const struct osp_octx_params *p, const struct prk *prk, struct osp_slice id, const char *type, uint8_t *out, size_t n)
 {
     uint8_t       info[INFO_MAX];
     struct osp_wr w = osp_wr_to(info, sizeof(info));
@@ -35,7 +45,7 @@ derive(const struct osp_octx_params *p, struct osp_slice id, const char *type, u
     e = osp_oscore_info(id, p->has_id_context ? &p->id_context : NULL, p->aead, type, (unsigned)n, &w);
     if (e != OSP_OK)
         return e;
-    return osp_hkdf_derive(p->hkdf, p->master_secret, p->master_salt, osp_wr_slice(&w), out, n);
+    return osp_hkdf_expand(prk->digest, osp_slice(prk->bytes, osp_digest_len(prk->digest)), osp_wr_slice(&w), out, n);
 }
 
 enum osp_err
@@ -46,6 +56,7 @@ osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
     size_t                      id_context = p->has_id_context ? p->id_context.n : 0;
     struct osp_octx            *c;
     struct osp_wr               w;
+    struct prk                  prk;
 
     if (e != OSP_OK)
         return e;
@@ -65,11 +76,14 @@ osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
     (void)osp_slice_copy(p->sender_id, c->sender_id, sizeof(c->sender_id));
     (void)osp_slice_copy(p->recipient_id, c->recipient_id, sizeof(c->recipient_id));
     w = osp_wr_to(c->bytes, 2u * a->key_len + id_context);
-    e = derive(p, p->sender_id, "Key", osp_wr_reserve(&w, a->key_len), a->key_len);
+    e = extract(p, &prk);
     if (e == OSP_OK)
-        e = derive(p, p->recipient_id, "Key", osp_wr_reserve(&w, a->key_len), a->key_len);
+        e = derive(p, &prk, p->sender_id, "Key", osp_wr_reserve(&w, a->key_len), a->key_len);
     if (e == OSP_OK)
-        e = derive(p, OSP_EMPTY, "IV", c->common_iv, a->nonce_len);
+        e = derive(p, &prk, p->recipient_id, "Key", osp_wr_reserve(&w, a->key_len), a->key_len);
+    if (e == OSP_OK)
+        e = derive(p, &prk, OSP_EMPTY, "IV", c->common_iv, a->nonce_len);
+    osp_wipe(&prk, sizeof(prk));
     if (e != OSP_OK) {
         osp_octx_unref(c);
         return e;
