@@ -4,7 +4,8 @@
  *
  * A Message ID must not come again towards a peer within EXCHANGE_LIFETIME [rfc7252#4.4].  Each pair of (our
  * socket, peer) has 65,536; they are handed out in order, in blocks of 4096, and a block may begin again when
- * its last number was handed out longer ago than that.  A peer stays on one socket until that is used up, so that traffic stays in one batch.
+ * its last number was handed out longer ago than that.  A peer stays on one socket until that is used up, so that
+ * traffic stays in one batch.
  *
  * Towards clients the answers' Message IDs come from counters hashed by peer: no state per client, and a
  * counter cannot wrap within the lifetime because a client's own requests, one for each answer, may not

@@ -115,7 +115,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cfg.max_queued = 4;
     cfg.max_datagram = 256;
     osp_pool_init(&pool, (size_t)16 << 20);
-    if (osp_txq_init(&r.tx, 64, 64 * 256) != OSP_OK || osp_ep_new(&cfg, (struct osp_rand){ fill, &seed }, &pool, r.now, &r.ep) != OSP_OK)
+    if (osp_txq_init(&r.tx, 64, 64 * 256) != OSP_OK ||
+        osp_ep_new(&cfg, (struct osp_rand){ fill, &seed }, &pool, r.now, &r.ep) != OSP_OK)
         abort();
     while (osp_rd_left(&in) > 0)
         step(&r, &in);

@@ -236,7 +236,8 @@ observe_wire(const struct packet *p)
     uint64_t              piv = 0;
     bool                  header;
 
-    if (p->to != ORIGIN || osp_msg_decode_udp(osp_slice(p->bytes, p->n), &m, &header) != OSP_OK || !osp_msg_has(&m, OSP_OPT_OSCORE))
+    if (p->to != ORIGIN || osp_msg_decode_udp(osp_slice(p->bytes, p->n), &m, &header) != OSP_OK ||
+        !osp_msg_has(&m, OSP_OPT_OSCORE))
         return;
     EXPECT_OK(osp_oscore_opt_parse(osp_msg_get(&m, OSP_OPT_OSCORE)->val, &o));
     for (size_t i = 0; i < o.piv.n; i++)

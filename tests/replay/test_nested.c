@@ -27,6 +27,14 @@ scenario(const char *id)
     return NULL;
 }
 
+/* coap://192.0.2.<host>, host 8 or 9 */
+static struct osp_authority
+at_ip(uint8_t host)
+{
+    return (struct osp_authority){ OSP_SCHEME_COAP, osp_slice_str(host == 8 ? "192.0.2.8" : "192.0.2.9"), 5683, true,
+                                   osp_ip_v4(192, 0, 2, host) };
+}
+
 /* The context `name` of a scenario as `who` has it. */
 static struct osp_octx *
 context(struct world *w, json_t *s, const char *name, const char *who)
@@ -121,8 +129,9 @@ forward_proxy(struct world *w)
 static void
 protect_upstream(struct world *w, struct osp_octx *c)
 {
-    w->upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_NAME, .scheme = OSP_SCHEME_COAP, .name = "example.com" },
-                                             .ctx = c };
+    struct osp_target to = { .kind = OSP_TARGET_NAME, .scheme = OSP_SCHEME_COAP, .name = "example.com" };
+
+    w->upstreams[0] = (struct osp_upstream){ .match = to, .ctx = c };
     w->policy.upstream_count = 1;
 }
 
@@ -184,7 +193,7 @@ first_of_two_proxies_keeps_the_proxy_scheme(void **state)
     forward_proxy(&w);
     context(&w, s, "CTX_C_P1", "P1");
     w.policy.has_next_hop = true;
-    w.policy.next_hop = (struct osp_next_hop){ { OSP_SCHEME_COAP, osp_slice_str("192.0.2.8"), 5683, true, osp_ip_v4(192, 0, 2, 8) },
+    w.policy.next_hop = (struct osp_next_hop){ at_ip(8),
                                                context(&w, s, "CTX_P1_P2", "P1") };
     world_start(&w);
     run_hop(&w, s, 0, 1, 4, 5);
@@ -219,7 +228,7 @@ reverse_by_host(void **state)
     world_allow_all(&w);
     context(&w, s, "CTX_C_P", "P");
     w.routes[0] = (struct osp_route){ .name = "dev", .host = osp_slice_str("dev.example"),
-                                      .hop = { { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true, osp_ip_v4(192, 0, 2, 9) },
+                                      .hop = { at_ip(9),
                                                context(&w, s, "CTX_P_S", "P") } };
     w.policy.reverse = true;
     w.policy.route_count = 1;
@@ -241,7 +250,7 @@ reverse_by_path_prefix(void **state)
     context(&w, s, "CTX_C_P", "P");
     w.segs[0] = osp_slice_str("dev1");
     w.routes[0] = (struct osp_route){ .name = "dev1", .path = w.segs, .path_count = 1, .has_path = true, .strip = 1,
-                                      .hop = { { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true, osp_ip_v4(192, 0, 2, 9) },
+                                      .hop = { at_ip(9),
                                                context(&w, s, "CTX_P_S", "P") } };
     w.policy.reverse = true;
     w.policy.route_count = 1;

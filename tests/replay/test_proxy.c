@@ -868,7 +868,8 @@ edhoc_option_for_another_hop_travels(void **state)
 static void
 unknown_window_is_challenged_and_executes_nothing(void **state)
 {
-    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str("P"), .recipient_id = osp_slice_str(" ") };
+    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str("P"),
+                                 .recipient_id = osp_slice_str(" ") };
     struct osp_octx       *c, *server;
     struct osp_layer       l;
     struct osp_msg         m, a, q;

@@ -82,7 +82,8 @@ world_allow_all(struct world *w)
 {
     w->route_bits[0] = 0xff;
     w->rules[0] = (struct osp_rule){ .any = true, .allow = w->allow[0], .allow_count = 2 };
-    w->allow[0][0] = (struct osp_allow){ .kind = OSP_ALLOW_FORWARD, .target = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN } };
+    w->allow[0][0] = (struct osp_allow){ .kind = OSP_ALLOW_FORWARD };
+    w->allow[0][0].target = (struct osp_target){ .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN };
     w->allow[0][1] = (struct osp_allow){ .kind = OSP_ALLOW_ROUTE, .routes = w->route_bits };
     w->policy.rule_count = 1;
 }

@@ -641,7 +641,8 @@ static void
 fingerprint_covers_every_parameter(void **state)
 {
     struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .master_secret = osp_slice_str("0123456789abcdef"),
-                                 .master_salt = osp_slice_str("s"), .sender_id = osp_slice_str("a"), .recipient_id = osp_slice_str("b") };
+                                 .master_salt = osp_slice_str("s"), .sender_id = osp_slice_str("a"),
+                                 .recipient_id = osp_slice_str("b") };
     uint8_t                prints[8][32];
     size_t                 n = 0;
 

@@ -277,7 +277,8 @@ check_classes(const json_t *step, const struct osp_leg *leg, const struct osp_ms
         osp_class_is_e(&f, num, scheme, &path);
         json_array_foreach(want, k, st) {
             if (k >= path.count || path.step[k] != json_integer_value(st))
-                fail_msg("%s at %s towards %s: step %zu", vec_str(oc, "option"), vec_str(step, "at"), vec_str(step, "towards"), k);
+                fail_msg("%s at %s towards %s: step %zu", vec_str(oc, "option"), vec_str(step, "at"),
+                         vec_str(step, "towards"), k);
         }
         assert_int_equal(path.count, json_array_size(want));
     }
