@@ -192,6 +192,7 @@ class Proxy:
             crashed = self.process.poll()
             assert crashed is None, f"ospreyd ended by itself with {crashed}:\n{self.log()[-6000:]}"
             assert self.stop() == 0, f"ospreyd did not end well:\n{self.log()[-3000:]}"
+        self.check_log()
         if self.notify:
             self.notify.close()
             self.notify = None

@@ -201,6 +201,23 @@ def test_a_reload_opens_and_closes_listeners_and_contexts(stage, keys):
     assert secure.exchange(forward(origin)).dotted == "2.05"
 
 
+# row S08
+def test_a_context_that_is_taken_out_and_put_back_goes_on_with_its_numbers(stage, keys):
+    origin = stage.origin(contexts=[keys.ps.other_side()])
+    proxy = secure_proxy(stage, keys, net.uri(origin.address), clients=[{"match": {"any": True}, "allow": ALLOW}])
+    client = stage.client(proxy)
+    contexts, upstreams = proxy.config["contexts"], proxy.config["upstreams"]
+    for _ in range(3):
+        for _ in range(5):
+            assert client.exchange(forward(origin)).dotted == "2.05"
+        proxy.write(contexts=contexts[:1], upstreams=[])
+        assert "reloaded" in proxy.reload()
+        proxy.write(contexts=contexts, upstreams=upstreams)
+        assert "reloaded" in proxy.reload()
+    pivs = [int.from_bytes(r.removed[0].piv, "big") for r in origin.requests()]
+    assert pivs == sorted(set(pivs)) and len(pivs) == 15
+
+
 def test_a_port_taken_by_another_refuses_the_reload(stage):
     proxy, taken = stage.proxy(), stage.origin()
     proxy.write(listen=[net.uri(proxy.address), net.uri(taken.address)])

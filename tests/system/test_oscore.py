@@ -80,8 +80,10 @@ def test_a_replay_is_401_and_not_forwarded(stage, keys, kind):
     for other in (client, stage.client(proxy), stage.client(proxy, source=("127.0.0.9", 0))):
         answer = other.exchange(made)
         assert is_plain_error(answer, "4.01") and answer.payload == b"Replay detected"
+    broken = made.copy(payload=bytes(len(made.payload)))        # the window is asked before the tag
+    assert is_plain_error(client.exchange(broken), "4.01")
     assert origin.count() == 1
-    assert proxy.errors_by("REPLAY") == 3
+    assert proxy.errors_by("REPLAY") == 4
 
 
 # row S05 [rfc8613#3.2.2] [rfc8613#7.4]
