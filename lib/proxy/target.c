@@ -40,13 +40,14 @@ parse_number(struct osp_slice s, unsigned max, unsigned *out)
     return true;
 }
 
+/* Clears what follows the first `bits`. */
 static void
 mask(struct osp_ip *ip, unsigned bits)
 {
-    for (unsigned i = 0; i < sizeof(ip->b); i++) {
-        if (bits >= 8 * (i + 1))
-            continue;
-        ip->b[i] = bits > 8 * i ? (uint8_t)(ip->b[i] & (0xffu << (8 * (i + 1) - bits))) : 0;
+    for (unsigned i = bits / 8; i < sizeof(ip->b); i++) {
+        unsigned keep = i == bits / 8 ? 0xff00u >> bits % 8 : 0;
+
+        ip->b[i] = (uint8_t)(ip->b[i] & keep);
     }
 }
 
