@@ -31,7 +31,7 @@ static const struct cfg_item lease_items[] = {
 
 const struct cfg_item cfg_limits_items[] = {
     { .key = "max-datagram", .type = CFG_BYTES, .min = 1152, .max = 65507, .dflt = 4096, AT(limits.max_datagram),
-      .doc = "longest datagram that is made; a message that would be longer is refused with 4.13 or 5.02" },
+      .doc = "longest datagram that is made" },
     { .key = "messages", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 262144, AT(limits.messages),
       .doc = "messages remembered to answer duplicates; the oldest finished one goes first" },
     { .key = "exchanges", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 65536, AT(limits.exchanges),
@@ -149,7 +149,7 @@ const struct cfg_item cfg_items[] = {
     { .key = "names", .type = CFG_OTHER, .kind = &cfg_kind_names, .dflt_text = "[]",
       .doc = "our own host names: a request for one of them is for us and never forwarded", .example = "[ proxy.example ]" },
     { .key = "node-name", .type = CFG_OTHER, AT(node_name), .kind = &kind_node_name, .dflt_text = "the host name of the machine",
-      .doc = "what 5.08 answers call this proxy (RFC 8768); unique among the proxies of a chain" },
+      .doc = "what 5.08 answers call this proxy (RFC 8768); unique among the proxies of a chain. The default is one of `names`, too" },
     { .key = "otp-compat", .type = CFG_BOOL, .dflt = false, AT(otp_compat),
       .doc = "answer as draft-tiloca-core-oscore-to-proxies-03 (July 2022) says where the newer text differs" },
     { .key = "workers", .type = CFG_UINT, .min = 1, .max = 64, .dflt = 1, AT(workers),
