@@ -345,6 +345,19 @@ def test_a_reverse_proxy_maps_by_path_and_by_host(stage):
 
 
 # row P19
+def test_locations_are_mapped_back(stage):
+    origin = stage.origin(lambda r: coap.response("2.01", options=[(LOCATION_PATH, s) for s in (b"base", b"a", b"b")]))
+    proxy = stage.proxy(clients=OPEN, routes=[
+        {"name": "plain", "match": {"path": "/one/*"}, "strip": 1, "upstream": {"uri": net.uri(origin.address)}},
+        {"name": "based", "match": {"path": "/x/two/*"}, "strip": 2, "upstream": {"uri": net.uri(origin.address, "/base")}},
+    ])
+    client = stage.client(proxy)
+    for path, want in (("one/new", [b"one", b"base", b"a", b"b"]), ("x/two/new", [b"x", b"two", b"a", b"b"])):
+        answer = client.exchange(coap.request(coap.POST, path))
+        assert (answer.dotted, answer.all(LOCATION_PATH)) == ("2.01", want)
+
+
+# row P19
 def test_etags_of_two_origins_are_not_mixed(stage):
     one, two = two_origins(stage)
     proxy = stage.proxy(clients=OPEN, routes=[
