@@ -140,15 +140,6 @@ knows_etag(const struct osp_msg *req, const struct osp_msg *resp)
     return false;
 }
 
-static uint16_t
-hop_limit_of(const struct osp_msg *req)
-{
-    const struct osp_opt *o = osp_msg_get(req, OSP_OPT_HOP_LIMIT);
-    uint32_t              v;
-
-    return o && osp_opt_uint(o->val, &v) && v < OSP_CACHE_NO_HOP_LIMIT ? (uint16_t)v : OSP_CACHE_NO_HOP_LIMIT;
-}
-
 static enum osp_cache_found
 lookup_in(struct osp_cache *c, struct cache_shard *s, const struct osp_cache_key *key, const struct osp_msg *req,
           struct osp_time now, struct osp_wr *w, struct osp_msg *out, uint32_t *age_s)
@@ -159,7 +150,7 @@ lookup_in(struct osp_cache *c, struct cache_shard *s, const struct osp_cache_key
 
     if (!e)
         return OSP_CACHE_MISS;
-    if (e->code == OSP_CODE(5, 8) && hop_limit_of(req) > e->hop_limit)     /* [rfc8768#3] */
+    if (e->code == OSP_CODE(5, 8) && key->hop_limit > e->hop_limit)     /* [rfc8768#3] */
         return OSP_CACHE_MISS;
     fresh = now.us < e->fresh_us;
     if (!fresh && (e->code != OSP_CODE(2, 5) || now.us - e->fresh_us >= c->cfg.stale_us)) {
@@ -230,7 +221,7 @@ is_cacheable(const struct osp_msg *resp)
 
     if (resp->code != OSP_CODE(2, 5) && OSP_CODE_CLASS(resp->code) != 4 && OSP_CODE_CLASS(resp->code) != 5)
         return false;
-    if (osp_msg_has(resp, OSP_OPT_OBSERVE))
+    if (osp_msg_has(resp, OSP_OPT_OBSERVE) || osp_msg_has(resp, OSP_OPT_ECHO))  /* meant for one client, once */
         return false;
     /* a part of a body is no representation: only "number 0, no more" is */
     return !block || (osp_opt_uint(block->val, &v) && (v & ~7u) == 0);
@@ -238,12 +229,11 @@ is_cacheable(const struct osp_msg *resp)
 
 /* [cacheable#3.4.4] A Request-Hash in a response has to be the request's. */
 static bool
-hash_differs(uint16_t request_hash, const struct osp_msg *req, const struct osp_msg *resp)
+hash_differs(uint16_t request_hash, const struct osp_cache_key *key, const struct osp_msg *resp)
 {
     const struct osp_opt *got = osp_msg_get(resp, request_hash);
-    const struct osp_opt *want = osp_msg_get(req, request_hash);
 
-    return got && (!want || !osp_slice_eq(got->val, want->val));
+    return got && !osp_slice_eq(got->val, key->request_hash);
 }
 
 /* `resp` without Max-Age in a new entry of `s`; NULL when there is no room. */
@@ -273,8 +263,8 @@ entry_from(struct cache_shard *s, const struct osp_cache_key *key, const struct 
 }
 
 static bool
-store_in(struct cache_shard *s, const struct osp_cache_key *key, const struct osp_msg *req,
-         const struct osp_msg *resp, uint32_t max_age, struct osp_time now)
+store_in(struct cache_shard *s, const struct osp_cache_key *key, const struct osp_msg *resp, uint32_t max_age,
+         struct osp_time now)
 {
     struct cache_entry *old = cache_shard_find(s, key);
     struct cache_entry *e;
@@ -287,28 +277,27 @@ store_in(struct cache_shard *s, const struct osp_cache_key *key, const struct os
         return false;
     e->stored_us = now.us;
     e->fresh_us = now.us + OSP_SEC(max_age);
-    e->hop_limit = hop_limit_of(req);
+    e->hop_limit = key->hop_limit;
     e->visited = visited;
     cache_shard_add(s, e, key);
     return true;
 }
 
 enum osp_cache_kept
-osp_cache_store(struct osp_cache *c, const struct osp_cache_key *key, const struct osp_msg *req, const struct osp_msg *resp,
-                struct osp_time now)
+osp_cache_store(struct osp_cache *c, const struct osp_cache_key *key, const struct osp_msg *resp, struct osp_time now)
 {
     struct cache_shard *s = cache_shard_of(c, key);
     uint32_t            max_age = max_age_of(c, resp);
     enum osp_cache_kept kept = OSP_CACHE_KEPT;
 
-    if (hash_differs(c->cfg.request_hash, req, resp))
+    if (hash_differs(c->cfg.request_hash, key, resp))
         kept = OSP_CACHE_WRONG_HASH;
     else if (max_age == 0 || !is_cacheable(resp))
         kept = OSP_CACHE_NOT_CACHEABLE;
     else if (key->bytes.n + osp_msg_size_udp(resp) > c->cfg.max_entry)
         kept = OSP_CACHE_TOO_LARGE;
     osp_lock_take(&s->lock);
-    if (kept == OSP_CACHE_KEPT && !store_in(s, key, req, resp, max_age, now))
+    if (kept == OSP_CACHE_KEPT && !store_in(s, key, resp, max_age, now))
         kept = OSP_CACHE_TOO_LARGE;
     if (kept == OSP_CACHE_KEPT)
         s->stats.stored++;

@@ -45,7 +45,7 @@ enum osp_cache_found {
 };
 
 /*
- * Looks `key` up for request `req` (its ETags and Hop-Limit are looked at).
+ * Looks `key` up for request `req` (its ETags are looked at).
  * On HIT, NOT_MODIFIED and STALE `out` is a response whose bytes were copied into `w`; Max-Age is what
  * is left (0 when stale), *age_s how old the entry is.  A `w` too small gives MISS.
  * A 5.08 is found only by a request with an equal or smaller Hop-Limit [rfc8768#3].
@@ -61,11 +61,11 @@ enum osp_cache_kept {
 };
 
 /*
- * Offers the response to `req`, after the next hop's layers are off and before the client's go on.
+ * Offers the response to the request of `key`, after the next hop's layers are off and before the client's go on.
  * Cacheable are 2.05 and every 4.xx and 5.xx by their Max-Age; a stored one with the same key is replaced.
  */
-enum osp_cache_kept osp_cache_store(struct osp_cache *c, const struct osp_cache_key *key, const struct osp_msg *req,
-                                    const struct osp_msg *resp, struct osp_time now);
+enum osp_cache_kept osp_cache_store(struct osp_cache *c, const struct osp_cache_key *key, const struct osp_msg *resp,
+                                    struct osp_time now);
 
 /*
  * A 2.03 came back for a validation [rfc7252#5.9.1.3]: the entry whose ETag it names becomes fresh for the

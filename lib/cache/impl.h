@@ -13,8 +13,6 @@
 #include "base/table.h"
 #include "cache/cache.h"
 
-#define OSP_CACHE_NO_HOP_LIMIT 256
-
 struct cache_entry {
     struct osp_node node;       /* in shard.entries, by the key's hash */
     struct osp_list by_uri;     /* in a list of shard.uris; alone when the URI is hidden (OSCORE) */

@@ -38,6 +38,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     osp_list_remove(&x->wait);
     osp_list_remove(&x->link);
     px_unsave(px, x);
+    osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);
     if (x->has_added)
         osp_layer_fini(&x->added);
     for (size_t i = 0; i < x->removed_count; i++)

@@ -196,6 +196,8 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
     req->token = OSP_EMPTY;
     if (e == OSP_OK && x->hop_ctx)      /* before anything is asked of the network */
         e = osp_classes(&leg, req, classes);
+    if (e == OSP_OK && px_cache_answers(t, x, req, &hop->to))
+        return;
     if (e != OSP_OK)
         px_answer_error(t, x, e);
     else if (hop->to.is_ip)

@@ -9,6 +9,7 @@
  *   forward.c     the next hop: resolve, protect, send, park
  *   answer.c      responses and errors to the client, under the layers removed
  *   response.c    what came back from the next hop
+ *   caching.c     what the cache is asked, and what it is given
  *   names.c       name cache
  *   local.c       resources of the proxy itself
  *   exchange.c    making and ending exchanges
@@ -25,7 +26,7 @@
 #include "msg/option.h"
 #include "proxy/proxy.h"
 
-#define PX_LAYERS_MAX 8         /* layers that can be removed from one request; the policy's limit is below */
+#define PX_LAYERS_MAX 16        /* layers that can be removed from one request; the policy's limit is below */
 #define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */
 #define PX_NAME_IPS 4
 #define PX_LEASE_SLOTS 256
@@ -50,6 +51,7 @@ struct px_exchange {
     struct osp_flow         from;
     struct osp_addr         to;
     struct px_saved         saved;
+    struct osp_cache_key    key;        /* its bytes in pool memory; none: bytes.n is 0 */
     struct osp_time         deadline;
     struct osp_layer        added;
     enum px_wait            state;
@@ -59,6 +61,8 @@ struct px_exchange {
     bool                    inner_oscore;       /* the forwarded request has an OSCORE option */
     bool                    has_added;
     bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
+    bool                    keep_answer;        /* the answer is offered to the cache under `key` */
+    bool                    validating;         /* the request carries the ETag of a stale entry */
     bool                    vouched;            /* the operator named the address: the guard does not apply */
     struct osp_layer        removed[PX_LAYERS_MAX];
 };
@@ -163,6 +167,14 @@ void px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 
 /* ---- response.c ---- */
 void px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp);
+
+/* ---- caching.c ---- */
+/* Answers from the cache, which ends the exchange: true. Otherwise what is needed for the answer to come is kept. */
+bool px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_authority *to);
+/* Offers `resp`; *resp is replaced where the cache knows better (a validated entry). */
+enum osp_err px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp);
+/* True, and the exchange is over, if a stale response stood in for the error. */
+bool px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 
 /* ---- local.c ---- */
 void px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "cache/cache.h"
 #include "oscore/table.h"
 #include "proxy/target.h"
 
@@ -91,6 +92,8 @@ struct osp_policy {
     size_t                     upstream_count;
     const struct osp_host     *hosts;
     size_t                     host_count;
+    struct osp_cache          *cache;           /* NULL: none.  Shared by workers and policies; borrowed */
+    bool                       serve_stale;     /* a stale response instead of 5.02 and 5.04 */
 };
 
 static inline void

@@ -154,7 +154,8 @@ on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time no
     case OSP_EV_FAILED:
         t = px_turn_begin(px, now, tx);
         x->out = 0;
-        px_answer_error(&t, x, ev->err);
+        if (!px_cache_stands_in(&t, x, ev->err))
+            px_answer_error(&t, x, ev->err);
         break;
     case OSP_EV_NONE:
     case OSP_EV_REJECTED:       /* the client did not want the answer: its exchange is over anyway */

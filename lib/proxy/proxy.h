@@ -84,6 +84,8 @@ struct osp_proxy_stats {
     uint64_t requests, forwarded_forward, forwarded_reverse, local;
     uint64_t layers_removed, layers_added;
     uint64_t challenges;                        /* Echo */
+    uint64_t cached;                            /* answered from the cache */
+    uint64_t stale;                             /* answered with a stale response instead of an error */
     uint64_t answers[8];                        /* responses given to clients by class 2..5 (after the layers) */
     uint64_t errors[OSP_ERR_COUNT];             /* errors answered or dropped, by reason */
     size_t   exchanges, names, parked;          /* now */

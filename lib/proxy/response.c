@@ -130,8 +130,11 @@ px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
         t->px->stats.errors[e]++;
         e = OSP_E_BAD_RESPONSE;
     }
+    if (e == OSP_OK)
+        e = px_cache_take(t, x, &resp);
     if (e != OSP_OK) {
-        px_answer_error(t, x, e);
+        if (!px_cache_stands_in(t, x, e))
+            px_answer_error(t, x, e);
         return;
     }
     osp_msg_remove(resp, OSP_OPT_OBSERVE);      /* we registered for nothing */

@@ -232,7 +232,7 @@ request_for(uint32_t id, struct osp_msg *req, char path[16], uint8_t *buf, size_
     snprintf(path, 16, "r%u", id);
     osp_msg_init(req, OSP_GET);
     if (osp_msg_add(req, OSP_OPT_URI_PATH, osp_slice_str(path)) != OSP_OK ||
-        osp_cache_key_make(&seed, &to, req, &w, key) != OSP_OK)
+        osp_cache_key_make(&seed, &to, 548, req, &w, key) != OSP_OK)
         exit(2);
 }
 
@@ -282,7 +282,7 @@ real(void)
     t0 = seconds();
     for (uint32_t i = 0; i < REQUESTS; i++) {
         request_for(i, &req, path, keybuf, sizeof(keybuf), &key);
-        osp_cache_store(c, &key, &req, &resp, now);
+        osp_cache_store(c, &key, &resp, now);
     }
     t1 = seconds();
     after = resident();

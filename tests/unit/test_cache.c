@@ -83,7 +83,7 @@ key_of(struct fix *f, const struct osp_msg *req)
     struct osp_wr        w = osp_wr_to(f->keybuf, sizeof(f->keybuf));
     struct osp_cache_key k;
 
-    EXPECT_OK(osp_cache_key_make(&seed, &f->to, req, &w, &k));
+    EXPECT_OK(osp_cache_key_make(&seed, &f->to, 548, req, &w, &k));
     return k;
 }
 
@@ -100,7 +100,7 @@ static enum osp_cache_kept
 store(struct fix *f, const struct osp_msg *req, const struct osp_msg *resp, double s)
 {
     struct osp_cache_key k = key_of(f, req);
-    return osp_cache_store(f->c, &k, req, resp, at(s));
+    return osp_cache_store(f->c, &k, resp, at(s));
 }
 
 static uint32_t
@@ -164,7 +164,7 @@ key_bytes_are_unambiguous(void **state)
 static void
 no_cache_key_options_do_not_split_entries(void **state)
 {
-    static const uint16_t same[] = { OSP_OPT_SIZE1, OSP_OPT_SIZE2, OSP_OPT_ECHO, 65020, OSP_OPT_ETAG, OSP_OPT_REQUEST_TAG,
+    static const uint16_t same[] = { OSP_OPT_SIZE1, OSP_OPT_SIZE2, 65020, OSP_OPT_ETAG, OSP_OPT_REQUEST_TAG,
                                      OSP_OPT_NO_RESPONSE };
     struct fix    *f = *state;
     struct osp_msg a, b, r;
@@ -374,6 +374,12 @@ only_deterministic_oscore_requests_use_the_cache(void **state)
     assert_true(osp_cache_is_usable(&a, 548));
     assert_false(osp_cache_is_usable(&a, 549));
     add_uint(&a, OSP_OPT_OBSERVE, 0, b);
+    assert_false(osp_cache_is_usable(&a, 548));
+    request(&a, OSP_GET, "t");
+    add_uint(&a, OSP_OPT_BLOCK2, 2, b);
+    assert_false(osp_cache_is_usable(&a, 548));
+    request(&a, OSP_GET, "t");
+    EXPECT_OK(osp_msg_add(&a, OSP_OPT_ECHO, osp_slice_str("e")));
     assert_false(osp_cache_is_usable(&a, 548));
 }
 

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The cache as the proxy uses it: asked with the translated request, before the next hop's layer goes on and after
+ * the client was authorized; given the response after that layer is off and before the client's layers go on
+ * [ocp#4].  What is stored is therefore the same for every client, whatever layers it speaks.
+ */
+#include "proxy/impl.h"
+
+static bool
+is_safe(uint8_t method)
+{
+    return method == OSP_GET || method == OSP_FETCH;
+}
+
+/* The key outlives the request: an answer is stored under it, or it says what an unsafe method made stale. */
+static bool
+keep_key(struct px_turn *t, struct px_exchange *x, const struct osp_cache_key *key)
+{
+    uint8_t *block = osp_pool_get(&t->px->pool, key->bytes.n);
+
+    if (!block)
+        return false;
+    x->key = osp_cache_key_move(key, block);
+    return true;
+}
+
+/*
+ * A stale entry with an ETag is validated [rfc7252#5.6.2]: the request as it is is kept (what the client itself
+ * knows decides between 2.03 and 2.05 later), and the ETag added to what is sent.
+ */
+static void
+validate(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_msg *entry)
+{
+    const struct osp_opt *etag = osp_msg_get(entry, OSP_OPT_ETAG);
+
+    if (!etag || osp_msg_has(req, OSP_OPT_OSCORE) || !px_save(t->px, x, req))
+        return;
+    x->validating = osp_msg_add(req, OSP_OPT_ETAG, etag->val) == OSP_OK;
+}
+
+bool
+px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_authority *to)
+{
+    struct osp_cache    *c = x->policy->cache;
+    struct osp_msg      *out = req == &t->px->a ? &t->px->b : &t->px->a;
+    struct osp_cache_key key;
+    uint16_t             hash;
+    bool                 usable;
+    uint32_t             age;
+
+    if (!c)
+        return false;
+    hash = osp_cache_cfg(c)->request_hash;
+    usable = osp_cache_is_usable(req, hash);
+    if (!usable && (is_safe(req->code) || osp_msg_has(req, OSP_OPT_OSCORE)))
+        return false;
+    if (osp_cache_key_make(osp_cache_seed(c), to, hash, req, &t->scratch, &key) != OSP_OK || !keep_key(t, x, &key))
+        return false;
+    x->keep_answer = usable;
+    if (!usable)
+        return false;
+    switch (osp_cache_lookup(c, &x->key, req, t->now, &t->scratch, out, &age)) {
+    case OSP_CACHE_HIT:
+    case OSP_CACHE_NOT_MODIFIED:
+        t->px->stats.cached++;
+        px_answer(t, x, out);
+        return true;
+    case OSP_CACHE_STALE:
+        validate(t, x, req, out);
+        break;
+    case OSP_CACHE_MISS:
+        break;
+    }
+    return false;
+}
+
+/* 2.03 to our validation: the entry is fresh again, and the client gets what it would have got from it. */
+static enum osp_err
+refreshed(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
+{
+    struct osp_cache *c = x->policy->cache;
+    struct osp_msg   *out = *resp == &t->px->a ? &t->px->b : &t->px->a;
+    struct osp_msg    req;
+    uint32_t          age;
+
+    if (!px_restore(x, &req))
+        return OSP_E_BAD_RESPONSE;
+    if (osp_cache_refresh(c, &x->key, *resp, t->now)) {
+        switch (osp_cache_lookup(c, &x->key, &req, t->now, &t->scratch, out, &age)) {
+        case OSP_CACHE_HIT:
+        case OSP_CACHE_NOT_MODIFIED:
+            *resp = out;
+            return OSP_OK;
+        case OSP_CACHE_STALE:           /* Max-Age 0: valid for this once */
+            osp_msg_copy(*resp, out);
+            return OSP_OK;
+        case OSP_CACHE_MISS:
+            break;
+        }
+    }
+    /* about an ETag of the client's own: its business */
+    return osp_msg_has(&req, OSP_OPT_ETAG) ? OSP_OK : OSP_E_BAD_RESPONSE;
+}
+
+enum osp_err
+px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
+{
+    struct osp_cache *c = x->policy->cache;
+
+    if (!c || x->key.bytes.n == 0)
+        return OSP_OK;
+    if (!x->keep_answer) {      /* [rfc7252#5.9.1] 2.01, 2.02 and 2.04 make what is stored stale */
+        if ((*resp)->code == OSP_CODE(2, 1) || (*resp)->code == OSP_CODE(2, 2) || (*resp)->code == OSP_CODE(2, 4))
+            osp_cache_invalidate(c, &x->key, t->now);
+        return OSP_OK;
+    }
+    if (x->validating && (*resp)->code == OSP_CODE(2, 3))
+        return refreshed(t, x, resp);
+    /* [cacheable#3.4.4] a wrong Request-Hash: not used */
+    return osp_cache_store(c, &x->key, *resp, t->now) == OSP_CACHE_WRONG_HASH ? OSP_E_BAD_RESPONSE : OSP_OK;
+}
+
+bool
+px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err why)
+{
+    struct osp_cache *c = x->policy->cache;
+    struct osp_msg    req;
+    uint32_t          age;
+
+    if (!c || !x->policy->serve_stale || !x->keep_answer || osp_err_class(why) != OSP_CLASS_UPSTREAM)
+        return false;
+    osp_msg_init(&req, OSP_GET);        /* no ETag: the whole response, with Max-Age 0 */
+    if (osp_cache_lookup(c, &x->key, &req, t->now, &t->scratch, &t->px->a, &age) != OSP_CACHE_STALE)
+        return false;
+    t->px->stats.errors[why]++;
+    t->px->stats.stale++;
+    px_answer(t, x, &t->px->a);
+    return true;
+}

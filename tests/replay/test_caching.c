@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The cache in the proxy, in virtual time: what reaches the origin, and what the second client gets. */
+#include "../unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "world.h"
+
+static struct world      w;
+static struct osp_cache *cache;
+static uint16_t          next_mid;
+static uint64_t          asked;         /* requests the origin got */
+
+/* ---- one exchange: the client's request in, the origin's answer if it is asked, the client's answer out ---- */
+
+static struct osp_msg reply;            /* what the origin answers */
+
+static struct osp_msg *
+request(struct osp_msg *m, uint8_t code, const char *path)
+{
+    osp_msg_init(m, code);
+    m->type = OSP_CON;
+    m->mid = ++next_mid;
+    m->token = osp_slice_str("tk");
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_PATH, osp_slice_str(path)));
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    return m;
+}
+
+static void
+add(struct osp_msg *m, uint16_t num, const char *value)
+{
+    EXPECT_OK(osp_msg_add(m, num, osp_slice_str(value)));
+}
+
+static struct osp_msg at_origin;        /* the last request it got */
+
+static void
+send_bytes(const struct osp_msg *m, uint8_t host)
+{
+    uint8_t       buf[2048];
+    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+    EXPECT_OK(osp_msg_encode_udp(m, &d));
+    world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
+}
+
+/* Decodes the next datagram from the proxy into `m`; its bytes stay until the call after the next. */
+static struct world_out
+take(struct osp_msg *m)
+{
+    static uint8_t   keep[4][2048];
+    static int       turn;
+    struct world_out o;
+    bool             header;
+
+    assert_true(world_take(&w, &o));
+    turn = (turn + 1) % 4;
+    memcpy(keep[turn], o.bytes, o.n);
+    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o.n), m, &header));
+    return o;
+}
+
+static struct osp_msg *
+exchange_from(uint8_t host, const struct osp_msg *m, struct osp_msg *answer)
+{
+    struct world_out o;
+
+    send_bytes(m, host);
+    o = take(answer);
+    if (o.to.sock == 0) {
+        uint8_t       buf[2048];
+        struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+        asked++;
+        osp_msg_copy(&at_origin, answer);
+        reply.type = OSP_ACK;
+        reply.mid = answer->mid;
+        reply.token = answer->token;
+        EXPECT_OK(osp_msg_encode_udp(&reply, &d));
+        world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+        o = take(answer);
+    }
+    assert_int_equal(o.to.sock, WORLD_LISTENER);
+    EXPECT_BYTES(m->token, answer->token);
+    return answer;
+}
+
+static struct osp_msg *
+exchange(const struct osp_msg *m, struct osp_msg *answer)
+{
+    return exchange_from(1, m, answer);
+}
+
+static struct osp_msg *
+get(const char *path, struct osp_msg *answer)
+{
+    struct osp_msg m;
+    return exchange(request(&m, OSP_GET, path), answer);
+}
+
+static void
+origin_says(uint8_t code, const char *payload, int max_age)
+{
+    static uint8_t age[4];
+
+    osp_msg_init(&reply, code);
+    reply.payload = osp_slice_str(payload);
+    if (max_age >= 0)
+        EXPECT_OK(osp_msg_add(&reply, OSP_OPT_MAX_AGE, osp_opt_uint_make((uint32_t)max_age, age)));
+}
+
+static uint32_t
+max_age(const struct osp_msg *m)
+{
+    uint32_t v = 0;
+
+    assert_true(osp_msg_has(m, OSP_OPT_MAX_AGE));
+    assert_true(osp_opt_uint(osp_msg_get(m, OSP_OPT_MAX_AGE)->val, &v));
+    return v;
+}
+
+static int
+setup(void **state)
+{
+    struct osp_cache_cfg cfg;
+
+    (void)state;
+    asked = 0;
+    world_init(&w);
+    w.policy.forward = true;
+    world_allow_all(&w);
+    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
+    w.hosts[1] = (struct osp_host){ "t.example", osp_ip_v4(192, 0, 2, 9) };
+    w.hosts[2] = (struct osp_host){ "example.com", osp_ip_v4(192, 0, 2, 9) };
+    w.policy.host_count = 3;
+    osp_cache_cfg_default(&cfg);
+    cfg.bytes = 1 << 20;
+    EXPECT_OK(osp_cache_new(&cfg, (struct osp_hash_key){ 5, 6 }, &cache));
+    w.policy.cache = cache;
+    world_start(&w);
+    origin_says(OSP_CODE(2, 5), "22", -1);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    world_run(&w, OSP_SEC(300));
+    assert_true(osp_proxy_idle(w.px));
+    world_fini(&w);
+    osp_cache_free(cache);
+    return 0;
+}
+
+/* ---- [rfc7252#5.6] ---- */
+
+/* rows C01, C14 */
+static void
+hit_needs_every_selecting_option_equal(void **state)
+{
+    static const struct { uint16_t num; const char *value; } vary[] = {
+        { OSP_OPT_ACCEPT, "2" }, { OSP_OPT_URI_QUERY, "q" }, { OSP_OPT_URI_PATH, "more" }, { OSP_OPT_URI_PORT, "\x20\x21" },
+        { 65000, "x" }, { 65001, "x" },
+    };
+    struct osp_msg m, a;
+
+    (void)state;
+    get("t", &a);
+    get("t", &a);
+    assert_int_equal(asked, 1);
+    EXPECT_BYTES(osp_slice_str("22"), a.payload);
+    for (size_t i = 0; i < sizeof(vary) / sizeof(vary[0]); i++) {
+        uint64_t before = asked;
+
+        request(&m, OSP_GET, "t");
+        add(&m, vary[i].num, vary[i].value);
+        if (vary[i].num == OSP_OPT_URI_PORT) {          /* goes to another port: nobody is there */
+            struct world_out o;
+            send_bytes(&m, 1);
+            o = take(&a);
+            assert_int_equal(o.to.peer.port, 0x2021);
+            continue;
+        }
+        exchange(&m, &a);
+        assert_int_equal(asked, before + 1);
+        m.mid = ++next_mid;
+        exchange(&m, &a);
+        assert_int_equal(asked, before + 1);
+    }
+    osp_msg_init(&m, OSP_GET);
+    m.mid = ++next_mid;
+    m.token = osp_slice_str("tk");
+    add(&m, OSP_OPT_URI_HOST, "t.example");
+    add(&m, OSP_OPT_URI_PATH, "t");
+    add(&m, OSP_OPT_PROXY_SCHEME, "coap");
+    exchange(&m, &a);           /* same address, another name */
+    assert_int_equal(at_origin.code, OSP_GET);
+    EXPECT_BYTES(osp_slice_str("t.example"), osp_msg_get(&at_origin, OSP_OPT_URI_HOST)->val);
+    w.out_count = 0;
+}
+
+/* The same request in its other form is the same request. */
+static void
+proxy_uri_and_proxy_scheme_share_an_entry(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    get("t", &a);
+    osp_msg_init(&m, OSP_GET);
+    m.mid = ++next_mid;
+    m.token = osp_slice_str("tk");
+    add(&m, OSP_OPT_PROXY_URI, "coap://s.example/t");
+    exchange(&m, &a);
+    assert_int_equal(asked, 1);
+}
+
+/* row C02 */
+static void
+no_cache_key_options_do_not_split(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    get("t", &a);
+    request(&m, OSP_GET, "t");
+    add(&m, OSP_OPT_SIZE1, "1");
+    add(&m, 65020, "x");
+    exchange(&m, &a);
+    assert_int_equal(asked, 1);
+}
+
+/* rows C03, C05 */
+static void
+default_freshness_is_sixty_seconds_and_age_counts(void **state)
+{
+    struct osp_msg a;
+
+    (void)state;
+    get("t", &a);
+    assert_false(osp_msg_has(&a, OSP_OPT_MAX_AGE));     /* the first answer passes as it came */
+    world_run(&w, OSP_SEC(20));
+    get("t", &a);
+    assert_in_range(max_age(&a), 39, 40);
+    world_run(&w, OSP_SEC(39));
+    get("t", &a);
+    assert_int_equal(asked, 1);
+    world_run(&w, OSP_SEC(2));
+    get("t", &a);
+    assert_int_equal(asked, 2);
+}
+
+/* row C04 */
+static void
+max_age_zero_is_not_reused(void **state)
+{
+    struct osp_msg a;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 5), "now", 0);
+    get("t", &a);
+    get("t", &a);
+    assert_int_equal(asked, 2);
+}
+
+/* rows C06, C13 */
+static void
+changes_make_the_uri_stale(void **state)
+{
+    static const uint8_t methods[] = { OSP_PUT, OSP_POST, OSP_DELETE, OSP_PATCH, OSP_IPATCH };
+    struct osp_msg       m, a;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(methods); i++) {
+        uint64_t before = asked;
+
+        origin_says(OSP_CODE(2, 5), "22", 60);
+        get("t", &a);
+        get("other", &a);
+        origin_says(methods[i] == OSP_DELETE ? OSP_CODE(2, 2) : OSP_CODE(2, 4), "", 60);
+        exchange(request(&m, methods[i], "t"), &a);
+        m.mid = ++next_mid;
+        exchange(&m, &a);                               /* not cached itself */
+        origin_says(OSP_CODE(2, 5), "23", 60);
+        get("t", &a);
+        EXPECT_BYTES(osp_slice_str("23"), a.payload);
+        get("other", &a);
+        assert_int_equal(asked - before, i == 0 ? 5 : 3);
+    }
+}
+
+/* row C07 */
+static void
+unknown_success_is_not_cached(void **state)
+{
+    struct osp_msg a;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 30), "?", 60);
+    get("t", &a);
+    get("t", &a);
+    assert_int_equal(asked, 2);
+}
+
+/* row C08 */
+static void
+errors_are_cached_by_max_age(void **state)
+{
+    struct osp_msg a;
+
+    (void)state;
+    origin_says(OSP_CODE(4, 4), "no", 30);
+    get("t", &a);
+    world_run(&w, OSP_SEC(29));
+    get("t", &a);
+    assert_int_equal(a.code, OSP_CODE(4, 4));
+    assert_int_equal(asked, 1);
+    world_run(&w, OSP_SEC(2));
+    get("t", &a);
+    assert_int_equal(asked, 2);
+}
+
+/* rows C09, C10 */
+static void
+stale_entry_is_validated_and_refreshed(void **state)
+{
+    struct osp_msg a;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 5), "body", 10);
+    add(&reply, OSP_OPT_ETAG, "e1");
+    add(&reply, OSP_OPT_CONTENT_FORMAT, "2");
+    get("t", &a);
+    world_run(&w, OSP_SEC(11));
+    origin_says(OSP_CODE(2, 3), "", 10);
+    add(&reply, OSP_OPT_ETAG, "e1");
+    add(&reply, OSP_OPT_CONTENT_FORMAT, "9");
+    get("t", &a);
+    EXPECT_BYTES(osp_slice_str("e1"), osp_msg_get(&at_origin, OSP_OPT_ETAG)->val);
+    assert_int_equal(a.code, OSP_CODE(2, 5));           /* the client asked for no validation */
+    EXPECT_BYTES(osp_slice_str("body"), a.payload);
+    EXPECT_BYTES(osp_slice_str("9"), osp_msg_get(&a, OSP_OPT_CONTENT_FORMAT)->val);
+    get("t", &a);
+    assert_int_equal(asked, 2);
+}
+
+/* row C11 */
+static void
+etag_of_the_client_is_answered_from_the_cache(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 5), "body", 60);
+    add(&reply, OSP_OPT_ETAG, "e1");
+    get("t", &a);
+    request(&m, OSP_GET, "t");
+    add(&m, OSP_OPT_ETAG, "e1");
+    exchange(&m, &a);
+    assert_int_equal(a.code, OSP_CODE(2, 3));
+    assert_int_equal(a.payload.n, 0);
+    assert_int_equal(asked, 1);
+}
+
+/* row C12 */
+static void
+fetch_payload_selects(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    request(&m, OSP_FETCH, "t");
+    m.payload = osp_slice_str("q1");
+    exchange(&m, &a);
+    m.mid = ++next_mid;
+    exchange(&m, &a);
+    assert_int_equal(asked, 1);
+    m.mid = ++next_mid;
+    m.payload = osp_slice_str("q2");
+    exchange(&m, &a);
+    assert_int_equal(asked, 2);
+}
+
+/* row C15 */
+/* [ocp#2.4] */
+static void
+entry_is_not_given_to_whom_the_policy_refuses(void **state)
+{
+    static struct osp_net one = { { { 0 } }, 128 };
+    struct osp_msg        m, a;
+
+    (void)state;
+    one.ip = osp_ip_v4(192, 0, 2, 1);
+    w.rules[0].any = false;
+    w.rules[0].nets = &one;
+    w.rules[0].net_count = 1;
+    get("t", &a);
+    exchange_from(2, request(&m, OSP_GET, "t"), &a);
+    assert_int_equal(a.code, OSP_CODE(4, 1));
+    get("t", &a);
+    assert_int_equal(a.code, OSP_CODE(2, 5));
+    assert_int_equal(asked, 1);
+}
+
+/* rows C16, C17 */
+/* [rfc8613#10] */
+static void
+ordinary_oscore_requests_bypass_the_cache(void **state)
+{
+    struct osp_cache_stats st;
+    struct osp_msg         m, a;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 5), "ciphertext", 60);
+    add(&reply, OSP_OPT_OSCORE, "");
+    for (uint8_t code = OSP_POST; code <= OSP_FETCH; code = (uint8_t)(code + OSP_FETCH - OSP_POST)) {
+        uint64_t before = asked;
+
+        request(&m, code, "t");
+        osp_msg_remove(&m, OSP_OPT_URI_PATH);
+        add(&m, OSP_OPT_OSCORE, "\x09\x14\x63");
+        m.payload = osp_slice_str("sealed");
+        exchange(&m, &a);
+        m.mid = ++next_mid;
+        exchange_from(2, &m, &a);
+        assert_int_equal(asked, before + 2);
+    }
+    osp_cache_stats(cache, &st);
+    assert_int_equal(st.entries, 0);
+}
+
+/* rows H06 */
+/* [rfc8768#3] */
+static void
+cached_5_08_serves_equal_or_smaller_hop_limits(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    origin_says(OSP_CODE(5, 8), "p9", 60);
+    for (int i = 0; i < 3; i++) {
+        static const char *const values[] = { "\x04", "\x03", "\x09" };
+
+        request(&m, OSP_GET, "t");
+        add(&m, OSP_OPT_HOP_LIMIT, values[i]);
+        exchange(&m, &a);
+        assert_int_equal(a.code, OSP_CODE(5, 8));
+        assert_int_equal(asked, i < 2 ? 1 : 2);
+    }
+}
+
+static void
+echo_is_never_answered_from_the_cache(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    origin_says(OSP_CODE(4, 1), "", 60);
+    add(&reply, OSP_OPT_ECHO, "challenge");
+    get("t", &a);
+    assert_int_equal(a.code, OSP_CODE(4, 1));
+    origin_says(OSP_CODE(2, 5), "yes", 60);
+    request(&m, OSP_GET, "t");
+    add(&m, OSP_OPT_ECHO, "challenge");
+    exchange(&m, &a);
+    assert_int_equal(a.code, OSP_CODE(2, 5));
+    assert_int_equal(asked, 2);
+}
+
+static void
+stale_response_stands_in_for_a_dead_origin_when_allowed(void **state)
+{
+    struct osp_msg   m, a;
+    struct world_out o;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 5), "old", 10);
+    get("t", &a);
+    world_run(&w, OSP_SEC(20));
+    for (int allowed = 0; allowed < 2; allowed++) {
+        uint8_t rst[4] = { 0x70, 0 };
+
+        w.policy.serve_stale = allowed;
+        send_bytes(request(&m, OSP_GET, "t"), 1);
+        o = take(&a);
+        rst[2] = o.bytes[2];
+        rst[3] = o.bytes[3];
+        world_in(&w, 0, 9, 5683, osp_slice(rst, 4));
+        take(&a);
+        assert_int_equal(a.code, allowed ? OSP_CODE(2, 5) : OSP_CODE(5, 2));
+        if (allowed)
+            assert_int_equal(max_age(&a), 0);
+    }
+}
+
+/* ---- deterministic requests [cacheable#3] ---- */
+
+/* A deterministic request as the proxy sees it: FETCH, OSCORE, Request-Hash, ciphertext. */
+static struct osp_msg *
+deterministic(struct osp_msg *m, const char *hash, const char *sealed)
+{
+    osp_msg_init(m, OSP_FETCH);
+    m->type = OSP_CON;
+    m->mid = ++next_mid;
+    m->token = osp_slice_str("tk");
+    add(m, OSP_OPT_URI_HOST, "s.example");
+    add(m, OSP_OPT_PROXY_SCHEME, "coap");
+    add(m, OSP_OPT_OSCORE, "\x19\x01\x02" "Gi" "dc");
+    add(m, OSP_OPT_REQUEST_HASH, hash);
+    m->payload = osp_slice_str(sealed);
+    return m;
+}
+
+/* rows D01, D02, D03, D04, D10, D11 */
+/* [cacheable#3.4.4] */
+static void
+equal_deterministic_request_of_another_client_is_a_hit(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 5), "sealed answer", 40);
+    add(&reply, OSP_OPT_OSCORE, "\x29\x07" "s");
+    exchange(deterministic(&m, "hash-1", "sealed-1"), &a);
+    assert_false(osp_msg_has(&at_origin, OSP_OPT_OBSERVE));
+    EXPECT_BYTES(osp_slice_str("hash-1"), osp_msg_get(&at_origin, OSP_OPT_REQUEST_HASH)->val);
+    world_run(&w, OSP_SEC(10));
+    m.token = osp_slice_str("another");
+    m.mid = ++next_mid;
+    exchange_from(2, &m, &a);
+    assert_int_equal(asked, 1);
+    EXPECT_BYTES(osp_slice_str("sealed answer"), a.payload);
+    EXPECT_BYTES(osp_slice_str("\x29\x07" "s"), osp_msg_get(&a, OSP_OPT_OSCORE)->val);
+    assert_in_range(max_age(&a), 29, 30);
+    exchange(deterministic(&m, "hash-2", "sealed-1"), &a);
+    assert_int_equal(asked, 2);
+    exchange(deterministic(&m, "hash-1", "forged"), &a);        /* a known hash over another payload */
+    assert_int_equal(asked, 3);
+    exchange(deterministic(&m, "hash-1", "sealed-1"), &a);      /* the good one was not touched */
+    assert_int_equal(asked, 3);
+}
+
+/* rows D05, D08 */
+static void
+request_hash_in_a_response_has_to_be_the_requests(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 5), "sealed answer", 40);
+    add(&reply, OSP_OPT_OSCORE, "\x21\x07");
+    add(&reply, OSP_OPT_REQUEST_HASH, "hash-9");
+    exchange(deterministic(&m, "hash-1", "sealed-1"), &a);
+    assert_int_equal(a.code, OSP_CODE(5, 2));
+    osp_msg_remove(&reply, OSP_OPT_REQUEST_HASH);
+    add(&reply, OSP_OPT_REQUEST_HASH, "hash-1");
+    exchange(deterministic(&m, "hash-1", "sealed-1"), &a);
+    assert_int_equal(asked, 2);
+    exchange(deterministic(&m, "hash-1", "sealed-1"), &a);
+    assert_int_equal(asked, 2);
+    EXPECT_BYTES(osp_slice_str("hash-1"), osp_msg_get(&a, OSP_OPT_REQUEST_HASH)->val);
+}
+
+/* row D09 */
+static void
+refusal_of_a_forged_hash_does_not_stay(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    origin_says(OSP_CODE(4, 0), "", 0);
+    exchange(deterministic(&m, "hash-1", "forged"), &a);
+    assert_int_equal(a.code, OSP_CODE(4, 0));
+    origin_says(OSP_CODE(2, 5), "sealed answer", 40);
+    add(&reply, OSP_OPT_OSCORE, "\x21\x07");
+    exchange(deterministic(&m, "hash-1", "sealed-1"), &a);
+    assert_int_equal(a.code, OSP_CODE(2, 5));
+    assert_int_equal(asked, 2);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(hit_needs_every_selecting_option_equal),
+        T(proxy_uri_and_proxy_scheme_share_an_entry),
+        T(no_cache_key_options_do_not_split),
+        T(default_freshness_is_sixty_seconds_and_age_counts),
+        T(max_age_zero_is_not_reused),
+        T(changes_make_the_uri_stale),
+        T(unknown_success_is_not_cached),
+        T(errors_are_cached_by_max_age),
+        T(stale_entry_is_validated_and_refreshed),
+        T(etag_of_the_client_is_answered_from_the_cache),
+        T(fetch_payload_selects),
+        T(entry_is_not_given_to_whom_the_policy_refuses),
+        T(ordinary_oscore_requests_bypass_the_cache),
+        T(cached_5_08_serves_equal_or_smaller_hop_limits),
+        T(echo_is_never_answered_from_the_cache),
+        T(stale_response_stands_in_for_a_dead_origin_when_allowed),
+        T(equal_deterministic_request_of_another_client_is_a_hit),
+        T(request_hash_in_a_response_has_to_be_the_requests),
+        T(refusal_of_a_forged_hash_does_not_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
