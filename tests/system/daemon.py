@@ -111,7 +111,7 @@ class Proxy:
         self.dir.mkdir(parents=True, exist_ok=True)
         (self.dir / "state").mkdir(mode=0o700, exist_ok=True)
         self.address = address or place.free_address()
-        self.status = place.free_address()[1]
+        self.status = "http://{}:{}".format(*place.free_address(kind=socket.SOCK_STREAM))
         self.file = self.dir / "osprey.yaml"
         self.config = self.defaults()
         self.config.update(config or {})
@@ -130,7 +130,7 @@ class Proxy:
             "limits": {"response-timeout": f"{RESPONSE_TIMEOUT}s", "drain": "500ms", "upstream-ports": 4,
                        "memory": "32MiB", "messages": 20000, "exchanges": 2000},
             "control": str(self.dir / "control"),
-            "status": f"http://127.0.0.1:{self.status}",
+            "status": self.status,
             "log": {"level": "debug"},
         }
 
@@ -208,7 +208,7 @@ class Proxy:
     # ---- what it says of itself ----
 
     def http(self, path, timeout=3.0):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.status}{path}", timeout=timeout * SLOW) as answer:
+        with urllib.request.urlopen(self.status + path, timeout=timeout * SLOW) as answer:
             return answer.read().decode()
 
     def metrics(self):

@@ -6,7 +6,7 @@ import socket
 COAP_PORT = 5683
 
 
-def free_address(port=None, tries=200):
+def free_address(port=None, tries=200, kind=socket.SOCK_DGRAM):
     """
     An address of 127.0.0.0/8 nobody is bound to, outside the range that the system gives out by itself: another test
     run on this machine is not in the way.
@@ -14,7 +14,7 @@ def free_address(port=None, tries=200):
     for _ in range(tries):
         ip = f"127.{random.randint(1, 250)}.{random.randint(1, 250)}.{random.randint(1, 250)}"
         number = port or random.randint(20000, 30000)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        with socket.socket(socket.AF_INET, kind) as sock:
             try:
                 sock.bind((ip, number))
                 return ip, number
