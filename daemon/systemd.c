@@ -8,16 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
 #include "daemon/loop.h"
 
+#define PATIENCE_US 200000
+
 static void
 notify(const char *text)
 {
     const char        *path = getenv("NOTIFY_SOCKET");
+    struct timeval     patience = { .tv_usec = PATIENCE_US };
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
     size_t             n = path ? strlen(path) : 0;
     int                fd;
@@ -30,7 +34,9 @@ notify(const char *text)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd == -1)
         return;
-    if (sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&sa,
+    /* A manager that does not read must not stop us: its queue holds about ten messages. */
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) != 0 ||
+        sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&sa,
                (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) == -1)
         log_warning("notify-failed", "reason=%s", strerror(errno));
     (void)close(fd);
