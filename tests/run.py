@@ -25,7 +25,8 @@ SYSTEM_SECONDS = 420
 SLOW_BUILD = 3                              # times for a build with sanitizers
 FIRST = ("test_restart.py",)                # the longest files begin first
 SHOWN = 40                                  # lines of a failure
-TAP = re.compile(r"^(not )?ok \d+(?: - (.*?))?(\s*# skip.*)?$", re.I)
+# at the end of a line, since a program may have left one open
+TAP = re.compile(r"(not )?\bok \d+(?: - (\w+)|\s*(# skip.*))?$", re.I)
 REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|ThreadSanitizer")
 
 running = set()                             # process groups to end when we are ended
@@ -100,7 +101,7 @@ def run_unit(build, source, slow):
 def read_tap(result, text):
     lines = text.splitlines()
     for n, line in enumerate(lines):
-        found = TAP.match(line.strip())
+        found = TAP.search(line.strip())
         if not found:
             continue
         test = f"{result.name}: {found.group(2) or '?'}"
@@ -117,7 +118,7 @@ def context(lines, n):
     """What a failed test said: comments behind, and output before, its line."""
     before, after = [], []
     for line in reversed(lines[max(0, n - SHOWN):n]):
-        if TAP.match(line.strip()):
+        if TAP.search(line.strip()):
             break
         before.insert(0, line)
     for line in lines[n + 1:n + 1 + SHOWN]:
