@@ -97,6 +97,7 @@ struct osp_cfg {
         uint64_t response_timeout_us, early_ack_us, drain_us;
         size_t   receive_buffer;
     } limits;
+    struct { size_t size, max_entry; bool serve_stale; unsigned request_hash; } cache;     /* size 0: none */
     struct { unsigned block; } lease;                   /* sequence numbers leased at a time (K of B.1.1) */
     size_t               state_size;                    /* bytes preallocated for the store */
     char                *control;                       /* socket path, NULL: none */

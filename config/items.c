@@ -29,6 +29,31 @@ static const struct cfg_item lease_items[] = {
     { .key = NULL },
 };
 
+#define CACHE_LEAST MIB(1)
+
+static void
+check_cache_size(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const void *obj)
+{
+    const struct osp_cfg *cfg = obj;
+
+    if (cfg->cache.size > 0 && cfg->cache.size < CACHE_LEAST)
+        cfg_error(l, &n->pos, path, "%zu bytes; 0 for no cache, or at least 1MiB", cfg->cache.size);
+}
+
+static const struct cfg_item cache_items[] = {
+    { .key = "size", .type = CFG_BYTES, .min = 0, .max = GIB(1024), .dflt = 0, AT(cache.size), .check = check_cache_size,
+      .doc = "memory of the cache, tables included, shared by all workers; 0: no cache. At least 1MiB. A change needs a restart",
+      .example = "64MiB" },
+    { .key = "max-entry", .type = CFG_BYTES, .min = 64, .max = 65536, .dflt = KIB(16), AT(cache.max_entry),
+      .doc = "largest response kept, its key included. A change needs a restart" },
+    { .key = "serve-stale", .type = CFG_BOOL, .dflt = false, AT(cache.serve_stale),
+      .doc = "where the next hop gives no usable answer, a response that is no longer fresh is given instead of 5.02 or 5.04, "
+             "with Max-Age 0" },
+    { .key = "request-hash", .type = CFG_UINT, .min = 1, .max = 65535, .dflt = 548, AT(cache.request_hash),
+      .doc = "number of the Request-Hash option, which draft-ietf-core-cacheable-oscore only proposes. A change needs a restart" },
+    { .key = NULL },
+};
+
 const struct cfg_item cfg_limits_items[] = {
     { .key = "max-datagram", .type = CFG_BYTES, .min = 1152, .max = 65507, .dflt = 4096, AT(limits.max_datagram),
       .doc = "longest datagram that is made" },
@@ -149,13 +174,16 @@ const struct cfg_item cfg_items[] = {
     { .key = "names", .type = CFG_OTHER, .kind = &cfg_kind_names, .dflt_text = "[]",
       .doc = "our own host names: a request for one of them is for us and never forwarded", .example = "[ proxy.example ]" },
     { .key = "node-name", .type = CFG_OTHER, AT(node_name), .kind = &kind_node_name, .dflt_text = "the host name of the machine",
-      .doc = "what 5.08 answers call this proxy (RFC 8768); unique among the proxies of a chain. The default is one of `names`, too" },
+      .doc = "what 5.08 answers call this proxy (RFC 8768); unique among the proxies of a chain. The default is one of `names`, "
+             "too" },
     { .key = "otp-compat", .type = CFG_BOOL, .dflt = false, AT(otp_compat),
       .doc = "answer as draft-tiloca-core-oscore-to-proxies-03 (July 2022) says where the newer text differs" },
     { .key = "workers", .type = CFG_UINT, .min = 1, .max = 64, .dflt = 1, AT(workers),
       .doc = "threads that serve, each with sockets of its own; a change needs a restart" },
     { .key = "limits", .type = CFG_SECTION, .items = cfg_limits_items,
       .doc = "bounds of every table a peer can fill, shared out among the workers, and times" },
+    { .key = "cache", .type = CFG_SECTION, .items = cache_items,
+      .doc = "responses kept and given again while they are fresh (RFC 7252, 5.6), deterministic OSCORE requests included" },
     { .key = "lease", .type = CFG_SECTION, .items = lease_items,
       .doc = "how sequence numbers are reserved" },
     { .key = "control", .type = CFG_PATH, AT(control), .dflt_text = "none", .check = check_control,
@@ -167,7 +195,5 @@ const struct cfg_item cfg_items[] = {
       .doc = "the log, on standard error" },
     { .key = "edhoc", .type = CFG_LATER,
       .doc = "contexts established with EDHOC" },
-    { .key = "cache", .type = CFG_LATER,
-      .doc = "the response cache" },
     { .key = NULL },
 };

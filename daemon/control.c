@@ -102,6 +102,19 @@ do_log_level(struct osp_daemon *d, const char *arg, FILE *to)
 }
 
 static bool
+do_cache(struct osp_daemon *d, const char *arg, FILE *to)
+{
+    (void)arg;
+    return osp_daemon_cache(d, to);
+}
+
+static bool
+do_purge(struct osp_daemon *d, const char *arg, FILE *to)
+{
+    return osp_daemon_purge(d, arg, to);
+}
+
+static bool
 do_stop(struct osp_daemon *d, const char *arg, FILE *to)
 {
     (void)arg;
@@ -118,6 +131,7 @@ static const struct command {
     { "ping", false, false, do_ping },         { "status", false, false, do_status },
     { "metrics", false, false, do_metrics },   { "contexts", false, false, do_contexts },
     { "reload", true, true, do_reload },       { "log-level", false, true, do_log_level },
+    { "cache", false, false, do_cache },       { "purge", true, true, do_purge },
     { "stop", true, true, do_stop },
 };
 

@@ -223,6 +223,27 @@ make_main(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WH
     return e;
 }
 
+static enum osp_err
+make_cache(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
+{
+    struct osp_cache_cfg c;
+    struct osp_hash_key  seed;
+    enum osp_err         e;
+
+    if (cfg->cache.size == 0)
+        return OSP_OK;
+    osp_cache_cfg_default(&c);
+    c.bytes = cfg->cache.size;
+    c.max_entry = cfg->cache.max_entry;
+    c.request_hash = (uint16_t)cfg->cache.request_hash;
+    e = osp_crypto_random((uint8_t *)&seed, sizeof(seed));
+    if (e == OSP_OK)
+        e = osp_cache_new(&c, seed, &d->cache);
+    if (e != OSP_OK)
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "cache: %s", osp_err_text(e));
+    return e;
+}
+
 /* Listeners, contexts and policy, given to the workers. Takes `cfg` on OSP_OK. */
 static enum osp_err
 make_service(struct osp_daemon *d, struct osp_cfg *cfg, struct osp_ctxset **set, char why[OSP_STORE_WHY_MAX])
@@ -243,6 +264,8 @@ make_service(struct osp_daemon *d, struct osp_cfg *cfg, struct osp_ctxset **set,
     }
     if (e == OSP_OK)
         e = osp_daemon_policy(cfg, *set, &d->listeners, &d->policy, why);
+    if (e == OSP_OK)
+        d->policy->cache = d->cache;
     for (size_t i = 0; i < d->worker_count; i++) {
         if (e != OSP_OK) {
             osp_change_free(changes[i]);
@@ -337,6 +360,8 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
     if (e == OSP_OK)
         e = make_main(d, cfg, why);
     if (e == OSP_OK)
+        e = make_cache(d, cfg, why);
+    if (e == OSP_OK)
         e = make_service(d, cfg, &set, why);
     if (e == OSP_OK)
         e = go(d, set, why);
@@ -396,6 +421,7 @@ osp_daemon_free(struct osp_daemon *d)
         osp_mailbox_fini(&d->inbox);
     osp_listeners_fini(&d->listeners);
     osp_policy_unref(d->policy);
+    osp_cache_free(d->cache);
     osp_state_close(d->state);
     osp_loop_free(d->loop);
     free(d->workers);

@@ -46,6 +46,12 @@ void osp_daemon_status(struct osp_daemon *d, FILE *to);
 /* One line per context whose name matches the glob `pattern`, at most `max`. */
 void osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE *to);
 
+/* "key: value" lines about the response cache. False: there is none, and `to` says so. */
+bool osp_daemon_cache(struct osp_daemon *d, FILE *to);
+
+/* Removes the cached responses whose URI matches the glob `pattern`. False: no cache or no pattern; `to` says so. */
+bool osp_daemon_purge(struct osp_daemon *d, const char *pattern, FILE *to);
+
 /* True if every worker answers and the daemon is not stopping. */
 bool osp_daemon_is_healthy(struct osp_daemon *d);
 

@@ -57,6 +57,8 @@ static const struct row rows[] = {
     { "osprey_oscore_layers_removed_total", "", "OSCORE layers taken off.", COUNTER, W(proxy.layers_removed) },
     { "osprey_oscore_layers_added_total", "", "OSCORE layers put on.", COUNTER, W(proxy.layers_added) },
     { "osprey_echo_challenges_total", "", "Requests answered with an Echo challenge.", COUNTER, W(proxy.challenges) },
+    { "osprey_cached_answers_total", "kind=\"fresh\"", "Requests answered from the cache.", COUNTER, W(proxy.cached) },
+    { "osprey_cached_answers_total", "kind=\"stale\"", NULL, COUNTER, W(proxy.stale) },
     { "osprey_answers_total", "class=\"2\"", "Answers to clients, by response class.", COUNTER, W(proxy.answers[2]) },
     { "osprey_answers_total", "class=\"3\"", NULL, COUNTER, W(proxy.answers[3]) },
     { "osprey_answers_total", "class=\"4\"", NULL, COUNTER, W(proxy.answers[4]) },
@@ -146,6 +148,28 @@ render_names(const struct osp_metrics *m, FILE *to)
     one(to, "osprey_dns_pending", "Queries under way.", GAUGE, m->dns.pending);
 }
 
+static void
+render_cache(const struct osp_metrics *m, FILE *to)
+{
+    const struct osp_cache_stats *c = &m->cache;
+    const struct { const char *result; uint64_t v; } lookups[] = {
+        { "hit", c->hits }, { "not_modified", c->not_modified }, { "stale", c->stale }, { "miss", c->misses },
+    }, changes[] = {
+        { "stored", c->stored },   { "refreshed", c->refreshed }, { "invalidated", c->invalidated }, { "evicted", c->evicted },
+        { "expired", c->expired }, { "purged", c->purged },       { "refused", c->refused },
+    };
+
+    head(to, "osprey_cache_lookups_total", "Questions to the cache, by what came of them.", COUNTER);
+    for (size_t i = 0; i < sizeof(lookups) / sizeof(lookups[0]); i++)
+        (void)fprintf(to, "osprey_cache_lookups_total{result=\"%s\"} %" PRIu64 "\n", lookups[i].result, lookups[i].v);
+    head(to, "osprey_cache_changes_total", "What became of responses and entries.", COUNTER);
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+        (void)fprintf(to, "osprey_cache_changes_total{what=\"%s\"} %" PRIu64 "\n", changes[i].result, changes[i].v);
+    one(to, "osprey_cache_entries", "Responses in the cache.", GAUGE, c->entries);
+    one(to, "osprey_cache_bytes", "Memory of the cache, tables included.", GAUGE, c->bytes);
+    one(to, "osprey_cache_limit_bytes", "Its limit, 0 without a cache.", GAUGE, c->limit);
+}
+
 void
 osp_metrics_render(const struct osp_metrics *m, FILE *to)
 {
@@ -168,6 +192,7 @@ osp_metrics_render(const struct osp_metrics *m, FILE *to)
     }
     by_reason(m, to, "osprey_datagrams_dropped_total", "Datagrams that the message layer refused, by reason.", W(ep.dropped));
     by_reason(m, to, "osprey_errors_total", "Requests that ended with an error, by reason.", W(proxy.errors));
+    render_cache(m, to);
     render_state(m, to);
     render_names(m, to);
 }

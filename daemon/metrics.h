@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "cache/cache.h"
 #include "daemon/dns.h"
 #include "daemon/lease.h"
 #include "daemon/worker.h"
@@ -18,6 +19,7 @@ struct osp_metrics {
     size_t                         workers_alive;       /* answered in time */
     struct osp_lease_stats         lease;
     struct osp_dns_stats           dns;
+    struct osp_cache_stats         cache;               /* zeroes without one */
     size_t                         state_used, state_size;      /* bytes */
     size_t                         contexts;
     uint64_t                       reloads, reloads_refused;

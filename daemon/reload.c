@@ -47,6 +47,8 @@ warn_restart(const struct osp_cfg *o, const struct osp_cfg *n, FILE *say)
     const struct { const char *key; bool changed; } keys[] = {
         { "state", differs(o->state, n->state) || o->state_size != n->state_size },
         { "workers", o->workers != n->workers },
+        { "cache", o->cache.size != n->cache.size || o->cache.max_entry != n->cache.max_entry ||
+                       o->cache.request_hash != n->cache.request_hash },
         { "lease", o->lease.block != n->lease.block },
         { "control", differs(o->control, n->control) },
         { "status", o->status.enabled != n->status.enabled || o->status.port != n->status.port ||
@@ -88,6 +90,7 @@ prepare(struct osp_daemon *d, struct plan *p, char why[OSP_STORE_WHY_MAX])
         e = osp_daemon_policy(p->cfg, p->set, &p->listeners, &p->policy, why);
     if (e != OSP_OK)
         return e;
+    p->policy->cache = d->cache;
     e = osp_state_prepare(d->state, p->set, p->cfg, why); /* last, since it writes */
     p->cfg = NULL;
     return e;

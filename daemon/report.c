@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "daemon/log.h"
 #include "daemon/loop.h"
 
 #define ANSWER_MS 1000          /* a worker that takes longer does not count as alive */
@@ -36,6 +37,8 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
     m.dns = *osp_dns_stats(d->dns);
     if (osp_state_store(d->state))
         osp_store_size(osp_state_store(d->state), &m.state_used, &m.state_size);
+    if (d->cache)
+        osp_cache_stats(d->cache, &m.cache);
     m.contexts = osp_daemon_cfg(d)->context_count;
     m.reloads = d->reloads;
     m.reloads_refused = d->reloads_refused;
@@ -128,4 +131,42 @@ osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE 
     }
     if (more)
         (void)fprintf(to, "(%zu more)\n", more);
+}
+
+bool
+osp_daemon_cache(struct osp_daemon *d, FILE *to)
+{
+    struct osp_cache_stats c;
+
+    if (!d->cache) {
+        (void)fprintf(to, "cache: none; give it a size in the configuration\n");
+        return false;
+    }
+    osp_cache_stats(d->cache, &c);
+    line(to, "entries", c.entries);
+    line(to, "bytes", c.bytes);
+    line(to, "limit-bytes", c.limit);
+    line(to, "hits", c.hits);
+    line(to, "not-modified", c.not_modified);
+    line(to, "stale", c.stale);
+    line(to, "misses", c.misses);
+    line(to, "stored", c.stored);
+    line(to, "refreshed", c.refreshed);
+    line(to, "evicted", c.evicted);
+    return true;
+}
+
+bool
+osp_daemon_purge(struct osp_daemon *d, const char *pattern, FILE *to)
+{
+    size_t n;
+
+    if (!d->cache || !*pattern) {
+        (void)fprintf(to, d->cache ? "purge: a pattern such as coap://host/path* is needed\n" : "cache: none\n");
+        return false;
+    }
+    n = osp_cache_purge(d->cache, pattern);
+    log_info("cache-purged", "entries=%zu", n);
+    (void)fprintf(to, "purged: %zu\n", n);
+    return true;
 }
