@@ -50,7 +50,8 @@ static const struct cfg_item cache_items[] = {
       .doc = "where the next hop gives no usable answer, a response that is no longer fresh is given instead of 5.02 or 5.04, "
              "with Max-Age 0" },
     { .key = "request-hash", .type = CFG_UINT, .min = 1, .max = 65535, .dflt = 548, AT(cache.request_hash),
-      .doc = "number of the Request-Hash option, which draft-ietf-core-cacheable-oscore only proposes. A change needs a restart" },
+      .doc = "number of the Request-Hash option, which draft-ietf-core-cacheable-oscore only proposes. A change needs a "
+             "restart" },
     { .key = NULL },
 };
 

@@ -31,8 +31,9 @@ struct osp_cache_key {
  * Request-Hash option.
  *   OSP_E_NOSPACE   `w` is too small: do not use the cache for this request
  */
-OSP_CHECKED enum osp_err osp_cache_key_make(const struct osp_hash_key *seed, const struct osp_authority *to, uint16_t request_hash,
-                                            const struct osp_msg *req, struct osp_wr *w, struct osp_cache_key *out);
+OSP_CHECKED enum osp_err osp_cache_key_make(const struct osp_hash_key *seed, const struct osp_authority *to,
+                                            uint16_t request_hash, const struct osp_msg *req, struct osp_wr *w,
+                                            struct osp_cache_key *out);
 
 /* `key` with its bytes in `block` (key->bytes.n of them) instead of where they are. */
 struct osp_cache_key osp_cache_key_move(const struct osp_cache_key *key, uint8_t *block);

@@ -157,7 +157,8 @@ target_refuses_what_is_no_pattern(void **state)
         "coap://::1]", "coap://[::1]5683", "coap://[::1]:", "coap://[::1]:0", "coap://[h]", "coap://[]", "coap://[*]",
         "coap://[::/129]", "coap://[::/-1]", "coap://[::/]", "coap://[::1/064]", "coap://[/8]", "coap://192.0.2.0/33",
         "coap://192.0.2.0/", "coap://192.0.2.0/08", "coap://h/8", "coap://*.", "coap://*..h", "coap://.h", "coap://*h",
-        "coap://h.*", "coap://a.*.b", "coap://*.*", "coap://*.192.0.2.1", "coap://a b", "coap://h\n", "coap://h%41", "coap://\"h\"",
+        "coap://h.*", "coap://a.*.b", "coap://*.*", "coap://*.192.0.2.1", "coap://a b", "coap://h\n", "coap://h%41",
+        "coap://\"h\"",
         " coap://h", "coap://h ", "*:5683", "*://h", "coap://192.0.2.0/24/8", "coap://[::1/64]/8", "coap://a,b|c", "coap://h?",
     };
     struct osp_target t;
