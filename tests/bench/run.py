@@ -34,6 +34,8 @@ CASES = [
     ("C-P NON", "proxy", "non", "cp"),
     ("C-P CON", "proxy", "con", "cp"),
     ("C-P + P-S NON", "proxy", "non", "cp ps"),
+    ("cache hit NON", "proxy", "non", "cache"),
+    ("C-P, cache hit NON", "proxy", "non", "cp cache"),
 ]
 
 
@@ -122,6 +124,8 @@ class Bench:
                   "workers": self.workers, "contexts": keys.contexts(), "lease": {"block": 100000}}
         if "ps" in layers:
             config["upstreams"] = [{"match": self.place.uri(origin), "context": "p-s"}]
+        if "cache" in layers:               # the load asks for one resource: all but the first are hits
+            config["cache"] = {"size": "1MiB"}
         proxy = self.Proxy(os.path.join(self.directory, secrets.token_hex(4)), config)
         proxy.write()
         proxy.start()
@@ -172,7 +176,7 @@ def budgets(figures, aead):
     relay = figures["relay NON"]["cpu_us"]
     two_aead = 1.3 * (aead["seal_ns"] + aead["open_ns"]) / 1000
     plain = figures.get("plain forward NON", {}).get("cpu_us")
-    limits = {"plain forward NON": 1.25, "plain forward CON": 1.25}
+    limits = {"plain forward NON": 1.25, "plain forward CON": 1.25, "cache hit NON": 0.65}
     if plain:
         limits["C-P NON"] = (plain + two_aead) / relay
         limits["C-P + P-S NON"] = (plain + 2 * two_aead) / relay
