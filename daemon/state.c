@@ -3,11 +3,14 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "daemon/log.h"
 
 #define SSN_END (OSP_PIV_MAX + 1)
+#define CORES_MAX 16
+#define FEW_CONTEXTS 2000       /* fewer are not worth a thread */
 
 struct osp_state {
     struct osp_store  *store;           /* NULL: no state directory, so no contexts */
@@ -119,23 +122,75 @@ params_of(const struct cfg_context *c)
 }
 
 /* The object of the old set if it has one, a new one otherwise. */
-static enum osp_err
+static void
 make_entry(const struct osp_ctxset *old, const struct cfg_context *c, struct osp_ctx_entry *out)
 {
     struct osp_octx_params p = params_of(c);
     struct osp_ctx_entry  *had;
-    enum osp_err           e = osp_octx_fingerprint(&p, out->key);
 
-    if (e != OSP_OK)
-        return e;
+    out->err = osp_octx_fingerprint(&p, out->key);
+    if (out->err != OSP_OK)
+        return;
     had = find_key(old, out->key);
     if (had) {
         osp_octx_ref(had->octx);
         out->octx = had->octx;
-        return OSP_OK;
+        return;
     }
     out->is_new = true;
-    return osp_octx_new(&p, &out->octx);
+    out->err = osp_octx_new(&p, &out->octx);
+}
+
+/* Deriving keys is what a start with many contexts takes its time for, and each is by itself: on all cores. */
+struct share {
+    const struct osp_ctxset  *old;
+    const struct cfg_context *contexts;
+    struct osp_ctx_entry     *entries;
+    size_t                    from, to;
+};
+
+static void *
+make_share(void *arg)
+{
+    const struct share *s = arg;
+
+    for (size_t i = s->from; i < s->to; i++)
+        make_entry(s->old, &s->contexts[i], &s->entries[i]);
+    return NULL;
+}
+
+static void
+make_entries(const struct osp_ctxset *old, const struct osp_cfg *cfg, struct osp_ctxset *set)
+{
+    struct share shares[CORES_MAX];
+    pthread_t    threads[CORES_MAX];
+    bool         started[CORES_MAX] = { false };
+    long         cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t       n = set->count < FEW_CONTEXTS || cores < 1 ? 1 : (size_t)cores < CORES_MAX ? (size_t)cores : CORES_MAX;
+
+    for (size_t i = 0; i < n; i++) {
+        shares[i] = (struct share){ old, cfg->contexts, set->entries, set->count * i / n, set->count * (i + 1) / n };
+        started[i] = i > 0 && pthread_create(&threads[i], NULL, make_share, &shares[i]) == 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (started[i])
+            (void)pthread_join(threads[i], NULL);
+        else
+            (void)make_share(&shares[i]);
+    }
+}
+
+/* Into the tables, once. OSP_E_EXISTS: another one has the same keys and IDs. */
+static enum osp_err
+index_entry(struct osp_ctxset *set, struct osp_ctx_entry *e)
+{
+    if (e->err != OSP_OK)
+        return e->err;
+    if (find_key(set, e->key))
+        return OSP_E_EXISTS;
+    osp_table_add(&set->by_object, &e->by_object, hash_object(e->octx));
+    osp_table_add(&set->by_key, &e->by_key, hash_key(e->key));
+    return OSP_OK;
 }
 
 /*
@@ -183,25 +238,17 @@ osp_state_build(struct osp_state *st, const struct osp_cfg *cfg, struct osp_ctxs
         (void)snprintf(why, OSP_STORE_WHY_MAX, "contexts: out of memory");
         return OSP_E_NOMEM;
     }
-    for (size_t i = 0; i < cfg->context_count; i++) {
-        const struct cfg_context *c = &cfg->contexts[i];
-        struct osp_ctx_entry     *entry = &set->entries[i];
-        enum osp_err              e = make_entry(st->set, c, entry);
+    set->count = cfg->context_count;
+    make_entries(st->set, cfg, set);
+    for (size_t i = 0; i < set->count; i++) {
+        enum osp_err e = index_entry(set, &set->entries[i]);
 
-        if (e == OSP_OK && find_key(set, entry->key)) {
-            osp_octx_unref(entry->octx);
-            entry->octx = NULL;
-            e = OSP_E_EXISTS;
-        }
         if (e != OSP_OK) {
-            (void)snprintf(why, OSP_STORE_WHY_MAX, "context %s: %s", c->name,
+            (void)snprintf(why, OSP_STORE_WHY_MAX, "context %s: %s", cfg->contexts[i].name,
                            e == OSP_E_EXISTS ? "same keys and IDs as another context" : osp_err_text(e));
             osp_ctxset_free(set);
             return e;
         }
-        set->count++;
-        osp_table_add(&set->by_object, &entry->by_object, hash_object(entry->octx));
-        osp_table_add(&set->by_key, &entry->by_key, hash_key(entry->key));
     }
     if (label_entries(st->set, set) != OSP_OK) {
         (void)snprintf(why, OSP_STORE_WHY_MAX, "contexts: out of memory");
@@ -274,6 +321,8 @@ load_all(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg
         e = set->entries[i].is_new ? load_entry(st, &set->entries[i], &cfg->contexts[i]) : OSP_OK;
     if (e == OSP_OK && !st->running)
         e = osp_store_mark(st->store, true);
+    if (e == OSP_OK)
+        e = osp_store_reserve(st->store);
     if (e != OSP_OK) {
         osp_store_abort(st->store);
         return e;
@@ -509,6 +558,21 @@ save_entry(struct osp_state *st, struct osp_ctx_entry *e)
     return write_record(st->store, e, r.limit == ssn.limit ? ssn.next : r.limit, known ? &w : NULL);
 }
 
+/* What the last batch gave back can be written again only after one more: a large save needs that room. */
+static enum osp_err
+settle(struct osp_store *s)
+{
+    enum osp_err e = osp_store_begin(s);
+
+    if (e != OSP_OK)
+        return e;
+    e = osp_store_mark(s, true);
+    if (e == OSP_OK)
+        return osp_store_commit(s);
+    osp_store_abort(s);
+    return e;
+}
+
 enum osp_err
 osp_state_save(struct osp_state *st)
 {
@@ -518,7 +582,9 @@ osp_state_save(struct osp_state *st)
         return OSP_OK;
     if (st->tainted)
         return OSP_E_STORE;
-    e = osp_store_begin(st->store);
+    e = settle(st->store);
+    if (e == OSP_OK)
+        e = osp_store_begin(st->store);
     if (e != OSP_OK)
         return e;
     for (size_t i = 0; st->set && i < st->set->count && e == OSP_OK; i++)

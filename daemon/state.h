@@ -25,6 +25,7 @@ struct osp_ctx_entry {
     struct osp_node   by_object, by_key;
     uint8_t           key[OSP_STORE_KEY_LEN];   /* fingerprint */
     bool              is_new;           /* was not in the set before */
+    enum osp_err      err;              /* why there is no object, while the set is built */
 };
 
 struct osp_ctxset {

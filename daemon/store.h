@@ -59,6 +59,12 @@ OSP_CHECKED enum osp_err osp_store_put(struct osp_store *s, const uint8_t key[OS
 /* Marks the run as running (before the first datagram) or as stopped cleanly. As osp_store_put(). */
 OSP_CHECKED enum osp_err osp_store_mark(struct osp_store *s, bool running);
 
+/*
+ * In a batch: OSP_E_NOSPACE if after it there would not be room to write every record anew.  A store writes
+ * new pages before it gives the old ones back, so one that is more than half full could not save a clean stop.
+ */
+OSP_CHECKED enum osp_err osp_store_reserve(struct osp_store *s);
+
 /* Ends the batch. OSP_E_STORE, OSP_E_NOSPACE: nothing of it is durable. */
 OSP_CHECKED enum osp_err osp_store_commit(struct osp_store *s);
 /* Ends the batch without a trace. */

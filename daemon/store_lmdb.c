@@ -27,6 +27,8 @@
 
 #define NEW_KEYS "provision new keys for all contexts and move the directory aside; never restore an older copy"
 
+#define PAGES_SPARE 16
+
 struct osp_store {
     MDB_env         *env;
     MDB_txn         *txn;       /* of the batch, guarded by `lock` */
@@ -189,6 +191,24 @@ osp_store_mark(struct osp_store *s, bool running)
     osp_wr_uint(&w, 0, 8);
     seal(&w, meta_key());
     return put_value(s, meta_key(), osp_wr_slice(&w));
+}
+
+enum osp_err
+osp_store_reserve(struct osp_store *s)
+{
+    MDB_envinfo info;
+    MDB_stat    st;
+    size_t      live, all;
+    int         rc = mdb_stat(s->txn, s->dbi, &st);
+
+    if (rc == 0)
+        rc = mdb_env_info(s->env, &info);
+    if (rc != 0)
+        return fail(s, rc);
+    live = st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
+    all = info.me_mapsize / st.ms_psize;
+    /* the list of free pages takes some itself: 8 bytes for each page on it */
+    return 2 * live + live / 256 + PAGES_SPARE <= all ? OSP_OK : fail(s, MDB_MAP_FULL);
 }
 
 enum osp_err

@@ -379,6 +379,92 @@ failed_reload_leaves_the_set_as_it_was(void **state)
     stop(st);
 }
 
+/* Enough of them that several threads share the work: each is in its place, and an error among them is told. */
+static void
+many_contexts_are_each_in_their_place(void **state)
+{
+    enum { MANY = 5000 };
+    struct cfg_context *many = calloc(MANY, sizeof(*many));
+    uint8_t           (*kid)[2] = calloc(MANY, sizeof(*kid));
+    struct osp_state   *st;
+    struct osp_ctxset  *set = NULL;
+
+    (void)state;
+    assert_non_null(many);
+    assert_non_null(kid);
+    for (size_t i = 0; i < MANY; i++) {
+        kid[i][0] = (uint8_t)i;
+        kid[i][1] = (uint8_t)(i >> 8);
+        many[i] = contexts[0];
+        many[i].recipient_id = (struct cfg_bytes){ kid[i], 2 };
+    }
+    cfg.contexts = many;
+    cfg.context_count = MANY;
+    cfg.state_size = 4u << 20;
+    st = start();
+    for (size_t i = 0; i < MANY; i++)
+        EXPECT_BYTES(osp_slice(kid[i], 2), osp_octx_recipient_id(ctx(st, i)));
+    stop(st);
+    st = start();
+    many[MANY / 2].recipient_id = many[3].recipient_id;
+    EXPECT_ERR(OSP_E_EXISTS, osp_state_build(st, &cfg, &set, why));
+    many[MANY / 2].aead = 999;
+    EXPECT_ERR(OSP_E_ALGORITHM, osp_state_build(st, &cfg, &set, why));
+    stop(st);
+    free(many);
+    free(kid);
+}
+
+/* A store is refused at the start when it could not take the clean stop; it is never found out at the stop. */
+static void
+store_that_is_large_enough_to_start_is_large_enough_to_stop(void **state)
+{
+    enum { MANY = 10000, STEP = 500 };
+    struct cfg_context *many = calloc(MANY, sizeof(*many));
+    uint8_t           (*kid)[2] = calloc(MANY, sizeof(*kid));
+    struct osp_octx    *some[200];
+    size_t              n = 0, refused = 0;
+    char                file[128];
+
+    (void)state;
+    assert_non_null(many);
+    assert_non_null(kid);
+    (void)snprintf(file, sizeof(file), "%s/state.mdb", dir);
+    cfg.contexts = many;
+    for (; n < MANY && !refused; n += STEP) {
+        struct osp_state  *st = NULL;
+        struct osp_ctxset *set = NULL;
+
+        for (size_t i = n; i < n + STEP; i++) {
+            kid[i][0] = (uint8_t)i;
+            kid[i][1] = (uint8_t)(i >> 8);
+            many[i] = contexts[0];
+            many[i].recipient_id = (struct cfg_bytes){ kid[i], 2 };
+        }
+        cfg.context_count = n + STEP;
+        (void)unlink(file); /* all of them at once into a new one */
+        EXPECT_OK(osp_state_open(&cfg, &st, why));
+        EXPECT_OK(osp_state_build(st, &cfg, &set, why));
+        if (osp_state_prepare(st, set, &cfg, why) != OSP_OK) {
+            assert_non_null(strstr(why, "state-size"));
+            osp_state_discard(st, set);
+            osp_state_close(st);
+            refused = n;
+            continue;
+        }
+        osp_state_adopt(st, set);
+        for (size_t i = 0; i < 200; i++) /* the largest batch right before the stop */
+            some[i] = ctx(st, i * set->count / 200);
+        EXPECT_OK(osp_state_lease(st, some, 200));
+        stop(st);
+    }
+    assert_in_range(refused, 1000, MANY);
+    cfg.context_count = refused; /* and what ran before runs again */
+    stop(start());
+    free(many);
+    free(kid);
+}
+
 int
 main(void)
 {
@@ -399,6 +485,8 @@ main(void)
         T(same_keys_twice_are_refused),
         T(contexts_without_a_state_directory_are_refused),
         T(failed_reload_leaves_the_set_as_it_was),
+        T(many_contexts_are_each_in_their_place),
+        T(store_that_is_large_enough_to_start_is_large_enough_to_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
