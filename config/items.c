@@ -98,7 +98,7 @@ static const struct cfg_item forward_items[] = {
     { .key = "next-hop", .type = CFG_OTHER, AT(forward.next_hop), .kind = &cfg_kind_next_hop, .dflt_text = "none",
       .doc = "send them on to this proxy instead of to the host they name",
       .example = "{ uri: \"coap://192.0.2.1\", context: p2 }" },
-    { .key = "max-layers", .type = CFG_UINT, .min = 1, .max = 16, .dflt = 4, AT(forward.max_layers),
+    { .key = "max-layers", .type = CFG_UINT, .min = 1, .max = 8, .dflt = 4, AT(forward.max_layers),
       .doc = "OSCORE layers removed from one request, for routes too; more are answered 4.01" },
     { .key = "hop-limit", .type = CFG_UINT, .min = 0, .max = 255, .dflt = 0, AT(forward.hop_limit),
       .doc = "Hop-Limit (RFC 8768) put into a request that has none; 0: none is put in. 16 is a good value where proxies are "

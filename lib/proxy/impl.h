@@ -26,7 +26,7 @@
 #include "msg/option.h"
 #include "proxy/proxy.h"
 
-#define PX_LAYERS_MAX 16        /* layers that can be removed from one request; the policy's limit is below */
+#define PX_LAYERS_MAX 8         /* layers that can be removed from one request; the policy's limit is below */
 #define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */
 #define PX_NAME_IPS 4
 #define PX_LEASE_SLOTS 256
