@@ -13,19 +13,19 @@
 
 /* ---- P-256 keys from raw bytes ---- */
 
-/* The uncompressed point of a public key of 64 (x || y) or 32 bytes (x): `point` gets 65 bytes. */
+/* The uncompressed point of a public key of 64 (x || y), 33 (compressed) or 32 bytes (x): `point` gets 65 bytes. */
 static bool
 p256_point(struct osp_slice pub, uint8_t point[65])
 {
     EC_GROUP *g = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
     EC_POINT *p = g ? EC_POINT_new(g) : NULL;
     uint8_t   in[65] = { 4 };
-    size_t    n = pub.n + 1;
-    bool      ok = p && (pub.n == 64 || pub.n == 32);
+    size_t    n = pub.n == 33 ? 33 : pub.n + 1;
+    bool      ok = p && (pub.n == 64 || pub.n == 33 || pub.n == 32);
 
     if (ok) {
         in[0] = pub.n == 64 ? 4 : 2;
-        ok = osp_slice_copy(pub, in + 1, 64) && EC_POINT_oct2point(g, p, in, n, NULL) == 1 &&
+        ok = osp_slice_copy(pub, pub.n == 33 ? in : in + 1, 64) && EC_POINT_oct2point(g, p, in, n, NULL) == 1 &&
              EC_POINT_is_at_infinity(g, p) == 0 &&
              EC_POINT_point2oct(g, p, POINT_CONVERSION_UNCOMPRESSED, point, 65, NULL) == 65;
     }

@@ -3,7 +3,8 @@
  * Public-key operations with raw keys: signatures and Diffie-Hellman, for group/ and edhoc/.
  *
  * Ed25519 and X25519 keys are their 32 bytes.  P-256: a private key is the 32-byte scalar, a public key
- * x || y (64 bytes) or x alone (32 bytes; EDHOC sends no sign, either y gives the same shared x).
+ * x || y (64 bytes), its compressed point (33 bytes), or x alone (32 bytes; EDHOC sends no sign, either y gives the same
+ * shared x).
  * Signatures are 64 bytes (r || s for ES256).  Nothing is cached; these are rare operations.
  */
 #ifndef OSP_CRYPTO_PK_H
