@@ -62,7 +62,7 @@ OSP_CHECKED enum osp_err osp_aead_seal(struct osp_crypto *c, int aead, const uin
 OSP_CHECKED enum osp_err osp_aead_open(struct osp_crypto *c, int aead, const uint8_t *key, const uint8_t *nonce,
                                        struct osp_slice aad, struct osp_slice sealed, uint8_t *out);
 
-/* HKDF (extract and expand) [rfc5869]. OSP_E_CRYPTO, OSP_E_ALGORITHM. */
+/* HKDF (extract and expand) [rfc5869]. OSP_E_CRYPTO, OSP_E_ALGORITHM; OSP_E_INVALID: more than 255 digests. */
 OSP_CHECKED enum osp_err osp_hkdf_derive(int hkdf, struct osp_slice secret, struct osp_slice salt,
                                          struct osp_slice info, uint8_t *out, size_t n);
 
