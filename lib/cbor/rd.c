@@ -5,7 +5,7 @@
 #define TRUE_VALUE 21
 #define NULL_VALUE 22
 
-struct head { uint8_t major; uint64_t value; };
+struct head { uint8_t major; bool is_float; uint64_t value; };
 
 /* [rfc8949#4.2.1] the shortest form, of a definite length */
 static struct head
@@ -14,15 +14,16 @@ read_head(struct osp_rd *r)
     static const uint64_t least[] = { 24, 256, 65536, 4294967296u };
     uint8_t               b = osp_rd_u8(r);
     uint8_t               info = b & 31;
-    struct head           h = { b >> 5, info };
+    struct head           h = { b >> 5, false, info };
 
     if (info < 24)
         return h;
     if (info > 27) {            /* reserved, or an indefinite length */
         osp_rd_fail(r);
-        return (struct head){ 0, 0 };
+        return (struct head){ 0 };
     }
     h.value = osp_rd_uint(r, (size_t)1 << (info - 24));
+    h.is_float = h.major == OSP_CBOR_SIMPLE && info > 24;
     /* simple values below 32 may not use the second byte; floats (25-27) are no numbers of ours */
     if (h.major == OSP_CBOR_SIMPLE ? info == 24 && h.value < 32 : h.value < least[info - 24])
         osp_rd_fail(r);
@@ -34,7 +35,7 @@ expect(struct osp_cbor *c, uint8_t major)
 {
     struct head h = read_head(&c->r);
 
-    if (h.major != major)
+    if (h.major != major || h.is_float)         /* the bits of a float are no simple value */
         osp_rd_fail(&c->r);
     return osp_rd_bad(&c->r) ? 0 : h.value;
 }
@@ -54,6 +55,8 @@ osp_cbor_int(struct osp_cbor *c)
         osp_rd_fail(&c->r);
         return 0;
     }
+    if (osp_rd_bad(&c->r))
+        return 0;
     return h.major == OSP_CBOR_UINT ? (int64_t)h.value : -1 - (int64_t)h.value;
 }
 
