@@ -4,7 +4,33 @@
  *
  * The caller chooses the context (table.h), says with which class each option travels (classes.h)
  * and keeps a struct osp_layer per layer and request, which ties the response to its request.
- * Results borrow from the input message and from the scratch writer handed in.
+ * Results borrow from the input message and from the scratch writer handed in; after an error
+ * `out` and what was written to the scratch writer mean nothing.
+ *
+ * The model.  A layer turns one CoAP message into another:
+ *
+ *      code, options E, payload  --> encrypted, becomes the payload
+ *      options U                 --> stay, readable
+ *                                    outer code POST or Changed (FETCH or Content with Observe),
+ *                                    one OSCORE option: who encrypted, under which Partial IV
+ *
+ * The result is an ordinary CoAP message, so it can get another layer; then its OSCORE option is
+ * just an option, encrypted like the rest.  A client C asks the origin S through the proxy P, with
+ * a context for each of them [ocp#2]:
+ *
+ *   C  GET   Uri-Host h, Uri-Path t, Proxy-Scheme coap              what is meant
+ *      POST  Uri-Host h, Proxy-Scheme coap, OSCORE(C-S), {GET, t}   the layer for S, first
+ *      POST  OSCORE(C-P), {POST, Uri-Host, Proxy-Scheme, OSCORE(C-S), {..}}     then the one for P
+ *   P  find the context of the OSCORE option, osp_oscore_unprotect_request(): the second line again.
+ *      P reads Proxy-Scheme and Uri-Host, takes Proxy-Scheme off, forwards what is left.
+ *   S  osp_oscore_unprotect_request(): the first line without Proxy-Scheme.
+ *      The answer takes the same way back: S puts on C-S, P puts on C-P, C takes off C-P, then C-S.
+ *
+ * What belongs together: the response is bound to its request by the AAD (request_kid, request_piv),
+ * which travels nowhere; struct osp_layer keeps it, one for C-S at S and at C, one for C-P at P and at C.
+ * What must never happen: two messages under one key and nonce.  A request takes a new number; the
+ * first response may use its request's nonce, since the two ends have different keys; every further
+ * one takes a number of its own, and says so in its OSCORE option.
  */
 #ifndef OSP_OSCORE_OSCORE_H
 #define OSP_OSCORE_OSCORE_H
@@ -46,8 +72,9 @@ void osp_layer_fini(struct osp_layer *l);
 /*
  * Takes one layer off request `in`: parses its OSCORE option, checks the replay window, decrypts,
  * merges the options [rfc8613#8.2], then commits the window.
- * `ctx` must be the context the option names. `out` is the decrypted request (type, mid and token
- * copied); `scratch` receives the plaintext (in->payload.n bytes are enough).
+ * `ctx` must be the context the option names; another kid than its Recipient ID is DECRYPT.
+ * `out` is the decrypted request (type, mid and token copied); `scratch` receives the plaintext
+ * (in->payload.n bytes are enough).
  *   OSP_E_OSCORE_OPTION  option undecodable, or no payload
  *   OSP_E_REPLAY, OSP_E_DECRYPT   window unmoved
  *   OSP_E_NOT_FRESH      decrypted and valid, but the window is unknown and the request carries no
@@ -71,7 +98,7 @@ void osp_oscore_challenge(struct osp_octx *ctx, struct osp_randbuf *rand, uint8_
  * Puts the layer on response `in`.  Uses the request's nonce once, and a Partial IV of its own when
  * `own_piv`, when the nonce was used already, or for a further notification.
  * `classes` has an entry per option of `in` (classes.h). `out` borrows from `in` and `scratch`
- * (osp_oscore_overhead() bytes beyond the encoded inner message).
+ * (OSP_OSCORE_OVERHEAD bytes beyond the encoded message).
  *   OSP_E_NO_LEASE, OSP_E_SSN_EXHAUSTED   nothing was used
  *   OSP_E_NOSPACE, OSP_E_CRYPTO, OSP_E_OPTION_COUNT
  */
@@ -85,6 +112,7 @@ OSP_CHECKED enum osp_err osp_oscore_protect_response(struct osp_crypto *cr, stru
  * Puts a layer on request `in` with the next sequence number of `ctx` and fills `layer`.
  * The kid context is sent when the context has an ID Context.
  *   as osp_oscore_protect_response()
+ *   OSP_E_INVALID   Proxy-Uri or Proxy-Cri would stay readable, path included: split it first
  */
 OSP_CHECKED enum osp_err osp_oscore_protect_request(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in,
                                                     const uint8_t *classes, struct osp_wr *scratch,
@@ -94,7 +122,8 @@ OSP_CHECKED enum osp_err osp_oscore_protect_request(struct osp_crypto *cr, struc
  * Takes the layer off response `in` [rfc8613#8.4].
  *   OSP_E_UNPROTECTED     no OSCORE option: an error made by someone on the way, unverified
  *   OSP_E_OSCORE_OPTION, OSP_E_DECRYPT, OSP_E_FORMAT, OSP_E_OPTION_COUNT
- *   OSP_E_REPLAY          second response without Partial IV, or a notification not newer
+ *   OSP_E_BAD_RESPONSE    a notification though the request asked for none
+ *   OSP_E_REPLAY          second response without Partial IV, or one not newer; the layer is as before
  */
 OSP_CHECKED enum osp_err osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, const struct osp_msg *in,
                                                        struct osp_wr *scratch, struct osp_msg *out);

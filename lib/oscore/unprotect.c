@@ -99,6 +99,8 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
         return e;
     if (!opt.has_kid || opt.piv.n == 0)
         return OSP_E_OSCORE_OPTION;
+    if (!osp_slice_eq(opt.kid, osp_octx_recipient_id(ctx)))     /* not for this context: no key of it fits */
+        return OSP_E_DECRYPT;
     piv = piv_value(opt.piv);
     if (!octx_window_is_fresh(ctx, piv))        /* [rfc8613#7.4] asked before, moved after */
         return OSP_E_REPLAY;
@@ -123,14 +125,15 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
 }
 
 /*
- * Notifications: at most one without Partial IV, the others ever newer  [rfc8613#7.4.1] [ocp#2.6.1].
- * `has_piv` false: the request's nonce.
+ * At most one response without Partial IV (under the request's nonce), the others ever newer.  A notification
+ * without one is the oldest, whenever it arrives; other responses have no order among each other, so a first
+ * one may come second.  [rfc8613#7.4.1] [ocp#2.6.1]
  */
 static enum osp_err
-check_order(struct osp_layer *l, bool has_piv, uint64_t piv)
+check_order(struct osp_layer *l, bool notification, bool has_piv, uint64_t piv)
 {
     if (!has_piv) {
-        if (l->nonce_used)
+        if (l->nonce_used || (notification && l->last_piv > 0))
             return OSP_E_REPLAY;
         l->nonce_used = true;
         return OSP_OK;
@@ -183,9 +186,9 @@ osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, co
         return e;
     if (osp_msg_has(out, OSP_OPT_OBSERVE) && !layer->observe)   /* a notification nobody asked for */
         return OSP_E_BAD_RESPONSE;
-    e = check_order(layer, has_piv, piv_value(opt.piv));
+    take_observe(in, has_piv, out);
+    e = merge_outer(in, out);
     if (e != OSP_OK)
         return e;
-    take_observe(in, has_piv, out);
-    return merge_outer(in, out);
+    return check_order(layer, osp_msg_has(out, OSP_OPT_OBSERVE), has_piv, piv_value(opt.piv));
 }
