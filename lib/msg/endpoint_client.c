@@ -272,7 +272,8 @@ ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_ti
 
     if (!r) {
         ep_drop(ep, OSP_E_UNMATCHED);
-        if (m->type == OSP_CON)                         /* [rfc7252#4.2] */
+        /* [rfc7252#4.2]; a notification that nobody waits for is rejected too, so that it stops [rfc7641#3.6] */
+        if (m->type == OSP_CON || (m->type == OSP_NON && osp_msg_has(m, OSP_OPT_OBSERVE)))
             ep_send_empty(ep, from, OSP_RST, m->mid, tx);
         return;
     }

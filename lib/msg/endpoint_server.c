@@ -277,12 +277,27 @@ respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, s
     return OSP_OK;
 }
 
+/*
+ * The notification before was not acknowledged yet: the new one takes over its time and its tries, and counts as
+ * one [rfc7641#4.5.2], so that a client that is gone is noticed however often there is news.
+ */
+static void
+go_on(struct osp_ep *ep, struct ep_wait *now_sent, const struct ep_wait *before)
+{
+    struct osp_time due = { before->timer.tick * OSP_TICK_US };
+
+    now_sent->tries = before->tries < ep->cfg.max_retransmit ? (uint8_t)(before->tries + 1) : before->tries;
+    now_sent->timeout_us = before->timeout_us;
+    osp_timer_set(&ep->wheel, &now_sent->timer, due);
+}
+
 /* In a message of its own [rfc7252#5.2.2] [rfc7252#5.2.3]. */
 static enum osp_err
 respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bool con, struct osp_time now, struct osp_txq *tx)
 {
     struct osp_wr   w = osp_txq_begin(tx, ep->cfg.max_datagram);
     struct ep_bytes bytes = { 0 };
+    struct ep_wait  before;
     enum osp_err    e;
 
     resp->type = con ? OSP_CON : OSP_NON;
@@ -292,12 +307,15 @@ respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bo
         return e;
     if (con && !ep_bytes_keep(ep, &bytes, osp_wr_slice(&w)))
         return OSP_E_NOMEM;
-    ep_wait_stop(ep, &in->out);         /* a notification replaces the one before [rfc7641#4.5.2] */
+    before = in->out;
+    ep_wait_stop(ep, &in->out);         /* a notification replaces the one before */
     in->out.mid = resp->mid;
     in->out.bytes = bytes;
     if (con) {
         osp_timer_init(&in->out.timer, EP_T_RESEND_RESPONSE);
         ep_wait_start(ep, &in->out, &in->flow, now);
+        if (before.waiting && before.bytes.n)
+            go_on(ep, &in->out, &before);
     } else if (in->keep) {
         ep_wait_watch(ep, &in->out, &in->flow);         /* a RST ends the observation [rfc7641#3.6] */
     }

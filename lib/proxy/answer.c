@@ -50,18 +50,21 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
     return OSP_OK;
 }
 
-/* Sends what is under all its layers, and ends the exchange. */
+/* Sends what is under all its layers, and ends the exchange unless it was a notification. */
 static void
 finish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 {
-    struct osp_respond how = { 0 };
+    struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con };
     enum osp_err       e = osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
 
     if (e != OSP_OK) {
         px_drop(t, x, e);
-        return;
+    } else if (x->notify) {
+        x->notify = false;
+        px_observe_unhold(t->px, x->obs);
+    } else {
+        px_exchange_end(t->px, x);
     }
-    px_exchange_end(t->px, x);
 }
 
 static void
@@ -82,9 +85,14 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
         return;
     }
     e = put_layers_on(t, x, resp, false, &out, &failed);
+    if (x->notify)              /* each further one takes a number of its own in every layer */
+        for (size_t i = 0; i < x->removed_count; i++)
+            px_want_lease(t->px, x->removed[i].ctx);
     if (e == OSP_OK) {
         count_answer(t, resp->code);
         finish(t, x, out);
+    } else if (e == OSP_E_NO_LEASE && x->notify) {
+        px_observe_hold(t, x, resp, failed);
     } else if (e == OSP_E_UNKNOWN_OPTION_RESPONSE) {    /* [ocp#2.2] 5.02 instead */
         px_answer_error(t, x, e);
     } else {
@@ -122,6 +130,7 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     struct osp_msg resp;
 
     t->px->stats.errors[why]++;
+    x->notify = x->notify_con = false;
     if (code == 0 || is_suppressed(x, code)) {
         px_drop(t, x, OSP_OK);
         return;

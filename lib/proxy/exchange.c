@@ -31,6 +31,8 @@ px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
 void
 px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
 {
+    if (x->obs)
+        px_observe_end(px, x);
     if (x->out)
         osp_ep_cancel(px->ep, x->out);
     if (x->state != PX_RUNNING)

@@ -37,6 +37,7 @@ px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, str
     if (x->state == PX_RUNNING)
         t->px->stats.parked++;
     x->state = why;
+    osp_list_remove(&x->wait);
     osp_list_push(lease_slot(t->px, ctx), &x->wait);
 }
 
@@ -72,7 +73,9 @@ px_leased(struct px_turn *t, const struct osp_octx *ctx)
         struct px_turn      turn = px_turn_begin(t->px, t->now, t->tx);
 
         unpark(t->px, x);
-        if (ssn.next >= ssn.limit)
+        if (was == PX_WAIT_LEASE_NOTIFY)
+            px_observe_release(&turn, x, ssn.next < ssn.limit);
+        else if (ssn.next >= ssn.limit)
             px_answer_error(&turn, x, OSP_E_NO_LEASE);
         else if (was == PX_WAIT_LEASE_CHALLENGE)
             px_challenge(&turn, x);
@@ -110,7 +113,8 @@ protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 void
 px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    struct osp_request how = { .type = x->type, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x };
+    struct osp_request how = { .type = x->type, .keep = x->obs != NULL, .deadline = x->deadline,
+                               .user = (uint64_t)(uintptr_t)x };
     enum osp_err       e = OSP_OK;
 
     if (x->hop_ctx) {
@@ -174,13 +178,6 @@ send_to_name(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, stru
     }
 }
 
-/* Observe has state of its own on both sides; a proxy may answer a registration as a plain request. */
-static void
-drop_observe(struct osp_msg *req)
-{
-    osp_msg_remove(req, OSP_OPT_OBSERVE);       /* [rfc7641#4.1] */
-}
-
 void
 px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop)
 {
@@ -188,7 +185,7 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
     static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
     enum osp_err                e = px_hop_limit(t, x, req);
 
-    drop_observe(req);
+    px_observe_request(t, x, req, req->token);
     x->hop_ctx = hop->ctx;
     x->inner_oscore = osp_msg_has(req, OSP_OPT_OSCORE);
     x->deadline = osp_time_after(t->now, x->policy->response_timeout_us);

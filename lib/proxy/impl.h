@@ -9,6 +9,7 @@
  *   forward.c     the next hop: resolve, protect, send, park
  *   answer.c      responses and errors to the client, under the layers removed
  *   response.c    what came back from the next hop
+ *   observe.c     observations that clients hold through the proxy
  *   caching.c     what the cache is asked, and what it is given
  *   names.c       name cache
  *   local.c       resources of the proxy itself
@@ -33,10 +34,22 @@
 #define PX_LEASE_ASKS 1024
 
 /* Why an exchange is parked. */
-enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE };
+enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY };
 
 /* The request as it would be forwarded, before the next hop's layer: encoded, in pool memory. */
 struct px_saved { uint8_t *p; uint32_t n; };
+
+/* An observation of a client [rfc7641#3]: its exchange stays open for notifications. */
+struct px_observation {
+    struct osp_node     by_client;      /* in px.obs_clients by (client, Token) */
+    struct osp_node     by_handle;      /* in px.obs_handles by the handle of the client's request */
+    struct px_exchange *x;
+    struct px_saved     held;           /* the newest notification, while it waits for a sequence number */
+    uint64_t            last_us;        /* when the last notification came */
+    uint64_t            confirmed_us;   /* when one was last sent confirmably */
+    uint32_t            last;           /* its Observe value */
+    bool                established;    /* the first notification was relayed */
+};
 
 struct px_exchange {
     struct osp_list         link;       /* in px.exchanges */
@@ -51,6 +64,7 @@ struct px_exchange {
     struct osp_flow         from;
     struct osp_addr         to;
     struct px_saved         saved;
+    struct px_observation  *obs;        /* NULL: an ordinary exchange */
     struct osp_cache_key    key;        /* its bytes in pool memory; none: bytes.n is 0 */
     struct osp_time         deadline;
     struct osp_layer        added;
@@ -62,6 +76,8 @@ struct px_exchange {
     bool                    has_added;
     bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
     bool                    keep_answer;        /* the answer is offered to the cache under `key` */
+    bool                    notify;             /* the answer being sent is not the last one */
+    bool                    notify_con;         /* ... and is to be confirmed */
     bool                    validating;         /* the request carries the ETag of a stale entry */
     bool                    vouched;            /* the operator named the address: the guard does not apply */
     struct osp_layer        removed[PX_LAYERS_MAX];
@@ -90,7 +106,7 @@ struct osp_proxy {
     struct osp_hash_key    seed;
     struct osp_policy     *policy;
     struct osp_list        exchanges;
-    struct osp_table       names, buckets;
+    struct osp_table       names, buckets, obs_clients, obs_handles;
     struct osp_list        name_lru, name_asks, bucket_lru;
     struct osp_list        lease_waiters[PX_LEASE_SLOTS];
     struct osp_octx       *lease_asks[PX_LEASE_ASKS];   /* ring, with references */
@@ -167,6 +183,21 @@ void px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 
 /* ---- response.c ---- */
 void px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp);
+
+/* ---- observe.c ---- */
+/* What the request's Observe option asks for: an observation begins, or one ends. */
+void px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token);
+/* A response to an observed request: false: it is old and to be ignored. Sets x->notify for a notification. */
+bool px_observe_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, uint8_t type);
+/* Keeps notification `resp` until `ctx` has a number, in place of an older one that waits. */
+void px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, struct osp_octx *ctx);
+/* A number was leased, or not: what was held is sent, or lost. */
+void px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased);
+/* What was held is out of date. */
+void px_observe_unhold(struct osp_proxy *px, struct px_observation *o);
+/* The exchange whose client's request has this handle, if it is an observation. */
+struct px_exchange *px_observe_find(struct osp_proxy *px, uint64_t handle);
+void px_observe_end(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- caching.c ---- */
 /* Answers from the cache, which ends the exchange: true. Otherwise what is needed for the answer to come is kept. */

@@ -46,6 +46,10 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     if (e == OSP_OK)
         e = osp_table_init(&px->buckets, cfg->max_buckets);
     if (e == OSP_OK)
+        e = osp_table_init(&px->obs_clients, cfg->max_exchanges / 2 + 1);
+    if (e == OSP_OK)
+        e = osp_table_init(&px->obs_handles, cfg->max_exchanges / 2 + 1);
+    if (e == OSP_OK)
         e = osp_ep_new(&cfg->ep, rand, &px->pool, now, &px->ep);
     return e;
 }
@@ -84,6 +88,8 @@ osp_proxy_free(struct osp_proxy *px)
     osp_table_fini(&px->names);
     px_buckets_free(px);
     osp_table_fini(&px->buckets);
+    osp_table_fini(&px->obs_clients);
+    osp_table_fini(&px->obs_handles);
     osp_ep_free(px->ep);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);
@@ -157,8 +163,12 @@ on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time no
         if (!px_cache_stands_in(&t, x, ev->err))
             px_answer_error(&t, x, ev->err);
         break;
+    case OSP_EV_REJECTED:       /* the client did not want the notification, or is gone [rfc7641#3.6] */
+        x = px_observe_find(px, ev->handle);
+        if (x)
+            px_exchange_end(px, x);
+        break;
     case OSP_EV_NONE:
-    case OSP_EV_REJECTED:       /* the client did not want the answer: its exchange is over anyway */
     case OSP_EV_DELIVERED:
         break;
     }
@@ -248,6 +258,7 @@ void
 osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out)
 {
     *out = px->stats;
+    out->observations = px->obs_handles.count;
     out->pool_used = px->pool.used;
     out->pool_limit = px->pool.limit;
 }

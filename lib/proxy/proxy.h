@@ -23,7 +23,7 @@ struct osp_proxy;
 
 struct osp_proxy_cfg {
     struct osp_ep_cfg ep;
-    size_t            max_exchanges;    /* in flight; at the bound new requests get 5.03 */
+    size_t            max_exchanges;    /* in flight; at the bound new requests get 5.03; half of them may be observations */
     size_t            max_names;        /* name cache entries */
     size_t            max_buckets;      /* rate limit buckets */
     size_t            pool_bytes;       /* all memory of exchanges and stored messages */
@@ -88,7 +88,9 @@ struct osp_proxy_stats {
     uint64_t stale;                             /* answered with a stale response instead of an error */
     uint64_t answers[8];                        /* responses given to clients by class 2..5 (after the layers) */
     uint64_t errors[OSP_ERR_COUNT];             /* errors answered or dropped, by reason */
+    uint64_t notifications;                     /* relayed to clients */
     size_t   exchanges, names, parked;          /* now */
+    size_t   observations;                      /* of the exchanges */
     size_t   pool_used, pool_limit;
 };
 

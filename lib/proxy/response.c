@@ -110,13 +110,21 @@ judge(const struct px_exchange *x, const struct osp_msg *resp)
 void
 px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
 {
+    uint8_t      type = resp->type;
     enum osp_err e = take_layer_off(t, x, &resp);
 
-    x->out = 0;
+    if (!x->obs)
+        x->out = 0;
+    else if (e != OSP_OK && x->obs->established) {      /* [rfc8613#8.4.2] does not end the observation */
+        t->px->stats.errors[e]++;
+        return;
+    }
     if (e == OSP_OK)
         e = judge(x, resp);
     if (e == OSP_OK && answer_echo(t, x, resp)) {
         x->echo_tried = true;
+        osp_ep_cancel(t->px->ep, x->out);
+        x->out = 0;
         osp_layer_fini(&x->added);
         x->has_added = false;
         px_send(t, x, &t->px->a);
@@ -137,6 +145,9 @@ px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
             px_answer_error(t, x, e);
         return;
     }
-    osp_msg_remove(resp, OSP_OPT_OBSERVE);      /* we registered for nothing */
+    if (!x->obs)
+        osp_msg_remove(resp, OSP_OPT_OBSERVE);          /* nothing was registered for */
+    else if (!px_observe_response(t, x, resp, type))
+        return;
     px_answer(t, x, resp);
 }

@@ -297,6 +297,49 @@ onion_loses_one_layer_per_proxy(void **state)
     world_fini(&w);
 }
 
+/* rows O11, O12 */
+/* [rfc8613#4.1.3.5] [ocp#2.5.1] */
+static void
+notifications_have_partial_ivs_of_the_proxy(void **state)
+{
+    json_t             *s = scenario("observe fwd C-S, C-P");
+    static struct world w;
+    struct world_out    o, request;
+    uint8_t             buf[2048], dat[2048];
+    struct osp_msg      req, n;
+    bool                header;
+
+    (void)state;
+    forward_proxy(&w);
+    context(&w, s, "CTX_C_P", "P");
+    world_start(&w);
+    world_in(&w, WORLD_LISTENER, 1, 40000, wire(s, 0, buf));
+    assert_true(world_take(&w, &request));
+    expect_datagram(wire(s, 1, buf), &request, false);
+    answer(&w, wire(s, 2, buf), &request);
+    assert_true(world_take(&w, &o));
+    expect_datagram(wire(s, 3, buf), &o, true);
+    EXPECT_OK(osp_msg_decode_udp(osp_slice(request.bytes, request.n), &req, &header));
+    for (size_t i = 4; i < 8; i += 2) {
+        struct osp_wr d = osp_wr_to(dat, sizeof(dat));
+        uint8_t       ack[4] = { 0x60, 0, 0, 0 };
+
+        EXPECT_OK(osp_msg_decode_udp(wire(s, i, buf), &n, &header));
+        n.token = req.token;
+        EXPECT_OK(osp_msg_encode_udp(&n, &d));
+        world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+        assert_true(world_take(&w, &o));                /* the ACK to S */
+        assert_int_equal(o.n, 4);
+        assert_true(world_take(&w, &o));
+        expect_datagram(wire(s, i + 1, buf), &o, false);
+        ack[2] = o.bytes[2];
+        ack[3] = o.bytes[3];
+        world_in(&w, WORLD_LISTENER, 1, 40000, osp_slice(ack, 4));
+    }
+    assert_false(osp_proxy_idle(w.px));                 /* it goes on */
+    world_fini(&w);
+}
+
 /* ---- errors ---- */
 
 static void
@@ -488,6 +531,7 @@ main(void)
         cmocka_unit_test(reverse_by_path_prefix),
         cmocka_unit_test(hop_limit_goes_from_layer_to_layer),
         cmocka_unit_test(onion_loses_one_layer_per_proxy),
+        cmocka_unit_test(notifications_have_partial_ivs_of_the_proxy),
         cmocka_unit_test(not_allowed_is_4_01_under_the_layer),
         cmocka_unit_test(silence_upstream_is_5_04_under_the_layer),
         cmocka_unit_test(reset_upstream_is_5_02_under_the_layer),

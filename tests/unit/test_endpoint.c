@@ -499,6 +499,37 @@ several_responses_keep_the_handle(void **state)
     assert_true(osp_ep_idle(f->ep));
 }
 
+/* [rfc7641#4.5.2] */
+static void
+news_does_not_keep_a_dead_client_alive(void **state)
+{
+    struct fix        *f = *state;
+    uint8_t            buf[1500];
+    struct osp_respond con = { .keep = true, .confirmable = true };
+    int                sent = 0;
+
+    in(f, &f->client, datagram(buf, OSP_NON, OSP_GET, 7, "t", ""));
+    respond(f, 1, "first", con);
+    f->count = 0;
+    while (sent < 100) {        /* every second, and none is acknowledged */
+        struct osp_msg m;
+        enum osp_ev_kind k;
+
+        osp_msg_init(&m, OSP_CODE(2, 5));
+        if (osp_ep_respond(f->ep, 1, &m, con, f->now, &f->tx) != OSP_OK)
+            break;
+        sent++;
+        k = pass(f, OSP_SEC(1));
+        f->count = 0;
+        if (k == OSP_EV_REJECTED)
+            break;
+    }
+    assert_int_equal(f->ev.kind, OSP_EV_REJECTED);
+    assert_int_equal(f->ev.err, OSP_E_TIMEOUT);
+    assert_true(sent < 60);
+    assert_true(osp_ep_idle(f->ep));
+}
+
 /* ---- client role ---- */
 
 /* row M12 */
@@ -858,6 +889,7 @@ main(void)
         T(stale_handle_is_refused),
         T(dismissed_con_is_acknowledged_or_reset_and_so_are_its_duplicates),
         T(several_responses_keep_the_handle),
+        T(news_does_not_keep_a_dead_client_alive),
         T(request_is_sent_five_times_with_doubling_gaps),
         T(piggybacked_and_separate_responses_reach_the_request),
         T(con_response_is_acknowledged_once_per_copy_and_delivered_once),

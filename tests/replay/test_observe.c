@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Observations through the proxy, in virtual time: relayed, ordered, ended from every side. */
+#include "../unit/unit.h"
+
+#include <stdlib.h>
+
+#include "world.h"
+
+static struct world w;
+static uint16_t     next_mid, origin_mid;
+
+static int
+setup(void **state)
+{
+    (void)state;
+    world_init(&w);
+    w.policy.forward = true;
+    world_allow_all(&w);
+    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
+    w.policy.host_count = 1;
+    world_start(&w);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    osp_proxy_abort_all(w.px, w.now, &w.tx);
+    osp_txq_reset(&w.tx);
+    assert_true(osp_proxy_idle(w.px));
+    world_fini(&w);
+    return 0;
+}
+
+static void
+register_with(uint8_t host, const char *token, const char *observe, struct osp_msg *m)
+{
+    uint8_t       buf[2048];
+    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+    osp_msg_init(m, OSP_GET);
+    m->type = OSP_CON;
+    m->mid = ++next_mid;
+    m->token = osp_slice_str(token);
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_OBSERVE, osp_slice_str(observe)));
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_PATH, osp_slice_str("t")));
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    EXPECT_OK(osp_msg_encode_udp(m, &d));
+    world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
+}
+
+static struct world_out
+take(struct osp_msg *m)
+{
+    static uint8_t   keep[256][2048];
+    static int       turn;
+    struct world_out o;
+    bool             header;
+
+    if (!world_take(&w, &o))
+        fail_msg("nothing left the proxy");
+    turn = (turn + 1) % 256;
+    memcpy(keep[turn], o.bytes, o.n);
+    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o.n), m, &header));
+    return o;
+}
+
+static void
+nothing_left(void)
+{
+    struct world_out o;
+    assert_false(world_take(&w, &o));
+}
+
+/* The origin sends a response with `token`; observe < 0: without the option. */
+static void
+origin_says(uint8_t type, uint16_t mid, struct osp_slice token, uint8_t code, int observe, const char *payload)
+{
+    uint8_t        buf[2048], value[4];
+    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg r;
+
+    osp_msg_init(&r, code);
+    r.type = type;
+    r.mid = mid;
+    r.token = token;
+    r.payload = osp_slice_str(payload);
+    if (observe >= 0)
+        EXPECT_OK(osp_msg_add(&r, OSP_OPT_OBSERVE, osp_opt_uint_make((uint32_t)observe, value)));
+    EXPECT_OK(osp_msg_encode_udp(&r, &d));
+    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+}
+
+/* A registration up to its first notification; the request as the origin got it in `q`. */
+static void
+established(uint8_t host, const char *token, struct osp_msg *q)
+{
+    struct osp_msg m, a;
+
+    register_with(host, token, "", &m);
+    take(q);
+    assert_true(osp_msg_has(q, OSP_OPT_OBSERVE));
+    origin_says(OSP_ACK, q->mid, q->token, OSP_CODE(2, 5), 10, "first");
+    take(&a);
+    assert_int_equal(a.type, OSP_ACK);
+    EXPECT_BYTES(osp_slice_str("first"), a.payload);
+    assert_true(osp_msg_has(&a, OSP_OPT_OBSERVE));
+}
+
+static void
+client_sends(uint8_t host, uint8_t type, uint16_t mid)
+{
+    uint8_t d[4] = { (uint8_t)(0x40 | type << 4), 0, (uint8_t)(mid >> 8), (uint8_t)mid };
+
+    world_in(&w, WORLD_LISTENER, host, 40000, osp_slice(d, 4));
+}
+
+static void
+notify(const struct osp_msg *q, uint8_t type, int observe, const char *payload)
+{
+    origin_says(type, ++origin_mid, q->token, OSP_CODE(2, 5), observe, payload);
+}
+
+/* A stray notification is answered with a Reset. */
+static void
+expect_forgotten(const struct osp_msg *q)
+{
+    struct osp_msg a;
+
+    notify(q, OSP_NON, 1000, "late");
+    assert_int_equal(take(&a).to.sock, 0);
+    assert_int_equal(a.type, OSP_RST);
+    assert_int_equal(a.mid, origin_mid);
+    nothing_left();
+    assert_true(osp_proxy_idle(w.px));
+}
+
+static void
+notifications_are_relayed_with_the_clients_token(void **state)
+{
+    struct osp_msg q, a;
+
+    (void)state;
+    established(1, "tk", &q);
+    for (int i = 11; i < 20; i++) {
+        notify(&q, OSP_NON, i, "news");
+        take(&a);
+        assert_int_equal(a.type, OSP_NON);
+        EXPECT_BYTES(osp_slice_str("tk"), a.token);
+        EXPECT_BYTES(osp_slice_str("news"), a.payload);
+    }
+    nothing_left();
+}
+
+/* row O08 */
+/* [rfc7641#3.4] */
+static void
+reordered_notifications_are_not_relayed(void **state)
+{
+    struct osp_msg q, a;
+
+    (void)state;
+    established(1, "tk", &q);
+    notify(&q, OSP_NON, 12, "12");
+    take(&a);
+    notify(&q, OSP_NON, 14, "14");
+    take(&a);
+    notify(&q, OSP_NON, 13, "13");
+    nothing_left();
+    world_run(&w, OSP_SEC(129));
+    notify(&q, OSP_NON, 3, "much later");
+    take(&a);
+    EXPECT_BYTES(osp_slice_str("much later"), a.payload);
+}
+
+/* row O09 */
+/* [rfc7641#4.1] */
+static void
+answer_without_observe_is_an_ordinary_answer(void **state)
+{
+    struct osp_msg m, q, a;
+
+    (void)state;
+    register_with(1, "tk", "", &m);
+    take(&q);
+    origin_says(OSP_ACK, q.mid, q.token, OSP_CODE(2, 5), -1, "plain");
+    take(&a);
+    assert_false(osp_msg_has(&a, OSP_OPT_OBSERVE));
+    assert_true(osp_proxy_idle(w.px));
+    expect_forgotten(&q);
+}
+
+/* rows O04, O05 (partly: one registration a client) */
+/* [rfc7641#3.6] */
+static void
+reset_of_the_client_ends_its_observation_only(void **state)
+{
+    struct osp_msg q1, q2, a;
+
+    (void)state;
+    established(1, "tk", &q1);
+    established(2, "tk", &q2);
+    notify(&q1, OSP_NON, 11, "x");
+    take(&a);
+    client_sends(1, OSP_RST, a.mid);
+    notify(&q2, OSP_NON, 11, "y");
+    take(&a);
+    EXPECT_BYTES(osp_slice_str("y"), a.payload);
+    notify(&q1, OSP_NON, 12, "x");
+    take(&a);
+    assert_int_equal(a.type, OSP_RST);
+}
+
+/* row O04 */
+static void
+client_that_acknowledges_nothing_is_forgotten(void **state)
+{
+    struct osp_msg q, a;
+
+    (void)state;
+    established(1, "tk", &q);
+    notify(&q, OSP_CON, 11, "x");
+    take(&a);
+    assert_int_equal(a.type, OSP_ACK);          /* to the origin */
+    take(&a);
+    assert_int_equal(a.type, OSP_CON);
+    world_run(&w, OSP_SEC(120));
+    w.out_count = 0;
+    expect_forgotten(&q);
+}
+
+/* rows O04, O05 */
+static void
+deregistration_reaches_the_origin_and_ends_it(void **state)
+{
+    struct osp_msg m, q, q2, a;
+
+    (void)state;
+    established(1, "tk", &q);
+    register_with(1, "tk", "\x01", &m);
+    take(&q2);
+    EXPECT_BYTES(osp_slice_str("\x01"), osp_msg_get(&q2, OSP_OPT_OBSERVE)->val);
+    origin_says(OSP_ACK, q2.mid, q2.token, OSP_CODE(2, 5), -1, "last");
+    take(&a);
+    EXPECT_BYTES(osp_slice_str("last"), a.payload);
+    expect_forgotten(&q);
+}
+
+static void
+registration_with_the_same_token_takes_the_place_of_the_old_one(void **state)
+{
+    struct osp_msg q, q2, a;
+
+    (void)state;
+    established(1, "tk", &q);
+    established(1, "tk", &q2);
+    notify(&q, OSP_NON, 11, "old");
+    take(&a);
+    assert_int_equal(a.type, OSP_RST);
+    notify(&q2, OSP_NON, 11, "new");
+    take(&a);
+    EXPECT_BYTES(osp_slice_str("new"), a.payload);
+}
+
+/* row O06 (partly: one registration a client) */
+/* [rfc7641#4.2] */
+static void
+error_notification_is_the_last_one(void **state)
+{
+    struct osp_msg q, a;
+
+    (void)state;
+    established(1, "tk", &q);
+    origin_says(OSP_NON, ++origin_mid, q.token, OSP_CODE(4, 4), -1, "gone");
+    take(&a);
+    assert_int_equal(a.code, OSP_CODE(4, 4));
+    EXPECT_BYTES(osp_slice_str("tk"), a.token);
+    expect_forgotten(&q);
+}
+
+/* row O07 */
+/* [rfc7641#4.5] */
+static void
+one_notification_a_day_is_confirmable(void **state)
+{
+    struct osp_msg q, a;
+    int            con = 0;
+
+    (void)state;
+    established(1, "tk", &q);
+    for (int hour = 1; hour <= 50; hour++) {
+        world_run(&w, OSP_SEC(3600));
+        notify(&q, OSP_NON, 10 + hour, "x");
+        take(&a);
+        if (a.type == OSP_CON) {
+            con++;
+            client_sends(1, OSP_ACK, a.mid);
+        }
+    }
+    assert_int_equal(con, 2);
+}
+
+/* rows O10, O13 */
+/* [rfc8613#4.1.3.5] */
+static void
+protected_registrations_are_passed_on_one_by_one(void **state)
+{
+    struct osp_msg m, q1, q2;
+
+    (void)state;
+    for (uint8_t host = 1; host <= 2; host++) {
+        uint8_t       buf[2048];
+        struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+        osp_msg_init(&m, OSP_FETCH);
+        m.mid = ++next_mid;
+        m.token = osp_slice_str("tk");
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY));
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OSCORE, osp_slice("\x09\x05\x63", 3)));
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+        m.payload = osp_slice_str("sealed");
+        EXPECT_OK(osp_msg_encode_udp(&m, &d));
+        world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
+    }
+    take(&q1);
+    take(&q2);
+    assert_true(osp_msg_has(&q1, OSP_OPT_OBSERVE) && osp_msg_has(&q2, OSP_OPT_OBSERVE));
+    assert_int_equal(q1.code, OSP_FETCH);
+    world_run(&w, OSP_SEC(1));
+}
+
+/* A notification that finds no sequence number waits for one; a newer one takes its place. */
+static void
+notification_without_a_lease_waits_and_the_newest_counts(void **state)
+{
+    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .master_secret = osp_slice_str("0123456789abcdef"),
+                                 .sender_id = osp_slice_str("P"), .recipient_id = osp_slice_str("C") };
+    struct osp_crypto     *cr;
+    struct osp_octx       *server, *client;
+    struct osp_layer       l;
+    struct osp_leg         leg = { OSP_LEG_TO_PROXY, true, false };
+    struct osp_msg         m, out, q, a, plain;
+    uint8_t                classes[OSP_MSG_OPTS_MAX], buf[2048], dat[2048], got[2048];
+    struct osp_wr          b = osp_wr_to(buf, sizeof(buf)), d = osp_wr_to(dat, sizeof(dat)), g;
+
+    (void)state;
+    EXPECT_OK(osp_crypto_new(&cr));
+    EXPECT_OK(osp_octx_new(&p, &server));       /* no number is leased */
+    osp_octx_set_window(server, &(struct osp_replay){ 0 });
+    EXPECT_OK(osp_octx_table_add(w.table, server));
+    w.ctxs[w.ctx_count++] = server;
+    p.sender_id = osp_slice_str("C");
+    p.recipient_id = osp_slice_str("P");
+    EXPECT_OK(osp_octx_new(&p, &client));
+    osp_octx_grant(client, 0, 10);
+    w.hold_leases = true;
+    osp_msg_init(&m, OSP_GET);
+    m.mid = ++next_mid;
+    m.token = osp_slice_str("tk");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_oscore_protect_request(cr, client, &m, classes, &b, &out, &l));
+    EXPECT_OK(osp_msg_encode_udp(&out, &d));
+    world_in(&w, WORLD_LISTENER, 1, 40000, osp_wr_slice(&d));
+    take(&q);
+    origin_says(OSP_ACK, q.mid, q.token, OSP_CODE(2, 5), 10, "first");
+    take(&a);
+    g = osp_wr_to(got, sizeof(got));
+    EXPECT_OK(osp_oscore_unprotect_response(cr, &l, &a, &g, &plain));
+    notify(&q, OSP_NON, 11, "older");
+    notify(&q, OSP_NON, 12, "newest");
+    nothing_left();
+    assert_int_equal(w.held_count, 1);
+    world_release_leases(&w, true);
+    take(&a);
+    EXPECT_OK(osp_oscore_unprotect_response(cr, &l, &a, &g, &plain));
+    EXPECT_BYTES(osp_slice_str("newest"), plain.payload);
+    nothing_left();
+    notify(&q, OSP_NON, 13, "and on");
+    take(&a);
+    EXPECT_OK(osp_oscore_unprotect_response(cr, &l, &a, &g, &plain));
+    EXPECT_BYTES(osp_slice_str("and on"), plain.payload);
+    osp_layer_fini(&l);
+    osp_octx_unref(client);
+    osp_crypto_free(cr);
+}
+
+/* At the bound a registration gets an ordinary answer. */
+static void
+beyond_the_bound_a_registration_is_a_request(void **state)
+{
+    struct osp_proxy_stats st;
+    struct osp_msg         m, q, a;
+    char                   token[3] = "aa";
+
+    (void)state;
+    for (int i = 0; i < 512; i++) {
+        token[0] = (char)('a' + i / 26);
+        token[1] = (char)('a' + i % 26);
+        established(1, token, &q);
+    }
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(st.observations, 512);
+    register_with(1, "zz9", "", &m);
+    take(&q);
+    assert_false(osp_msg_has(&q, OSP_OPT_OBSERVE));
+    origin_says(OSP_ACK, q.mid, q.token, OSP_CODE(2, 5), -1, "plain");
+    take(&a);
+    EXPECT_BYTES(osp_slice_str("plain"), a.payload);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(notifications_are_relayed_with_the_clients_token),
+        T(reordered_notifications_are_not_relayed),
+        T(answer_without_observe_is_an_ordinary_answer),
+        T(reset_of_the_client_ends_its_observation_only),
+        T(client_that_acknowledges_nothing_is_forgotten),
+        T(deregistration_reaches_the_origin_and_ends_it),
+        T(registration_with_the_same_token_takes_the_place_of_the_old_one),
+        T(error_notification_is_the_last_one),
+        T(one_notification_a_day_is_confirmable),
+        T(protected_registrations_are_passed_on_one_by_one),
+        T(notification_without_a_lease_waits_and_the_newest_counts),
+        T(beyond_the_bound_a_registration_is_a_request),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
