@@ -158,7 +158,7 @@ fill(struct osp_group *g, const struct osp_group_params *p, struct osp_wr *bytes
         e = take_self(g, p, bytes, bad);
     if (e == OSP_OK)
         e = check_unique(g, bad);
-    return e == OSP_OK ? grp_derive(g, p->master_secret, p->master_salt) : e;
+    return e == OSP_OK ? grp_derive(g, p->master_secret, p->master_salt, bad) : e;
 }
 
 static size_t

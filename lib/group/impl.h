@@ -74,7 +74,7 @@ size_t grp_member_find(const struct osp_group *g, struct osp_slice id);
 bool grp_window_is_fresh(struct osp_group *g, size_t member, uint64_t piv);
 enum osp_err grp_window_commit(struct osp_group *g, size_t member, uint64_t piv, struct osp_msg *request);
 
-/* keys.c: the whole key schedule, once the identities are in place. */
-enum osp_err grp_derive(struct osp_group *g, struct osp_slice master_secret, struct osp_slice master_salt);
+/* keys.c: the whole key schedule, once the identities are in place; OSP_E_INVALID: no key of its curve, that of *bad. */
+enum osp_err grp_derive(struct osp_group *g, struct osp_slice master_secret, struct osp_slice master_salt, size_t *bad);
 
 #endif

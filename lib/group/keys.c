@@ -89,7 +89,7 @@ derive_pairwise(struct osp_group *g, struct grp_member *m)
 /* ---- everything ---- */
 
 enum osp_err
-grp_derive(struct osp_group *g, struct osp_slice secret, struct osp_slice salt)
+grp_derive(struct osp_group *g, struct osp_slice secret, struct osp_slice salt, size_t *bad)
 {
     enum osp_err e = derive(g, secret, salt, OSP_EMPTY, "IV", g->common_iv, g->iv_len);
 
@@ -102,6 +102,7 @@ grp_derive(struct osp_group *g, struct osp_slice secret, struct osp_slice salt)
     for (size_t i = 0; i < g->member_count && e == OSP_OK; i++) {
         struct grp_member *m = &g->members[i];
 
+        *bad = i;
         e = derive(g, secret, salt, grp_id(&m->id), "Key", m->recipient_key, g->key_len);
         if (e == OSP_OK && g->has_self && g->pairwise)
             e = derive_pairwise(g, m);

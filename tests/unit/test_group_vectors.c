@@ -507,7 +507,8 @@ cache_hit_pairs_follow_from_the_plain_requests(void **state)
     json_array_foreach(json_object_get(j, "cache_hit_pairs"), i, v) {
         static uint8_t         s[2][BIG];
         uint8_t                a[BIG], b[BIG], x[BIG], y[BIG];
-        struct osp_wr          w0 = osp_wr_to(s[0], BIG), w1 = osp_wr_to(s[1], BIG), wx = osp_wr_to(x, BIG), wy = osp_wr_to(y, BIG);
+        struct osp_wr          w0 = osp_wr_to(s[0], BIG), w1 = osp_wr_to(s[1], BIG), wx = osp_wr_to(x, BIG),
+                               wy = osp_wr_to(y, BIG);
         struct osp_msg         first = message(v, "first", a), second = message(v, "second", b), p, q;
         struct osp_group_layer l, k;
 
