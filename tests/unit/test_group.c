@@ -276,6 +276,21 @@ all_modes_work_with_both_signatures(void **state)
     end(&w);
 }
 
+/* [gosc#2.3] the Group Encryption Algorithm names the keys, the AEAD those of the pairwise mode */
+static void
+check_key_schedule(const struct world *w, const struct osp_group *g)
+{
+    const struct osp_group_params *p = &w->cast.p;
+    struct osp_slice               key = osp_group_keys(g).sender_key;
+    uint8_t                        info[64], out[32];
+    struct osp_wr                  i = osp_wr_to(info, sizeof(info));
+
+    EXPECT_OK(osp_oscore_info(osp_group_self(g), &p->gid, p->group_enc, "Key", osp_aead_info(p->group_enc)->key_len, &i));
+    EXPECT_OK(osp_hkdf_derive(p->hkdf, p->master_secret, p->master_salt, osp_wr_slice(&i), out, key.n));
+    EXPECT_BYTES(osp_slice(out, osp_aead_info(p->group_enc)->key_len), key);
+    assert_int_equal(osp_group_member_keys(g, 0).to_member.n, osp_aead_info(p->aead)->key_len);
+}
+
 /* [gosc#2.1.4] [gosc#3.3] nonces of other lengths take the start of the Common IV */
 static void
 algorithms_of_different_sizes_go_together(void **state)
@@ -301,6 +316,7 @@ algorithms_of_different_sizes_go_together(void **state)
         w.server = make(&w.cast, SERVER);
         w.other = make(&w.cast, OTHER);
         assert_int_equal(osp_group_keys(w.client).common_iv.n, t[i].iv);
+        check_key_schedule(&w, w.client);
         round_trips(&w);
         end(&w);
     }
@@ -540,6 +556,8 @@ requests_of_other_groups_and_of_nobody_are_refused(void **state)
         if (i == 0 || t[i].e != OSP_E_NO_CONTEXT)
             assert_int_equal(osp_group_is_named(w.server, &on), i == 6 || i == 7);
     }
+    set_option(&on, OSP_OPT_OSCORE, osp_slice("\x19\x00\x03gid\xdc", 7));
+    EXPECT_OK(serve(w.server, &on));
     EXPECT_OK(osp_msg_add(&on, OSP_OPT_OSCORE, osp_slice("\x19\x00\x03gid\xdc", 7)));   /* twice */
     EXPECT_ERR(OSP_E_OSCORE_OPTION, serve(w.server, &on));
     end(&w);
@@ -811,6 +829,8 @@ changed_member_requests_and_replays_are_refused(void **state)
         on.payload = sealed;
         EXPECT_OK(serve(w.server, &on));        /* the window did not move before */
         EXPECT_ERR(OSP_E_REPLAY, serve(w.server, &on));
+        on.payload = osp_slice(copy, sealed.n);
+        EXPECT_ERR(OSP_E_REPLAY, serve(w.server, &on));         /* asked before anything is decrypted */
     }
     /* what is pairwise with one server is not for another, what is signed is for all */
     on = member_request(&w, OSP_GROUP_PAIRWISE, &q);
