@@ -54,17 +54,21 @@ outer_stays(uint16_t num)
 /*
  * Adds to the decrypted message what stays of the outer one.  Where both have an option that may not be
  * repeated, the protected instance counts: the outer one has done its work (it led here), and anyone on the
- * path could have written it.
+ * path could have written it.  A Proxy-Scheme inside makes Uri-Host and Uri-Port Class E [ocp#2.2], present or not:
+ * outer ones named whom the layer is for, and do not complete the authority that was protected.
  */
 static enum osp_err
 merge_outer(const struct osp_msg *in, struct osp_msg *out)
 {
+    bool         authority = osp_msg_has(out, OSP_OPT_PROXY_SCHEME) || osp_msg_has(out, OSP_OPT_PROXY_SCHEME_NUMBER);
     enum osp_err e = OSP_OK;
 
     for (size_t i = 0; i < in->opt_count && e == OSP_OK; i++) {
         const struct osp_opt     *o = &in->opts[i];
         const struct osp_opt_def *def = osp_opt_def(o->num);
 
+        if (authority && (o->num == OSP_OPT_URI_HOST || o->num == OSP_OPT_URI_PORT))
+            continue;
         if (outer_stays(o->num) && (def->repeatable || !osp_msg_has(out, o->num)))
             e = osp_msg_add(out, o->num, o->val);
     }
