@@ -2,7 +2,8 @@
 /*
  * The cache as the proxy uses it: asked with the translated request, before the next hop's layer goes on and after
  * the client was authorized; given the response after that layer is off and before the client's layers go on
- * [ocp#4].  What is stored is therefore the same for every client, whatever layers it speaks.
+ * [ocp#4].  What is stored is therefore the same for every client, whatever layers it speaks; only the layer that we put
+ * on for the next hop tells entries apart.
  */
 #include "proxy/impl.h"
 
@@ -10,6 +11,34 @@ static bool
 is_safe(uint8_t method)
 {
     return method == OSP_GET || method == OSP_FETCH;
+}
+
+/*
+ * An origin may tell our context what it does not tell just anybody, and what came over an unprotected leg is not for
+ * those who take the protected one: the context of the leg is a part of the key.  It stands at the end with its length
+ * last, so that no payload can pretend to be one.
+ */
+static bool
+add_leg(struct px_turn *t, const struct px_exchange *x, struct osp_cache_key *key)
+{
+    size_t           start = t->scratch.n;
+    struct osp_slice id[3] = { OSP_EMPTY, OSP_EMPTY, OSP_EMPTY };
+
+    if (x->hop_ctx) {
+        id[0] = osp_octx_sender_id(x->hop_ctx);
+        id[1] = osp_octx_recipient_id(x->hop_ctx);
+        (void)osp_octx_id_context(x->hop_ctx, &id[2]);
+    }
+    for (size_t i = 0; x->hop_ctx && i < 3; i++) {
+        osp_wr_u16(&t->scratch, (uint16_t)id[i].n);
+        osp_wr_put(&t->scratch, id[i]);
+    }
+    osp_wr_u16(&t->scratch, (uint16_t)(t->scratch.n - start));
+    if (osp_wr_bad(&t->scratch))
+        return false;
+    key->bytes = osp_slice(key->bytes.p, key->bytes.n + (t->scratch.n - start));
+    key->hash = osp_hash(osp_cache_seed(x->policy->cache), key->bytes);
+    return true;
 }
 
 /* The key outlives the request: an answer is stored under it, or it says what an unsafe method made stale. */
@@ -54,7 +83,8 @@ px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
     usable = osp_cache_is_usable(req, hash);
     if (!usable && (is_safe(req->code) || osp_msg_has(req, OSP_OPT_OSCORE)))
         return false;
-    if (osp_cache_key_make(osp_cache_seed(c), to, hash, req, &t->scratch, &key) != OSP_OK || !keep_key(t, x, &key))
+    if (osp_cache_key_make(osp_cache_seed(c), to, hash, req, &t->scratch, &key) != OSP_OK || !add_leg(t, x, &key) ||
+        !keep_key(t, x, &key))
         return false;
     x->keep_answer = usable;
     if (!usable)
