@@ -49,41 +49,80 @@ unpark(struct osp_proxy *px, struct px_exchange *x)
     px->stats.parked--;
 }
 
-/* Takes up again what waited for `ctx`. What finds no number again is refused, not parked for ever. */
+/* What waited for `ctx` is ready. */
 void
-px_leased(struct px_turn *t, const struct osp_octx *ctx)
+px_leased(struct osp_proxy *px, const struct osp_octx *ctx)
 {
-    struct osp_list  mine;
-    struct osp_list *slot = lease_slot(t->px, ctx), *n = slot->next;
+    struct osp_list *slot = lease_slot(px, ctx), *n = slot->next;
 
-    osp_list_init(&mine);
     while (n != slot) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
 
         n = n->next;
         if (x->lease_ctx == ctx) {
             osp_list_remove(&x->wait);
-            osp_list_push(&mine, &x->wait);
+            osp_list_push(&px->ready, &x->wait);
         }
     }
-    while ((n = osp_list_first(&mine)) != NULL) {
-        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
-        struct osp_ssn      ssn = osp_octx_ssn(x->lease_ctx);
-        enum px_wait        was = x->state;
-        struct px_turn      turn = px_turn_begin(t->px, t->now, t->tx);
+}
 
-        unpark(t->px, x);
-        if (was == PX_WAIT_LEASE_NOTIFY)
-            px_observe_release(&turn, x, ssn.next < ssn.limit);
-        else if (ssn.next >= ssn.limit)
-            px_answer_error(&turn, x, OSP_E_NO_LEASE);
-        else if (was == PX_WAIT_LEASE_CHALLENGE)
-            px_challenge(&turn, x);
-        else if (px_restore(x, &t->px->a))
-            px_send(&turn, x, &t->px->a);
+static void
+send_saved(struct px_turn *t, struct px_exchange *x)
+{
+    if (px_restore(x, &t->px->a))
+        px_send(t, x, &t->px->a);
+    else
+        px_answer_error(t, x, OSP_E_NOMEM);
+}
+
+/* It has an address now, or an error. */
+static void
+go_on_resolved(struct px_turn *t, struct px_exchange *x)
+{
+    if (x->resolved != OSP_OK)
+        px_answer_error(t, x, x->resolved);
+    else if (!px_ip_is_allowed(x, &x->to.ip, x->to.port))       /* where the name leads counts, not only the name */
+        px_answer_error(t, x, OSP_E_FORBIDDEN);
+    else
+        send_saved(t, x);
+}
+
+/* What finds no number again is refused, not parked for ever. */
+static void
+go_on_leased(struct px_turn *t, struct px_exchange *x, enum px_wait was)
+{
+    struct osp_ssn ssn = osp_octx_ssn(x->lease_ctx);
+
+    if (was == PX_WAIT_LEASE_NOTIFY)
+        px_observe_release(t, x, ssn.next < ssn.limit);
+    else if (ssn.next >= ssn.limit)
+        px_answer_error(t, x, OSP_E_NO_LEASE);
+    else if (was == PX_WAIT_LEASE_CHALLENGE)
+        px_challenge(t, x);
+    else
+        send_saved(t, x);
+}
+
+/* More may have waited for one event than the queue holds: what finds no room stays ready. */
+bool
+px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_list *n;
+
+    while ((n = osp_list_first(&px->ready)) != NULL) {
+        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
+        struct px_turn      t = px_turn_begin(px, now, tx);
+        enum px_wait        was = x->state;
+
+        if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
+            return false;
+        unpark(px, x);
+        if (was == PX_WAIT_NAME)
+            go_on_resolved(&t, x);
         else
-            px_answer_error(&turn, x, OSP_E_NOMEM);
+            go_on_leased(&t, x, was);
     }
+    return true;
 }
 
 /* ---- sending ---- */

@@ -33,7 +33,7 @@
 #define PX_LEASE_SLOTS 256
 #define PX_LEASE_ASKS 1024
 
-/* Why an exchange is parked. */
+/* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
 enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY };
 
 /* The request as it would be forwarded, before the next hop's layer: encoded, in pool memory. */
@@ -53,7 +53,7 @@ struct px_observation {
 
 struct px_exchange {
     struct osp_list         link;       /* in px.exchanges */
-    struct osp_list         wait;       /* in a name's or a lease slot's list while parked */
+    struct osp_list         wait;       /* in a name's or a lease slot's list while parked, or in px.ready */
     struct osp_policy      *policy;     /* a reference */
     const struct osp_route *route;      /* reverse-proxied by it; NULL: forward-proxied */
     struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none */
@@ -69,6 +69,7 @@ struct px_exchange {
     struct osp_time         deadline;
     struct osp_layer        added;
     enum px_wait            state;
+    enum osp_err            resolved;   /* what the name it waited for led to: `to`, or this error */
     uint8_t                 type;       /* of the request, and of ours */
     uint8_t                 no_response;        /* its No-Response option [rfc7967#2] */
     uint8_t                 removed_count;
@@ -106,6 +107,7 @@ struct osp_proxy {
     struct osp_hash_key    seed;
     struct osp_policy     *policy;
     struct osp_list        exchanges;
+    struct osp_list        ready;               /* px_exchange.wait: parked no longer, not yet taken up */
     struct osp_table       names, buckets, obs_clients, obs_handles;
     struct osp_list        name_lru, name_asks, bucket_lru;
     struct osp_list        lease_waiters[PX_LEASE_SLOTS];
@@ -166,7 +168,9 @@ uint16_t px_unsafe_option(const struct osp_msg *m);
 void px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop);
 void px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
 void px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_octx *ctx, enum px_wait why);
-void px_leased(struct px_turn *t, const struct osp_octx *ctx);
+void px_leased(struct osp_proxy *px, const struct osp_octx *ctx);
+/* Takes up what is ready while there is room for its datagrams; true: all of it was. */
+bool px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
 void px_want_lease(struct osp_proxy *px, struct osp_octx *ctx);
 
 /* ---- names.c ---- */
@@ -188,7 +192,7 @@ void px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
 /* What the request's Observe option asks for: an observation begins, or one ends. */
 void px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token);
 /* A response to an observed request: false: it is old and to be ignored. Sets x->notify for a notification. */
-bool px_observe_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, uint8_t type);
+bool px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
 /* Keeps notification `resp` until `ctx` has a number, in place of an older one that waits. */
 void px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, struct osp_octx *ctx);
 /* A number was leased, or not: what was held is sent, or lost. */

@@ -94,28 +94,6 @@ px_name_wait(struct osp_proxy *px, struct px_name *n, struct px_exchange *x)
     osp_list_push(&n->waiters, &x->wait);
 }
 
-/* One that waited: it has an address now, or an error. */
-static void
-take_up(struct osp_proxy *px, struct px_exchange *x, const struct px_name *n, struct osp_time now, struct osp_txq *tx)
-{
-    struct px_turn t = px_turn_begin(px, now, tx);
-
-    osp_list_remove(&x->wait);
-    x->state = PX_RUNNING;
-    px->stats.parked--;
-    if (n->err != OSP_OK) {
-        px_answer_error(&t, x, n->err);
-        return;
-    }
-    x->to.ip = n->ips[0];
-    if (!px_ip_is_allowed(x, &x->to.ip, x->to.port))    /* where the name leads counts, not only the name */
-        px_answer_error(&t, x, OSP_E_FORBIDDEN);
-    else if (px_restore(x, &px->a))
-        px_send(&t, x, &px->a);
-    else
-        px_answer_error(&t, x, OSP_E_NOMEM);
-}
-
 void
 osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
                    uint64_t ttl_us, struct osp_time now, struct osp_txq *tx)
@@ -133,9 +111,17 @@ osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, con
     for (size_t i = 0; i < n->count; i++)
         n->ips[i] = ips[i];
     osp_list_remove(&n->ask);
-    while ((w = osp_list_first(&n->waiters)) != NULL)
-        take_up(px, OSP_CONTAINER(w, struct px_exchange, wait), n, now, tx);
+    while ((w = osp_list_first(&n->waiters)) != NULL) {
+        struct px_exchange *x = OSP_CONTAINER(w, struct px_exchange, wait);
+
+        x->resolved = n->err;
+        if (n->err == OSP_OK)
+            x->to.ip = n->ips[0];
+        osp_list_remove(&x->wait);
+        osp_list_push(&px->ready, &x->wait);
+    }
     osp_list_push(&px->name_lru, &n->lru);
+    (void)px_go_on(px, now, tx);
 }
 
 void

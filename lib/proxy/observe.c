@@ -155,8 +155,22 @@ is_newer(const struct px_observation *o, uint32_t v, struct osp_time now)
     return (o->last < v && v - o->last < HALF_OF_24_BITS) || (o->last > v && o->last - v > HALF_OF_24_BITS);
 }
 
+/*
+ * Under a layer of ours Partial IVs have put the notification in order already, and the Observe option outside is to be
+ * ignored [rfc8613#4.1.3.5.2]: the client gets a count of ours.
+ */
+static bool
+number(struct px_turn *t, const struct px_observation *o, struct osp_msg *resp, uint32_t *v)
+{
+    uint8_t *value = osp_wr_reserve(&t->scratch, 4);
+
+    *v = o->established ? (o->last + 1) & 0xffffff : 0;
+    osp_msg_remove(resp, OSP_OPT_OBSERVE);
+    return value && osp_msg_add(resp, OSP_OPT_OBSERVE, osp_opt_uint_make(*v, value)) == OSP_OK;
+}
+
 bool
-px_observe_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, uint8_t type)
+px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type)
 {
     struct px_observation *o = x->obs;
     const struct osp_opt  *opt = osp_msg_get(resp, OSP_OPT_OBSERVE);
@@ -167,7 +181,7 @@ px_observe_response(struct px_turn *t, struct px_exchange *x, const struct osp_m
         x->notify_con = type == OSP_CON;
         return true;
     }
-    if (!osp_opt_uint(opt->val, &v) || !is_newer(o, v & 0xffffff, t->now))
+    if (x->has_added ? !number(t, o, resp, &v) : !osp_opt_uint(opt->val, &v) || !is_newer(o, v & 0xffffff, t->now))
         return false;
     o->last = v & 0xffffff;
     o->last_us = t->now.us;

@@ -30,6 +30,7 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     osp_randbuf_init(&px->rand, rand);
     osp_randbuf_take(&px->rand, (uint8_t *)&px->seed, sizeof(px->seed));
     osp_list_init(&px->exchanges);
+    osp_list_init(&px->ready);
     osp_list_init(&px->name_lru);
     osp_list_init(&px->name_asks);
     osp_list_init(&px->bucket_lru);
@@ -189,6 +190,8 @@ osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 {
     struct osp_ep_event ev;
 
+    if (!px_go_on(px, now, tx))
+        return true;
     for (int i = 0; i < EXPIRE_PER_CALL; i++) {
         if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
             return true;
@@ -202,6 +205,10 @@ osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 bool
 osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
 {
+    if (!osp_list_empty(&px->ready)) {
+        out->us = 0;            /* at once */
+        return true;
+    }
     return osp_ep_deadline(px->ep, out);
 }
 
@@ -235,8 +242,8 @@ osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
 void
 osp_proxy_leased(struct osp_proxy *px, const struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx)
 {
-    struct px_turn t = px_turn_begin(px, now, tx);
-    px_leased(&t, ctx);
+    px_leased(px, ctx);
+    (void)px_go_on(px, now, tx);
 }
 
 void
