@@ -14,7 +14,8 @@
 #include "proxy/proxy.h"
 
 #define CLIENTS 40
-#define REQUESTS 50             /* of each client */
+#define REQUESTS 50             /* of each client, 64 at most */
+#define SEEDS 4                 /* no claim rests on one run of luck */
 #define FLIGHT 4096
 #define DATAGRAM 1200
 
@@ -45,7 +46,7 @@ struct net {
     struct client     clients[CLIENTS];
     struct packet    *flight;
     size_t            count;
-    uint64_t          executed[CLIENTS];        /* highest request number the origin saw, by client */
+    uint64_t          executed[CLIENTS];        /* bit i - 1: the origin executed request i of the client */
     uint64_t          executions, overtaken;
     struct osp_crypto *cr;
     uint8_t           seen_piv[4096];           /* P-S Partial IVs on the wire, once each but for retransmissions */
@@ -157,8 +158,10 @@ origin_request(struct osp_ep_event *ev)
     memcpy(text, plain.payload.p, plain.payload.n);
     text[plain.payload.n] = '\0';
     assert_int_equal(sscanf(text, "%u %lu", &who, &number), 2);
-    assert_true(number > n.executed[who]);      /* one at a time, in order: never twice */
-    n.executed[who] = number;
+    assert_true(who < CLIENTS && number >= 1 && number <= REQUESTS);
+    /* never twice; one whose client has given up may come late, after the next */
+    assert_false(n.executed[who] >> (number - 1) & 1);
+    n.executed[who] |= (uint64_t)1 << (number - 1);
     n.executions++;
     osp_msg_init(&resp, OSP_CODE(2, 4));
     resp.payload = plain.payload;
@@ -440,21 +443,25 @@ run(unsigned loss, unsigned dup, uint64_t seed, uint64_t *answered)
         assert_int_equal(n.clients[i].done, REQUESTS);
         assert_true(osp_ep_idle(n.clients[i].ep));
         total += n.clients[i].answered;
-        assert_true(n.executed[i] <= REQUESTS);
     }
     assert_true(n.executions <= CLIENTS * REQUESTS);
     *answered = total;
     tear_down();
 }
 
+/* But for what more than a window of newer requests overtook on the proxy's leg [rfc8613#7.4]. */
 static void
 quiet_network_answers_everything(void **state)
 {
     uint64_t answered;
 
     (void)state;
-    run(0, 0, 1, &answered);
-    assert_int_equal(answered, CLIENTS * REQUESTS);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        run(0, 0, seed, &answered);
+        assert_int_equal(answered + n.overtaken, CLIENTS * REQUESTS);
+        assert_int_equal(answered, n.executions);
+        assert_true(n.overtaken < CLIENTS * REQUESTS / 100);
+    }
 }
 
 /* [rfc7252#4.2] [rfc7252#4.5] */
@@ -464,8 +471,12 @@ duplicates_and_reordering_change_nothing(void **state)
     uint64_t answered;
 
     (void)state;
-    run(0, 60, 2, &answered);
-    assert_int_equal(answered, CLIENTS * REQUESTS);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        run(0, 60, seed, &answered);
+        assert_int_equal(answered + n.overtaken, CLIENTS * REQUESTS);
+        assert_int_equal(answered, n.executions);
+        assert_true(n.overtaken < CLIENTS * REQUESTS / 100);
+    }
 }
 
 static void
@@ -474,8 +485,10 @@ loss_costs_time_and_some_non_requests_only(void **state)
     uint64_t answered;
 
     (void)state;
-    run(20, 10, 3, &answered);
-    assert_true(answered > CLIENTS * REQUESTS * 6 / 10);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        run(20, 10, seed, &answered);
+        assert_true(answered > CLIENTS * REQUESTS * 6 / 10);
+    }
 }
 
 static void
@@ -484,8 +497,10 @@ heavy_loss_still_ends_everything_once(void **state)
     uint64_t answered;
 
     (void)state;
-    run(60, 20, 4, &answered);
-    assert_true(answered > 0);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        run(60, 20, seed, &answered);
+        assert_true(answered > 0);
+    }
 }
 
 /* Same inputs, same bytes: two runs agree on every count. */
