@@ -269,7 +269,7 @@ input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now,
         if (r)
             ep_client_acked(ep, r, now, tx);
         else
-            ep_server_acked(ep, in, ev);
+            ep_server_acked(ep, in, now, tx, ev);
     } else if (r) {
         ep_client_failed(ep, r, OSP_E_RESET, now, tx, ev);
     } else {
@@ -358,7 +358,7 @@ osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct
         break;
     case EP_T_RESEND_RESPONSE:
         w = OSP_CONTAINER(t, struct ep_wait, timer);
-        if (!ep_wait_again(ep, w, now, tx))
+        if (!ep_server_again(ep, OSP_CONTAINER(w, struct ep_in, out), now, tx))
             ep_server_failed(ep, OSP_CONTAINER(w, struct ep_in, out), OSP_E_TIMEOUT, ev);
         break;
     case EP_T_RESEND_REQUEST:

@@ -63,6 +63,8 @@ struct ep_in {
     uint64_t         ends_us;   /* end of its lifetime; after it the entry is not found by MID any more */
     struct ep_bytes  reply;     /* what a duplicate gets: the ACK, or the piggybacked answer */
     struct ep_wait   out;       /* the separate response */
+    struct ep_bytes  next;      /* the notification that comes after it, confirmable too [rfc7641#4.5.2] */
+    uint16_t         next_mid;
     uint8_t         *token;
     uint32_t         token_len;
     uint8_t          token_inline[EP_TOKEN_INLINE];
@@ -143,7 +145,9 @@ void ep_in_age(struct osp_ep *ep, struct osp_time now);
 void ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
                        struct osp_ep_event *ev);
 void ep_server_duplicate(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx);
-void ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_ep_event *ev);
+void ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
+/* The time of the separate response is up: it or what waits behind it is sent; false when all tries are used up. */
+bool ep_server_again(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx);
 void ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct osp_ep_event *ev);
 void ep_server_early_ack(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx);
 

@@ -47,6 +47,7 @@ ep_in_free(struct osp_ep *ep, struct ep_in *in)
     }
     osp_list_remove(&in->done);
     ep_bytes_drop(ep, &in->reply);
+    ep_bytes_drop(ep, &in->next);
     if (in->token != in->token_inline)
         osp_pool_put(ep->pool, in->token, in->token_len);
     osp_pool_put(ep->pool, in, sizeof(*in));
@@ -218,17 +219,55 @@ ep_server_early_ack(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx)
     ep_send_empty(ep, &in->flow, OSP_ACK, in->mid, tx);
 }
 
+/* What waited behind the separate response takes its place. */
+static void
+send_next(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx)
+{
+    ep_wait_stop(ep, &in->out);
+    in->out.mid = in->next_mid;
+    in->out.bytes = in->next;
+    in->next = (struct ep_bytes){ 0 };
+    osp_timer_init(&in->out.timer, EP_T_RESEND_RESPONSE);
+    ep_wait_start(ep, &in->out, &in->flow, now);
+    osp_txq_put(tx, osp_slice(in->out.bytes.p, in->out.bytes.n), &in->flow);
+    ep->stats.separate++;
+}
+
 void
-ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_ep_event *ev)
+ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev)
 {
     ep_wait_stop(ep, &in->out);
     if (in->handle) {
         ev->kind = OSP_EV_DELIVERED;
         ev->handle = in->handle;
         ev->flow = in->flow;
-    } else {
-        ep_in_finish(ep, in);
     }
+    if (in->next.n)
+        send_next(ep, in, now, tx);
+    else if (!in->handle)
+        ep_in_finish(ep, in);
+}
+
+/*
+ * A newer one goes on with the time and the tries of the one before, so that a client that is gone is noticed however
+ * often there is news [rfc7641#4.5.2].
+ */
+bool
+ep_server_again(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx)
+{
+    struct ep_wait *w = &in->out;
+    uint64_t        timeout = w->timeout_us * 2;
+    uint8_t         tries = w->tries;
+
+    if (!in->next.n)
+        return ep_wait_again(ep, w, now, tx);
+    if (tries >= ep->cfg.max_retransmit)
+        return false;
+    send_next(ep, in, now, tx);
+    w->tries = (uint8_t)(tries + 1);
+    w->timeout_us = timeout;
+    osp_timer_set(&ep->wheel, &w->timer, osp_time_after(now, timeout));
+    return true;
 }
 
 void
@@ -237,6 +276,7 @@ ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct o
     if (why == OSP_E_TIMEOUT)
         ep->stats.timeouts++;
     ep_wait_stop(ep, &in->out);
+    ep_bytes_drop(ep, &in->next);
     if (in->handle) {
         ev->kind = OSP_EV_REJECTED;
         ev->err = why;
@@ -278,28 +318,18 @@ respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, s
 }
 
 /*
- * The notification before was not acknowledged yet: the new one takes over its time and its tries, and counts as
- * one [rfc7641#4.5.2], so that a client that is gone is noticed however often there is news.
+ * In a message of its own [rfc7252#5.2.2] [rfc7252#5.2.3].  While one is not acknowledged the next one waits, the newest
+ * in place of those before, and has to be confirmed too: one at a time [rfc7641#4.5.1].
  */
-static void
-go_on(struct osp_ep *ep, struct ep_wait *now_sent, const struct ep_wait *before)
-{
-    struct osp_time due = { before->timer.tick * OSP_TICK_US };
-
-    now_sent->tries = before->tries < ep->cfg.max_retransmit ? (uint8_t)(before->tries + 1) : before->tries;
-    now_sent->timeout_us = before->timeout_us;
-    osp_timer_set(&ep->wheel, &now_sent->timer, due);
-}
-
-/* In a message of its own [rfc7252#5.2.2] [rfc7252#5.2.3]. */
 static enum osp_err
 respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bool con, struct osp_time now, struct osp_txq *tx)
 {
     struct osp_wr   w = osp_txq_begin(tx, ep->cfg.max_datagram);
     struct ep_bytes bytes = { 0 };
-    struct ep_wait  before;
+    bool            behind = in->out.waiting && in->out.bytes.n;
     enum osp_err    e;
 
+    con = con || behind;
     resp->type = con ? OSP_CON : OSP_NON;
     resp->mid = ep_client_mid(ep, &in->flow);
     e = osp_msg_encode_udp(resp, &w);
@@ -307,15 +337,18 @@ respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bo
         return e;
     if (con && !ep_bytes_keep(ep, &bytes, osp_wr_slice(&w)))
         return OSP_E_NOMEM;
-    before = in->out;
-    ep_wait_stop(ep, &in->out);         /* a notification replaces the one before */
+    if (behind) {
+        ep_bytes_drop(ep, &in->next);
+        in->next = bytes;
+        in->next_mid = resp->mid;
+        return OSP_OK;
+    }
+    ep_wait_stop(ep, &in->out);         /* of one that needed no acknowledgement */
     in->out.mid = resp->mid;
     in->out.bytes = bytes;
     if (con) {
         osp_timer_init(&in->out.timer, EP_T_RESEND_RESPONSE);
         ep_wait_start(ep, &in->out, &in->flow, now);
-        if (before.waiting && before.bytes.n)
-            go_on(ep, &in->out, &before);
     } else if (in->keep) {
         ep_wait_watch(ep, &in->out, &in->flow);         /* a RST ends the observation [rfc7641#3.6] */
     }
@@ -330,7 +363,7 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
 {
     struct ep_in  *in = in_of(ep, handle);
     struct osp_msg m;
-    bool           first;
+    bool           first, kept;
     enum osp_err   e;
 
     if (!in)
@@ -338,13 +371,16 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
     osp_msg_copy(&m, resp);
     m.token = osp_slice(in->token, in->token_len);
     first = !in->answered_once;
+    kept = in->keep;
     in->keep = how.keep;
     if (first && in->type == OSP_CON && in->state == EP_NEW)
         e = respond_piggybacked(ep, in, &m, tx);
     else
         e = respond_separately(ep, in, &m, first ? in->type == OSP_CON : how.confirmable, now, tx);
-    if (e != OSP_OK)
+    if (e != OSP_OK) {
+        in->keep = kept;        /* a RST is still waited for, until it is dismissed */
         return e;
+    }
     in->answered_once = true;
     if (!how.keep)
         ep_in_finish(ep, in);
@@ -369,7 +405,9 @@ osp_ep_dismiss(struct osp_ep *ep, uint64_t handle, bool reset, struct osp_time n
         (void)ep_bytes_keep(ep, &in->reply, osp_wr_slice(&w));  /* without memory duplicates get an ACK */
         osp_txq_put(tx, osp_wr_slice(&w), &in->flow);
     }
-    if (in->keep)
+    if (in->keep) {
         ep_wait_stop(ep, &in->out);
+        ep_bytes_drop(ep, &in->next);
+    }
     ep_in_finish(ep, in);
 }

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The message layer of an observed resource: when notifications are confirmed, replaced, given up [rfc7641#4.5]. */
+#include "unit.h"
+
+#include <stdlib.h>
+
+#include "msg/endpoint.h"
+
+#define STEP OSP_MS(100)
+
+static const struct osp_respond plain = { .keep = true }, con = { .keep = true, .confirmable = true }, last;
+
+static struct osp_ep      *ep;
+static struct osp_pool     pool;
+static struct osp_txq      tx;
+static struct osp_time     now;
+static struct osp_ep_event ev;
+static struct osp_flow     client;
+static uint64_t            rng;
+static char                payload[8192];
+
+/* Message IDs of the confirmable messages sent, and when */
+static struct { uint16_t mid; uint64_t us; } sent[4096];
+static size_t sent_count, plain_count;
+
+static void
+fill(void *ctx, uint8_t *dst, size_t n)
+{
+    (void)ctx;
+    for (size_t i = 0; i < n; i++)
+        dst[i] = (uint8_t)((rng = rng * 6364136223846793005u + 1442695040888963407u) >> 56);
+}
+
+static int
+setup(void **state)
+{
+    struct osp_rand   rand = { .fill = fill };
+    struct osp_ep_cfg cfg;
+
+    (void)state;
+    rng = 1;
+    now.us = OSP_SEC(1000);
+    sent_count = plain_count = 0;
+    client = (struct osp_flow){ .sock = 1, .peer = { .ip = osp_ip_v4(192, 0, 2, 1), .port = 40000 } };
+    osp_ep_cfg_default(&cfg);
+    cfg.max_messages = cfg.max_requests = 64;
+    osp_pool_init(&pool, (size_t)1 << 20);
+    EXPECT_OK(osp_txq_init(&tx, 64, 64 * 4096));
+    EXPECT_OK(osp_ep_new(&cfg, rand, &pool, now, &ep));
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    osp_ep_free(ep);
+    assert_int_equal(pool.used, 0);
+    osp_pool_fini(&pool);
+    osp_txq_fini(&tx);
+    return 0;
+}
+
+static void
+collect(void)
+{
+    for (size_t i = 0; i < tx.count; i++) {
+        struct osp_slice d = tx.items[i].bytes;
+
+        if ((d.p[0] >> 4 & 3) == OSP_CON) {
+            assert_true(sent_count < 4096);
+            sent[sent_count].mid = (uint16_t)(d.p[2] << 8 | d.p[3]);
+            sent[sent_count++].us = now.us;
+        } else {
+            plain_count++;
+        }
+    }
+    osp_txq_reset(&tx);
+}
+
+static enum osp_ev_kind
+in(uint8_t type, uint8_t code, uint16_t mid)
+{
+    uint8_t d[4] = { (uint8_t)(0x40 | type << 4), code, (uint8_t)(mid >> 8), (uint8_t)mid };
+
+    osp_ep_input(ep, &client, osp_slice(d, 4), now, &tx, &ev);
+    collect();
+    return ev.kind;
+}
+
+static enum osp_err
+respond(size_t bytes, struct osp_respond how)
+{
+    struct osp_msg m;
+    enum osp_err   e;
+
+    osp_msg_init(&m, OSP_CODE(2, 5));
+    m.payload = osp_slice(payload, bytes);
+    e = osp_ep_respond(ep, 1, &m, how, now, &tx);
+    collect();
+    return e;
+}
+
+/* One step of time. */
+static enum osp_ev_kind
+pass(void)
+{
+    enum osp_ev_kind k = OSP_EV_NONE;
+
+    now.us += STEP;
+    while (osp_ep_expire(ep, now, &tx, &ev)) {
+        collect();
+        if (ev.kind != OSP_EV_NONE)
+            k = ev.kind;
+    }
+    collect();
+    return k;
+}
+
+static void
+observed(void)
+{
+    assert_int_equal(in(OSP_NON, OSP_GET, 7), OSP_EV_REQUEST);
+    EXPECT_OK(respond(1, plain));
+    assert_int_equal(plain_count, 1);
+}
+
+static void
+last_answer_that_does_not_fit_leaves_nothing(void **state)
+{
+    (void)state;
+    observed();
+    assert_int_equal(respond(sizeof(payload), last), OSP_E_NOSPACE);
+    osp_ep_dismiss(ep, 1, false, now, &tx);
+    assert_true(osp_ep_idle(ep));
+}
+
+/* The confirmable one finds out that the client is gone, whatever follows it. */
+static void
+plain_news_does_not_hide_a_dead_client(void **state)
+{
+    enum osp_ev_kind k = OSP_EV_NONE;
+
+    (void)state;
+    observed();
+    EXPECT_OK(respond(1, con));
+    for (int i = 0; i < 1000 && k == OSP_EV_NONE; i++) {
+        if (i % 10 == 0)
+            EXPECT_OK(respond(1, plain));
+        k = pass();
+    }
+    assert_int_equal(k, OSP_EV_REJECTED);
+    assert_true(osp_ep_idle(ep));
+}
+
+/* [rfc7641#4.5.1] [rfc7641#4.5.2] one notification at a time: an acknowledgement that is on its way has time to come */
+static void
+news_faster_than_the_round_trip_does_not_end_a_living_client(void **state)
+{
+    size_t acked = 0;
+
+    (void)state;
+    observed();
+    for (int i = 0; i < 300; i++) {
+        EXPECT_OK(respond(1, con));
+        if (pass() == OSP_EV_REJECTED)
+            fail_msg("given up after %d", i);
+        while (acked < sent_count && sent[acked].us + OSP_MS(300) <= now.us)
+            (void)in(OSP_ACK, 0, sent[acked++].mid);
+    }
+    assert_true(sent_count <= 300 / 3 + 1);
+}
+
+/* The newest is what arrives, and the last answer is not lost behind one that waits. */
+static void
+what_waits_goes_out_when_the_one_before_is_acknowledged(void **state)
+{
+    (void)state;
+    observed();
+    EXPECT_OK(respond(1, con));
+    EXPECT_OK(respond(2, plain));
+    EXPECT_OK(respond(3, last));
+    assert_int_equal(sent_count, 1);
+    (void)in(OSP_ACK, 0, sent[0].mid);
+    assert_int_equal(sent_count, 2);
+    assert_false(osp_ep_idle(ep));
+    (void)in(OSP_ACK, 0, sent[1].mid);
+    assert_true(osp_ep_idle(ep));
+    assert_int_equal(plain_count, 1);
+}
+
+static void
+reset_ends_what_waits_too(void **state)
+{
+    (void)state;
+    observed();
+    EXPECT_OK(respond(1, con));
+    EXPECT_OK(respond(2, plain));
+    assert_int_equal(in(OSP_RST, 0, sent[0].mid), OSP_EV_REJECTED);
+    assert_int_equal(sent_count, 1);
+    assert_true(osp_ep_idle(ep));
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(last_answer_that_does_not_fit_leaves_nothing),
+        T(plain_news_does_not_hide_a_dead_client),
+        T(news_faster_than_the_round_trip_does_not_end_a_living_client),
+        T(what_waits_goes_out_when_the_one_before_is_acknowledged),
+        T(reset_ends_what_waits_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
