@@ -65,6 +65,7 @@ osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *
     osp_randbuf_init(&ep->rand, rand);
     osp_randbuf_take(&ep->rand, (uint8_t *)&ep->seed, sizeof(ep->seed));
     rand.fill(rand.ctx, (uint8_t *)ep->client_mid, sizeof(ep->client_mid));
+    rand.fill(rand.ctx, (uint8_t *)ep->peer_mid, sizeof(ep->peer_mid));
     osp_wheel_init(&ep->wheel, now);
     osp_list_init(&ep->con_age);
     osp_list_init(&ep->non_age);
@@ -258,7 +259,8 @@ input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now,
     if (m->type == OSP_RST && m->code == OSP_EMPTY_CODE)
         ep->stats.resets_received++;
     if (m->type == OSP_ACK && osp_code_is_response(m->code)) {
-        if (r && osp_slice_eq(m->token, osp_slice(r->token, sizeof(r->token))))
+        /* both must be the request's, and a NON is not acknowledged [rfc7252#5.3.2] [rfc7252#4.3] */
+        if (r && r->type == OSP_CON && osp_slice_eq(m->token, osp_slice(r->token, sizeof(r->token))))
             ep_client_response(ep, from, now, tx, ev);
         else
             ep_drop(ep, OSP_E_UNMATCHED);

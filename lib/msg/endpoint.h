@@ -35,7 +35,8 @@ struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in micro
     uint64_t non_lifetime_us;           /* 145 s */
     unsigned nstart;                    /* CON requests outstanding per upstream peer; see endpoint.c for the default's reason */
     size_t   max_queued;                /* CON requests waiting for NSTART, in all */
-    size_t   max_messages;              /* deduplication store: entries; the oldest finished one goes first */
+    size_t   max_messages;              /* deduplication store: entries; the oldest finished one goes first.
+                                           Also requests that are open at a time, observations among them */
     size_t   max_requests;              /* client role: requests outstanding */
     size_t   max_peers;                 /* upstream peers with state */
     size_t   max_token;                 /* longest token accepted from a client (8974), at least 8 */
@@ -61,7 +62,8 @@ enum osp_ev_kind {
     OSP_EV_NONE,
     OSP_EV_REQUEST,     /* a new request: `msg`, `flow`, `handle` (of ours), `type` of it in msg->type */
     OSP_EV_RESPONSE,    /* to a request of ours: `msg`, `flow`, `user` */
-    OSP_EV_FAILED,      /* a request of ours ended without one: `user`, `err` = TIMEOUT, RESET, BAD_RESPONSE */
+    OSP_EV_FAILED,      /* a request of ours ended without one: `user`, `err` = TIMEOUT, RESET, BAD_RESPONSE,
+                           or OVERLOAD: it had to wait for NSTART and then no Message ID was free */
     OSP_EV_REJECTED,    /* a CON/NON response of ours was reset by the client or never acknowledged:
                            `handle`, `err` = RESET or TIMEOUT (ends an observation) */
     OSP_EV_DELIVERED,   /* a CON response sent with `keep` was acknowledged: `handle` */

@@ -28,6 +28,7 @@
 
 #define EP_TOKEN_INLINE 8
 #define EP_MID_SLOTS 16384      /* Message ID counters towards clients, hashed by peer */
+#define EP_PEER_SLOTS 4096      /* where the Message IDs of upstream peers without state go on, hashed by peer */
 #define EP_MID_BLOCKS 16        /* a peer's Message IDs in blocks of 4096 */
 
 enum ep_timer_kind { EP_T_EARLY_ACK, EP_T_RESEND_RESPONSE, EP_T_RESEND_REQUEST, EP_T_START_REQUEST, EP_T_DEADLINE };
@@ -116,6 +117,7 @@ struct osp_ep {
     struct osp_ep_stats stats;
     struct osp_msg      msg;            /* the one that events point to */
     uint16_t            client_mid[EP_MID_SLOTS];
+    uint16_t            peer_mid[EP_PEER_SLOTS];
 };
 
 /* ---- shared helpers ---- */

@@ -41,20 +41,23 @@ peer_free(struct osp_ep *ep, struct ep_peer *p)
 }
 
 /*
- * Makes room by forgetting the idle peer that was used longest ago.  Its Message IDs are forgotten with it;
- * a new start at a random number keeps a clash within the lifetime unlikely, and the bound is the operator's.
+ * Makes room by forgetting the idle peer that was used longest ago.  The number it had come to stays behind in two
+ * bytes hashed by peer: when it comes back within the lifetime it goes on from there, not among those just used.
  */
 static bool
 make_room(struct osp_ep *ep)
 {
     struct osp_list *n;
+    struct ep_peer  *p;
 
     if (ep->peers.count < ep->cfg.max_peers)
         return true;
     n = osp_list_first(&ep->peer_lru);
     if (!n)
         return false;
-    peer_free(ep, OSP_CONTAINER(n, struct ep_peer, lru));
+    p = OSP_CONTAINER(n, struct ep_peer, lru);
+    ep->peer_mid[p->node.hash % EP_PEER_SLOTS] = p->next_mid;
+    peer_free(ep, p);
     return true;
 }
 
@@ -77,7 +80,7 @@ peer_new(struct osp_ep *ep, const struct osp_addr *addr, uint64_t hash)
     memset(p->block_ended_us, 0, block_bytes(ep));
     osp_list_init(&p->lru);
     osp_list_init(&p->queue);
-    osp_randbuf_take(&ep->rand, (uint8_t *)&p->next_mid, sizeof(p->next_mid));
+    p->next_mid = ep->peer_mid[hash % EP_PEER_SLOTS];
     osp_table_add(&ep->peers, &p->node, hash);
     return p;
 }

@@ -94,12 +94,17 @@ ep_in_age(struct osp_ep *ep, struct osp_time now)
     age_list(ep, &ep->non_age, now);
 }
 
-/* Room for one more: the entry that was finished longest ago goes. */
+/*
+ * Room for one more: the entry that was finished longest ago goes.  What is open beyond its lifetime (an observation)
+ * is not in the store any more and counts by its handle.
+ */
 static bool
 make_room(struct osp_ep *ep)
 {
     struct osp_list *n;
 
+    if (ep->handles.count >= ep->cfg.max_messages)
+        return false;
     if (ep->messages.count < ep->cfg.max_messages)
         return true;
     n = osp_list_first(&ep->done);

@@ -690,6 +690,36 @@ ack_with_a_wrong_token_or_from_elsewhere_changes_nothing(void **state)
     f->count = 0;
 }
 
+/* [rfc7252#5.3.2] [rfc7252#4.3] */
+static void
+ack_answers_only_the_con_whose_mid_and_token_it_has(void **state)
+{
+    struct fix    *f = *state;
+    uint8_t        buf[1500], tokens[3][8];
+    uint16_t       mids[3];
+    struct osp_msg m;
+
+    for (int i = 0; i < 3; i++) {
+        request(f, i < 2 ? OSP_CON : OSP_NON, (uint64_t)i);
+        take(f, &m);
+        mids[i] = m.mid;
+        assert_true(osp_slice_copy(m.token, tokens[i], 8));
+    }
+    assert_int_equal(in(f, &f->upstream, response(buf, OSP_ACK, mids[0], osp_slice(tokens[1], 8))), OSP_EV_NONE);
+    assert_int_equal(in(f, &f->upstream, response(buf, OSP_ACK, mids[2], osp_slice(tokens[2], 8))), OSP_EV_NONE);
+    assert_int_equal(in(f, &f->upstream, datagram(buf, OSP_ACK, 0, mids[2], "", "")), OSP_EV_NONE);
+    assert_int_equal(in(f, &f->upstream, datagram(buf, OSP_ACK, OSP_GET, mids[0], "", "")), OSP_EV_NONE);
+    assert_int_equal(osp_ep_stats(f->ep)->dropped[OSP_E_UNMATCHED], 4);
+    for (int i = 0; i < 3; i++) {
+        uint8_t type = i < 2 ? OSP_ACK : OSP_NON;
+
+        assert_int_equal(in(f, &f->upstream, response(buf, type, mids[i], osp_slice(tokens[i], 8))), OSP_EV_RESPONSE);
+        assert_int_equal(f->ev.user, i);
+    }
+    assert_true(osp_ep_idle(f->ep));
+    nothing_sent(f);
+}
+
 static void
 reset_and_garbage_in_the_ack_end_the_request(void **state)
 {
@@ -803,6 +833,61 @@ message_ids_are_not_reused_within_their_lifetime(void **state)
     }
 }
 
+/* row M18 */
+static void
+message_ids_go_on_where_a_forgotten_peer_had_come_to(void **state)
+{
+    struct fix        *f = *state;
+    struct osp_request how = { .type = OSP_NON, .deadline = osp_time_after(f->now, OSP_SEC(200)) };
+    struct osp_msg     m, q;
+    uint16_t           next[2] = { 0 };
+    uint64_t           h;
+
+    f->cfg.max_peers = 1;       /* each of the two pushes the other out */
+    restart(f);
+    osp_msg_init(&q, OSP_GET);
+    for (int i = 0; i < 400; i++) {
+        struct osp_addr peer = f->upstream.peer;
+
+        peer.port = (uint16_t)(peer.port + i % 2);
+        EXPECT_OK(osp_ep_request(f->ep, &peer, NULL, &q, &how, f->now, &f->tx, &h));
+        collect(f);
+        take(f, &m);
+        if (i >= 2)
+            assert_int_equal(m.mid, next[i % 2]);
+        next[i % 2] = (uint16_t)(m.mid + 1);
+        assert_int_equal(osp_ep_stats(f->ep)->peers, 1);
+        osp_ep_cancel(f->ep, h);
+    }
+}
+
+static void
+queued_request_for_which_no_message_id_is_left_fails(void **state)
+{
+    struct fix        *f = *state;
+    struct osp_request how = { .type = OSP_NON, .deadline = osp_time_after(f->now, OSP_SEC(200)) };
+    uint8_t            buf[1500];
+    struct osp_msg     m, q;
+    uint64_t           h;
+
+    f->cfg.nstart = 1;
+    restart(f);
+    request(f, OSP_CON, 1);
+    take(f, &m);
+    request(f, OSP_CON, 2);
+    nothing_sent(f);
+    osp_msg_init(&q, OSP_GET);
+    while (osp_ep_request(f->ep, &f->upstream.peer, NULL, &q, &how, f->now, &f->tx, &h) == OSP_OK) {
+        osp_txq_reset(&f->tx);
+        osp_ep_cancel(f->ep, h);
+    }
+    assert_int_equal(in(f, &f->upstream, datagram(buf, OSP_ACK, 0, m.mid, "", "")), OSP_EV_NONE);
+    assert_int_equal(pass(f, OSP_MS(4)), OSP_EV_FAILED);
+    assert_int_equal(f->ev.user, 2);
+    assert_int_equal(f->ev.err, OSP_E_OVERLOAD);
+    assert_int_equal(osp_ep_stats(f->ep)->queued, 0);
+}
+
 /* row M19 */
 /* [rfc7252#5.3.1] */
 static void
@@ -851,6 +936,32 @@ full_store_evicts_finished_entries_and_refuses_beyond(void **state)
 }
 
 static void
+open_requests_are_bounded_even_beyond_their_lifetime(void **state)
+{
+    struct fix        *f = *state;
+    struct osp_respond more = { .keep = true };
+    uint8_t            buf[1500];
+    struct osp_msg     m;
+
+    f->cfg.max_messages = 64;
+    restart(f);
+    for (int i = 0; i < 64; i++) {
+        assert_int_equal(in(f, &f->client, datagram(buf, OSP_CON, OSP_GET, (uint16_t)i, "t", "")), OSP_EV_REQUEST);
+        respond(f, f->ev.handle, "x", more);
+        f->count = 0;
+    }
+    f->now.us += OSP_SEC(300);
+    for (int i = 0; i < 20; i++)        /* the store is empty by now, the observations are not over */
+        (void)osp_ep_expire(f->ep, f->now, &f->tx, &f->ev);
+    assert_int_equal(osp_ep_stats(f->ep)->messages, 0);
+    assert_int_equal(in(f, &f->client, datagram(buf, OSP_CON, OSP_GET, 7, "t", "")), OSP_EV_NONE);
+    take(f, &m);
+    assert_int_equal(m.code, OSP_CODE(5, 3));
+    osp_ep_dismiss(f->ep, 1, false, f->now, &f->tx);
+    assert_int_equal(in(f, &f->client, datagram(buf, OSP_CON, OSP_GET, 7, "t", "")), OSP_EV_REQUEST);
+}
+
+static void
 no_memory_is_an_answer_not_a_crash(void **state)
 {
     struct fix *f = *state;
@@ -896,12 +1007,16 @@ main(void)
         T(unmatched_con_response_is_reset_and_unmatched_others_are_ignored),
         T(response_counts_only_from_where_it_was_asked),
         T(ack_with_a_wrong_token_or_from_elsewhere_changes_nothing),
+        T(ack_answers_only_the_con_whose_mid_and_token_it_has),
         T(reset_and_garbage_in_the_ack_end_the_request),
         T(deadline_ends_a_request_once),
         T(nstart_bounds_what_is_outstanding_per_peer),
         T(message_ids_are_not_reused_within_their_lifetime),
+        T(message_ids_go_on_where_a_forgotten_peer_had_come_to),
+        T(queued_request_for_which_no_message_id_is_left_fails),
         T(tokens_are_long_and_do_not_repeat),
         T(full_store_evicts_finished_entries_and_refuses_beyond),
+        T(open_requests_are_bounded_even_beyond_their_lifetime),
         T(no_memory_is_an_answer_not_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
