@@ -182,13 +182,12 @@ px_may_route(struct px_turn *t, struct px_exchange *x, size_t route)
 
 /* ---- addresses ---- */
 
+/* Whatever the port: what else runs on this machine takes us for a neighbour. */
 static bool
-is_own_ip(const struct osp_policy *p, const struct osp_ip *ip, uint16_t port)
+is_own_ip(const struct osp_policy *p, const struct osp_ip *ip)
 {
-    struct osp_authority a = { .scheme = OSP_SCHEME_COAP, .port = port, .is_ip = true, .ip = *ip };
-
     for (size_t i = 0; i < p->own_count; i++)
-        if (osp_target_match(&p->own[i], &a))
+        if (osp_target_names_ip(&p->own[i], ip))
             return true;
     return false;
 }
@@ -198,7 +197,7 @@ bool
 px_ip_is_allowed(const struct px_exchange *x, const struct osp_ip *ip, uint16_t port)
 {
     bool guarded = osp_ip_is_loopback(ip) || osp_ip_is_link_local(ip) || osp_ip_is_multicast(ip) || osp_ip_is_any(ip) ||
-                   is_own_ip(x->policy, ip, port);
+                   is_own_ip(x->policy, ip);
 
     if (!guarded || x->vouched)
         return true;

@@ -447,7 +447,7 @@ nothing_is_allowed_that_no_rule_allows(void **state)
     w.own[0].port = 9999;       /* own address, another port: still not by accident */
     w.policy.own_count = 1;
     world_start(&w);
-    for (size_t i = 0; i < 7; i++) {
+    for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
         get(&m);
         add(&m, OSP_OPT_PROXY_URI, guarded[i]);
         expect_refused(&m, OSP_CODE(4, 1));
