@@ -279,19 +279,13 @@ host_covers(const char *a, const char *b)
     return a[0] == '*' && nb >= na && strcmp(a + 1, b + (nb - (na - 1))) == 0;
 }
 
-/* Nothing at all, and everything, are one. */
+/* Every path that `b` fits, `a` fits too. */
 static bool
-is_any_path(const struct cfg_route *r)
+path_covers(const struct cfg_route *a, const struct cfg_route *b)
 {
-    return !r->has_path || (!r->exact && r->path_count == 0);
-}
-
-static bool
-same_path(const struct cfg_route *a, const struct cfg_route *b)
-{
-    if (is_any_path(a) || is_any_path(b))
-        return is_any_path(a) && is_any_path(b);
-    if (a->exact != b->exact || a->path_count != b->path_count)
+    if (!a->has_path || (!a->exact && a->path_count == 0))
+        return true;
+    if (!b->has_path || a->path_count > b->path_count || (a->exact && (!b->exact || a->path_count != b->path_count)))
         return false;
     for (size_t i = 0; i < a->path_count; i++) {
         if (strcmp(a->path[i], b->path[i]) != 0)
@@ -300,15 +294,48 @@ same_path(const struct cfg_route *a, const struct cfg_route *b)
     return true;
 }
 
-/* The first route before routes[i] that takes its requests (or, with `name`, has its name); NULL when there is none. */
-static const struct cfg_route *
-before(const struct osp_cfg *cfg, size_t i, bool name)
+static size_t
+length(const char *s)
 {
-    const struct cfg_route *r = &cfg->routes[i];
+    return s ? strlen(s) : 0;
+}
 
+/* The order in which lib/proxy chooses among routes that fit: >0 when `a` goes first wherever both fit. */
+static int
+compare_routes(const struct cfg_route *a, const struct cfg_route *b)
+{
+    int c = compare_int(a->host != NULL, b->host != NULL);
+
+    if (c == 0)
+        c = compare_int(a->has_path ? (long long)a->path_count : -1, b->has_path ? (long long)b->path_count : -1);
+    if (c == 0)
+        c = compare_int(a->exact, b->exact);
+    if (c == 0)
+        c = compare_int((long long)length(a->host), (long long)length(b->host));
+    return c ? c : compare_int(a->port != 0, b->port != 0);
+}
+
+/* The first other route that is chosen for whatever `r` fits; NULL when there is none. */
+static const struct cfg_route *
+covering(const struct osp_cfg *cfg, const struct cfg_route *r)
+{
+    for (size_t i = 0; i < cfg->route_count; i++) {
+        const struct cfg_route *e = &cfg->routes[i];
+        int                     c = compare_routes(e, r);
+
+        if (e != r && (c > 0 || (c == 0 && e < r)) && host_covers(e->host, r->host) && path_covers(e, r) &&
+            (e->port == 0 || e->port == r->port))
+            return e;
+    }
+    return NULL;
+}
+
+/* The first route before `r` with its name; NULL when there is none. */
+static const struct cfg_route *
+namesake(const struct osp_cfg *cfg, const struct cfg_route *r)
+{
     for (const struct cfg_route *e = cfg->routes; e < r; e++) {
-        if (name ? strcmp(e->name, r->name) == 0
-                 : same_path(e, r) && host_covers(e->host, r->host) && (e->port == 0 || e->port == r->port))
+        if (strcmp(e->name, r->name) == 0)
             return e;
     }
     return NULL;
@@ -318,7 +345,7 @@ static void
 check_routes(struct cfg_load *l, const struct osp_cfg *cfg)
 {
     for (size_t i = 0; i < cfg->route_count; i++) {
-        const struct cfg_route *r = &cfg->routes[i], *twin = before(cfg, i, true), *cover = before(cfg, i, false);
+        const struct cfg_route *r = &cfg->routes[i], *twin = namesake(cfg, r), *cover = covering(cfg, r);
 
         if (r->strip > r->path_count)
             cfg_error_key(l, &r->pos, "routes", "%s: strips %u segments, but its match has %zu", r->name, r->strip,
@@ -326,7 +353,7 @@ check_routes(struct cfg_load *l, const struct osp_cfg *cfg)
         if (twin)
             cfg_error_key(l, &r->pos, "routes", "%s: has the name of the route in line %u", r->name, twin->pos.line);
         if (cover)
-            cfg_error_key(l, &r->pos, "routes", "%s: is never reached; %s (line %u) before it fits the same requests",
+            cfg_error_key(l, &r->pos, "routes", "%s: is never reached; all its requests go to %s (line %u)",
                           r->name, cover->name, cover->pos.line);
     }
 }
