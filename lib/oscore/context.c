@@ -7,6 +7,7 @@
 #include "oscore/impl.h"
 
 #define INFO_MAX 320            /* ID Context of 255 bytes and the rest of `info` */
+#define SALT_PADDED 64          /* the block of HMAC-SHA-256: longer salts are hashed, not padded */
 #define ID_CONTEXT_MAX 255      /* what the option's length byte can say */
 
 /* ---- making ---- */
@@ -156,10 +157,22 @@ osp_octx_keys(const struct osp_octx *c)
     return k;
 }
 
+/*
+ * HMAC fills a key up with zeroes, so salts that differ in trailing zeroes alone give the same keys: one fingerprint
+ * for them, or an edited salt would start the sequence numbers of used keys over.
+ */
+static struct osp_slice
+salt_that_counts(struct osp_slice salt)
+{
+    while (salt.n > 0 && salt.n <= SALT_PADDED && salt.p[salt.n - 1] == 0)
+        salt.n--;
+    return salt;
+}
+
 enum osp_err
 osp_octx_fingerprint(const struct osp_octx_params *p, uint8_t out[32])
 {
-    const struct osp_slice in[] = { p->master_secret, p->master_salt, p->sender_id, p->recipient_id,
+    const struct osp_slice in[] = { p->master_secret, salt_that_counts(p->master_salt), p->sender_id, p->recipient_id,
                                     p->has_id_context ? p->id_context : OSP_EMPTY };
     uint8_t                head[64];
     struct osp_wr          w = osp_wr_to(head, sizeof(head));
