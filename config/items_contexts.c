@@ -239,8 +239,8 @@ print_secret(struct cfg_out *o, const char *key, const void *obj)
     }
 }
 
-static const struct cfg_kind kind_secret = { SECRET_FORM, read_master_secret, print_secret, secret_forms };
-static const struct cfg_kind kind_salt = { SECRET_FORM, read_master_salt, print_secret, NULL };
+const struct cfg_kind cfg_kind_secret = { SECRET_FORM, read_master_secret, print_secret, secret_forms };
+const struct cfg_kind cfg_kind_salt = { SECRET_FORM, read_master_salt, print_secret, NULL };
 
 /* ---- IDs ---- */
 
@@ -266,7 +266,7 @@ print_id(struct cfg_out *o, const char *key, const void *obj)
     cfg_out_hex(o, key, osp_slice(b->p, b->n));
 }
 
-static const struct cfg_kind kind_id = { "{ hex: DIGITS }", read_id, print_id, NULL };
+const struct cfg_kind cfg_kind_id = { "{ hex: DIGITS }", read_id, print_id, NULL };
 
 static void
 read_id_context(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
@@ -381,29 +381,29 @@ print_hkdf(struct cfg_out *o, const char *key, const void *obj)
     cfg_out_text(o, key, name ? name : "none");
 }
 
-static const struct cfg_kind kind_aead = { "the name or number of an AEAD algorithm of COSE: " AEAD_FORM, read_aead,
+const struct cfg_kind cfg_kind_aead = { "the name or number of an AEAD algorithm of COSE: " AEAD_FORM, read_aead,
                                            print_aead, NULL };
-static const struct cfg_kind kind_hkdf = { HKDF_FORM, read_hkdf, print_hkdf, NULL };
+const struct cfg_kind cfg_kind_hkdf = { HKDF_FORM, read_hkdf, print_hkdf, NULL };
 
 /* ---- the context ---- */
 
 const struct cfg_item cfg_context_items[] = {
     { .key = "name", .type = CFG_OTHER, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name,
       .doc = "what rules, routes and logs call it" },
-    { .key = "master-secret", .type = CFG_OTHER, .flags = CFG_REQ, AT(master_secret), .kind = &kind_secret,
+    { .key = "master-secret", .type = CFG_OTHER, .flags = CFG_REQ, AT(master_secret), .kind = &cfg_kind_secret,
       .doc = "Master Secret, at least 16 bytes, shared with the peer and nobody else", .example = "{ file: keys/meter-17 }" },
-    { .key = "master-salt", .type = CFG_OTHER, AT(master_salt), .kind = &kind_salt, .dflt_text = "empty",
+    { .key = "master-salt", .type = CFG_OTHER, AT(master_salt), .kind = &cfg_kind_salt, .dflt_text = "empty",
       .doc = "Master Salt", .example = "{ hex: 9e7ca92223786340 }" },
-    { .key = "sender-id", .type = CFG_OTHER, .flags = CFG_REQ, AT(sender_id), .kind = &kind_id,
+    { .key = "sender-id", .type = CFG_OTHER, .flags = CFG_REQ, AT(sender_id), .kind = &cfg_kind_id,
       .doc = "our ID; at most as long as the nonce of `aead` less 6 bytes (7 for AES-CCM-16-64-128)",
       .example = "{ hex: \"0a\" }" },
-    { .key = "recipient-id", .type = CFG_OTHER, .flags = CFG_REQ, AT(recipient_id), .kind = &kind_id,
+    { .key = "recipient-id", .type = CFG_OTHER, .flags = CFG_REQ, AT(recipient_id), .kind = &cfg_kind_id,
       .doc = "the peer's ID, as long as that at most", .example = "{ hex: \"20\" }" },
     { .key = "id-context", .type = CFG_OTHER, .kind = &kind_id_context, .dflt_text = "none",
       .doc = "ID Context" },
-    { .key = "aead", .type = CFG_OTHER, AT(aead), .kind = &kind_aead, .dflt_text = "AES-CCM-16-64-128",
+    { .key = "aead", .type = CFG_OTHER, AT(aead), .kind = &cfg_kind_aead, .dflt_text = "AES-CCM-16-64-128",
       .doc = "AEAD algorithm" },
-    { .key = "hkdf", .type = CFG_OTHER, AT(hkdf), .kind = &kind_hkdf, .dflt_text = "HKDF SHA-256",
+    { .key = "hkdf", .type = CFG_OTHER, AT(hkdf), .kind = &cfg_kind_hkdf, .dflt_text = "HKDF SHA-256",
       .doc = "hash function of the key derivation" },
     { .key = "fresh", .type = CFG_BOOL, .dflt = false, AT(fresh),
       .doc = "these keys were never used before, so the replay window may start empty; without it the first request is "

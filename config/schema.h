@@ -105,6 +105,8 @@ struct cfg_context *cfg_context_append(struct cfg_load *l, struct cfg_context_li
 
 /* Kinds used in more than one table: a text of cfg_is_name(), a context that has to exist. */
 extern const struct cfg_kind cfg_kind_name, cfg_kind_context;
+/* ... a secret, one that may stand in a file for all, an ID; the number of an AEAD, of an HKDF. */
+extern const struct cfg_kind cfg_kind_secret, cfg_kind_salt, cfg_kind_id, cfg_kind_aead, cfg_kind_hkdf;
 
 /* "90s" for 90,000,000; the largest unit that is exact. */
 #define CFG_QUANTITY_MAX 32
