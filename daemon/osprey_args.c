@@ -16,6 +16,9 @@ static const char usage[] =
     "\n"
     "layers and proxies\n"
     "  -E, --oscore FILE[#NAME]      protect end to end, for the origin\n"
+    "      --deterministic FILE[#MEMBER]\n"
+    "                                ask that member of an OSCORE group with a deterministic request (GET, FETCH),\n"
+    "                                whose answer a proxy may keep for other clients\n"
     "  -P, --proxy URI               send through this proxy, without a layer for it\n"
     "      --via URI,context=FILE[#NAME]\n"
     "                                send through this proxy, under a layer for it; once per proxy, nearest first\n"
@@ -42,10 +45,12 @@ static const char usage[] =
     "\n"
     "exit status: 0 2.xx, 1 usage or keys, 2 no answer, 3 answer does not verify, 4 4.xx, 5 5.xx\n";
 
-enum { ARG_VIA = 256, ARG_REVERSE, ARG_ROUTE_PATH, ARG_PROXY_URI, ARG_HOP_LIMIT, ARG_TIMEOUT, ARG_JSON, ARG_STATE };
+enum { ARG_VIA = 256, ARG_REVERSE, ARG_ROUTE_PATH, ARG_PROXY_URI, ARG_HOP_LIMIT, ARG_TIMEOUT, ARG_JSON, ARG_STATE,
+       ARG_DETERMINISTIC };
 
 static const struct option long_options[] = {
     { "oscore", required_argument, NULL, 'E' },
+    { "deterministic", required_argument, NULL, ARG_DETERMINISTIC },
     { "proxy", required_argument, NULL, 'P' },
     { "via", required_argument, NULL, ARG_VIA },
     { "reverse", no_argument, NULL, ARG_REVERSE },
@@ -273,6 +278,8 @@ apply(struct osprey_args *a, int c, const char *value)
     switch (c) {
     case 'E':
         return set_once(&a->end_to_end, value);
+    case ARG_DETERMINISTIC:
+        return set_once(&a->deterministic, value);
     case 'P':
         return add_proxy(a, value);
     case ARG_VIA:
@@ -346,6 +353,10 @@ positionals(struct osprey_args *a, int count, char **words)
     a->uri = words[count - 1];
     if (a->data && a->file)
         return complain("", "-d and -f exclude each other");
+    if (a->deterministic && a->end_to_end)
+        return complain("", "-E and --deterministic exclude each other: both are the layer for the origin");
+    if (a->deterministic && a->method != OSP_GET && a->method != OSP_FETCH)
+        return complain("--deterministic", "only get and fetch: anybody may repeat the request");
     return -1;
 }
 

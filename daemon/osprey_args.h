@@ -21,6 +21,7 @@ struct osprey_args {
     uint8_t               method;
     const char           *uri;
     const char           *end_to_end;           /* FILE[#NAME] */
+    const char           *deterministic;        /* FILE[#MEMBER] */
     struct osprey_via_arg via[OSPREY_VIA_MAX];
     size_t                via_count;
     bool                  reverse, proxy_uri;

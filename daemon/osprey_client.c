@@ -13,6 +13,7 @@
 #include "daemon/osprey.h"
 #include "daemon/osprey_args.h"
 #include "daemon/osprey_context.h"
+#include "daemon/osprey_group.h"
 #include "daemon/osprey_net.h"
 #include "daemon/osprey_show.h"
 #include "msg/option.h"
@@ -26,6 +27,7 @@ struct client {
     struct osprey_show     show;
     struct osprey_trace    trace;
     struct osprey_contexts contexts;
+    struct osprey_group    group;
     struct osprey_state   *state;
     struct osp_crypto     *crypto;
     struct osprey_onion    onion;
@@ -106,6 +108,11 @@ plan_route(struct client *c)
         r->end_to_end = load_context(c, c->args.end_to_end);
         if (!r->end_to_end)
             return false;
+    }
+    if (c->args.deterministic) {
+        if (!osprey_group_load(&c->group, c->args.deterministic, false))
+            return false;
+        r->end_to_end = &c->group.sec;
     }
     r->via_count = c->args.via_count;
     for (size_t i = 0; i < r->via_count; i++)
@@ -322,7 +329,8 @@ static bool
 is_protection_error(enum osp_err e)
 {
     return e == OSP_E_OSCORE_OPTION || e == OSP_E_REPLAY || e == OSP_E_DECRYPT || e == OSP_E_FORMAT ||
-           e == OSP_E_OPTION_COUNT || e == OSP_E_UNPROTECTED || e == OSP_E_EXTRA_LAYER;
+           e == OSP_E_OPTION_COUNT || e == OSP_E_UNPROTECTED || e == OSP_E_EXTRA_LAYER || e == OSP_E_NO_CONTEXT ||
+           e == OSP_E_BAD_RESPONSE;
 }
 
 static int
@@ -474,6 +482,7 @@ client_fini(struct client *c)
     osprey_onion_fini(&c->onion);
     osprey_net_close(&c->net);
     osprey_contexts_free(&c->contexts);
+    osprey_group_fini(&c->group);
     osprey_state_close(c->state);
     if (c->crypto)
         osp_crypto_free(c->crypto);

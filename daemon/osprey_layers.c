@@ -20,8 +20,10 @@ osprey_onion_init(struct osprey_onion *o)
 static void
 drop_seals(struct osprey_onion *o)
 {
-    for (size_t i = 0; i < o->seal_count; i++)
+    for (size_t i = 0; i < o->seal_count; i++) {
         osp_layer_fini(&o->seals[i].layer);
+        osp_group_layer_fini(&o->seals[i].group);
+    }
     memset(o->seals, 0, sizeof(o->seals));
     o->seal_count = 0;
 }
@@ -187,6 +189,21 @@ choose_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t class
     return e;
 }
 
+/* One layer on `in`: of a context, or a deterministic request. */
+static enum osp_err
+protect(struct osprey_onion *o, struct osp_crypto *cr, struct osprey_seal *s, const struct osp_msg *in, const uint8_t *classes,
+        struct osp_msg *out)
+{
+    enum osp_err e;
+
+    if (!s->sec->group)
+        return osp_oscore_protect_request(cr, s->sec->octx, in, classes, &o->sealed, out, &s->layer);
+    e = osp_group_protect_deterministic(cr, s->sec->group, s->sec->server, in, classes, false, &o->sealed, out, &s->group);
+    if (e == OSP_OK && osp_slice_copy(osp_slice(s->group.piv, s->group.piv_len), s->layer.piv, sizeof(s->layer.piv)))
+        s->layer.piv_len = s->group.piv_len;
+    return e;
+}
+
 static enum osp_err
 seal(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_sec *sec, enum osp_leg_role role, bool next_hop,
      const struct osprey_echo *echo, const struct osprey_trace *trace)
@@ -203,7 +220,7 @@ seal(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_sec *sec
     if (e == OSP_OK)
         e = choose_classes(&s->leg, in, classes);
     if (e == OSP_OK)
-        e = osp_oscore_protect_request(cr, sec->octx, in, classes, &o->sealed, out, &s->layer);
+        e = protect(o, cr, s, in, classes, out);
     if (e != OSP_OK)
         return e;
     o->seal_count++;
@@ -271,7 +288,8 @@ open_one(struct osprey_onion *o, struct osp_crypto *cr, size_t level, const stru
     struct osprey_seal *s = &o->seals[level];
     struct osprey_step  step = { .level = level, .sec = s->sec, .leg = s->leg, .before = in };
 
-    step.err = osp_oscore_unprotect_response(cr, &s->layer, in, &o->plain, out);
+    step.err = s->sec->group ? osp_group_unprotect_response(cr, &s->group, in, &o->plain, out)
+                             : osp_oscore_unprotect_response(cr, &s->layer, in, &o->plain, out);
     if (step.err == OSP_OK)
         step.after = out;
     if (trace && trace->step)

@@ -12,6 +12,7 @@
 #ifndef OSP_DAEMON_OSPREY_LAYERS_H
 #define OSP_DAEMON_OSPREY_LAYERS_H
 
+#include "group/group.h"
 #include "msg/uri.h"
 #include "oscore/oscore.h"
 
@@ -19,10 +20,12 @@
 #define OSPREY_LAYERS_MAX (OSPREY_VIA_MAX + 1) /* more are neither put on nor taken off [ocp#2.1] */
 #define OSPREY_ECHO_MAX 40                     /* [rfc9175#2.2.1] */
 
-/* A security context under the name its user gave it. */
+/* A security context under the name its user gave it: one for two, or a group and the member that is asked. */
 struct osprey_sec {
-    struct osp_octx *octx;
-    const char      *name;
+    struct osp_octx  *octx;
+    const char       *name;
+    struct osp_group *group;            /* not NULL: the layer is a deterministic request [cacheable#3.4.2] */
+    size_t            server;
 };
 
 /* One proxy on the way. `sec` NULL: no layer for it; only the nearest proxy may lack one. */
@@ -79,7 +82,8 @@ struct osprey_trace {
 struct osprey_seal {
     const struct osprey_sec *sec;
     struct osp_leg           leg;
-    struct osp_layer         layer;
+    struct osp_layer         layer;     /* of a group only the Partial IV, for those who tell */
+    struct osp_group_layer   group;
 };
 
 struct osprey_onion {

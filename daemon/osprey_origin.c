@@ -12,6 +12,7 @@
 
 #include "daemon/osprey.h"
 #include "daemon/osprey_context.h"
+#include "daemon/osprey_group.h"
 #include "daemon/osprey_net.h"
 #include "daemon/osprey_resource.h"
 #include "daemon/osprey_serve.h"
@@ -28,6 +29,7 @@ static const char usage[] =
     "\n"
     "  --listen URI             coap://ADDRESS[:PORT] (coap://127.0.0.1:5683); port 0: any free one\n"
     "  -E, --oscore FILE[#NAME] serve under the security contexts of this file, or that one; may be repeated\n"
+    "  --group FILE             serve the members of this OSCORE group, and its deterministic requests\n"
     "  --require-echo           challenge the first request of every context, also of fresh ones\n"
     "  --state DIR              where sequence numbers and replay windows are kept (~/.local/state/osprey)\n"
     "  --log                    one line per request: layers that came off, options that were visible, answer\n"
@@ -47,10 +49,11 @@ struct pending {
 };
 
 struct origin {
-    const char             *listen, *state_dir, *files[FILES_MAX];
+    const char             *listen, *state_dir, *group_file, *files[FILES_MAX];
     size_t                  file_count;
     bool                    require_echo, log, json, quiet;
     struct osprey_contexts  contexts;
+    struct osprey_group     group;
     struct osp_octx_table  *table;
     struct osprey_state    *state;
     struct osprey_server    server;
@@ -72,11 +75,12 @@ complain(const char *what, const char *wrong)
 
 /* ---- start ---- */
 
-enum { ARG_LISTEN = 256, ARG_REQUIRE_ECHO, ARG_STATE, ARG_LOG, ARG_JSON };
+enum { ARG_LISTEN = 256, ARG_GROUP, ARG_REQUIRE_ECHO, ARG_STATE, ARG_LOG, ARG_JSON };
 
 static const struct option long_options[] = {
     { "listen", required_argument, NULL, ARG_LISTEN },
     { "oscore", required_argument, NULL, 'E' },
+    { "group", required_argument, NULL, ARG_GROUP },
     { "require-echo", no_argument, NULL, ARG_REQUIRE_ECHO },
     { "state", required_argument, NULL, ARG_STATE },
     { "log", no_argument, NULL, ARG_LOG },
@@ -103,6 +107,11 @@ parse_args(struct origin *o, int argc, char **argv)
             if (o->file_count == FILES_MAX)
                 return complain("-E", "too many files"), OSPREY_EXIT_USAGE;
             o->files[o->file_count++] = optarg;
+            break;
+        case ARG_GROUP:
+            if (o->group_file)
+                return complain("--group", "given twice"), OSPREY_EXIT_USAGE;
+            o->group_file = optarg;
             break;
         case ARG_REQUIRE_ECHO:
             o->require_echo = true;
@@ -186,7 +195,7 @@ open_state(struct origin *o)
             !osprey_context_lease(o->contexts.items[i], o->state, LEASE_WANT, LEASE_BLOCK))
             return false;
     }
-    return true;
+    return !o->group_file || osprey_group_lease(&o->group, o->state, LEASE_WANT, LEASE_BLOCK);
 }
 
 static bool
@@ -198,8 +207,11 @@ load_contexts(struct origin *o)
     for (size_t i = 0; i < o->file_count; i++)
         if (!osprey_context_load(&o->contexts, o->files[i], true))
             return false;
+    if (o->group_file && !osprey_group_load(&o->group, o->group_file, true))
+        return false;
+    o->server.group = o->group.sec.group;
     if (o->contexts.count == 0)
-        return true;
+        return !o->group_file || open_state(o);
     osp_randbuf_take(&o->rand, (uint8_t *)&key, sizeof(key));
     e = osp_octx_table_new(o->contexts.count, key, &o->table);
     for (size_t i = 0; i < o->contexts.count && e == OSP_OK; i++) {
@@ -257,6 +269,13 @@ log_json(const struct origin *o, const struct osp_addr *peer, const struct ospre
         osprey_json_hex(stdout, osp_slice(sv->layers[i].piv, sv->layers[i].piv_len));
         fputc('}', stdout);
     }
+    if (sv->group.group) {
+        printf("%s{\"group\":", sv->count ? "," : "");
+        osprey_json_hex(stdout, osp_group_gid(sv->group.group));
+        printf(",\"deterministic\":%s,\"partial_iv\":", sv->group.mode == OSP_GROUP_DETERMINISTIC ? "true" : "false");
+        osprey_json_hex(stdout, osp_slice(sv->group.piv, sv->group.piv_len));
+        fputc('}', stdout);
+    }
     fputs("],\"error\":", stdout);
     if (sv->err != OSP_OK)
         osprey_json_string(stdout, osp_slice_str(osp_err_name(sv->err)));
@@ -288,7 +307,9 @@ log_text(const struct origin *o, const struct osp_addr *peer, const struct ospre
     osprey_show_options(stdout, &o->wire, NULL, false);
     for (size_t i = 0; i < sv->count; i++)
         printf(" | layer \"%s\" off", context_name(o, sv->layers[i].ctx));
-    if (req && sv->count) {
+    if (sv->group.group)
+        printf(" | layer of the group off, %s", sv->group.mode == OSP_GROUP_DETERMINISTIC ? "deterministic" : "of a member");
+    if (req && (sv->count || sv->group.group)) {
         fputs(" | ", stdout);
         osprey_show_code(stdout, req->code);
         fputs("; ", stdout);
@@ -328,6 +349,8 @@ answer(struct origin *o, uint64_t handle, struct osprey_served *sv, const struct
             !osprey_context_lease(o->contexts.items[label], o->state, LEASE_WANT, LEASE_BLOCK))
             e = OSP_E_NO_LEASE;
     }
+    if (sv->group.group && !osprey_group_lease(&o->group, o->state, LEASE_WANT, LEASE_BLOCK))
+        e = OSP_E_NO_LEASE;
     if (e == OSP_OK)
         e = osprey_serve_seal(&o->server, sv, resp, &out);
     if (e == OSP_OK)
@@ -448,6 +471,7 @@ origin_fini(struct origin *o)
     if (o->table)
         osp_octx_table_free(o->table);
     osprey_contexts_free(&o->contexts);
+    osprey_group_fini(&o->group);
     osprey_state_close(o->state);
     free(o);
 }

@@ -41,6 +41,7 @@ osprey_served_fini(struct osprey_served *sv)
 {
     for (size_t i = 0; i < sv->count; i++)
         osp_layer_fini(&sv->layers[i]);
+    osp_group_layer_fini(&sv->group);
     memset(sv, 0, sizeof(*sv));
 }
 
@@ -81,6 +82,22 @@ open_one(struct osprey_server *s, const struct osp_msg *in, struct osprey_served
 }
 
 /*
+ * The layer of the group off `in`; nothing may be inside it.  OSP_E_NOT_FRESH, OSP_E_FORBIDDEN: it came off, and the
+ * answer is protected.
+ */
+static enum osp_err
+open_group(struct osprey_server *s, const struct osp_msg *in, struct osprey_served *sv, struct osp_msg *out)
+{
+    enum osp_err e = osp_group_unprotect_request(s->crypto, s->group, in, &s->plain, out, &sv->group);
+
+    if (e == OSP_OK && osp_msg_has(out, OSP_OPT_OSCORE))
+        return OSP_E_LAYERS;
+    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT) /* as above */
+        return OSP_E_DECRYPT;
+    return e;
+}
+
+/*
  * An error goes back under the layers that came off; only where none did it says in words what is
  * wrong, and forbids caches to keep it [rfc8613#8.2] [ocp#2.5].
  */
@@ -91,11 +108,24 @@ refuse(struct osprey_served *sv, enum osp_err e, struct osp_msg *reply)
 
     sv->err = e;
     osp_msg_init(reply, code ? code : OSP_CODE(5, 0));
-    if (sv->count == 0) {
+    if (sv->count == 0 && !sv->group.group) {
         if (osp_msg_add(reply, OSP_OPT_MAX_AGE, OSP_EMPTY) != OSP_OK)
             return false;
         reply->payload = osp_slice_str(osp_err_text(e));
     }
+    return false;
+}
+
+/* [rfc8613#B.1.2] [gosc#9] */
+static bool
+challenge(struct osprey_server *s, struct osprey_served *sv, struct osp_msg *reply)
+{
+    sv->err = OSP_E_NOT_FRESH;
+    sv->challenge = true;
+    if (sv->group.group)
+        osp_group_challenge(&sv->group, s->rand, s->echo, reply);
+    else
+        osp_oscore_challenge(sv->layers[sv->count - 1].ctx, s->rand, s->echo, reply);
     return false;
 }
 
@@ -119,13 +149,12 @@ osprey_serve_open(struct osprey_server *s, struct osp_msg *in, struct osprey_ser
             return refuse(sv, OSP_E_NOT_PROXY, reply);
         if (!osp_msg_has(m, OSP_OPT_OSCORE))
             break;
-        e = open_one(s, m, sv, next);
-        if (e == OSP_E_NOT_FRESH) { /* [rfc8613#B.1.2] */
-            sv->err = e;
-            sv->challenge = true;
-            osp_oscore_challenge(sv->layers[sv->count - 1].ctx, s->rand, s->echo, reply);
-            return false;
-        }
+        if (s->group && osp_group_is_named(s->group, m))
+            e = open_group(s, m, sv, next);
+        else
+            e = open_one(s, m, sv, next);
+        if (e == OSP_E_NOT_FRESH)
+            return challenge(s, sv, reply);
         if (e != OSP_OK)
             return refuse(sv, e, reply);
         m = next;
@@ -136,6 +165,44 @@ osprey_serve_open(struct osprey_server *s, struct osp_msg *in, struct osprey_ser
 
 /* ---- layers on ---- */
 
+/* An Echo is for the one who put the layer on. */
+static enum osp_err
+choose_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
+{
+    enum osp_err e = osp_classes(leg, m, classes);
+
+    for (size_t k = 0; e == OSP_OK && k < m->opt_count; k++)
+        if (m->opts[k].num == OSP_OPT_ECHO)
+            classes[k] = OSP_OPT_CLASS_E;
+    return e;
+}
+
+/* A response with Max-Age 0 is not made to be kept, so its resource is none for deterministic requests. */
+static bool
+forbids_keeping(const struct osp_msg *resp)
+{
+    const struct osp_opt *o = osp_msg_get(resp, OSP_OPT_MAX_AGE);
+    uint32_t              v;
+
+    return o && (!osp_opt_uint(o->val, &v) || v == 0);
+}
+
+/* The group's layer on `resp`, with our ID, so that the client need not assume who answers. [cacheable#3.4.4] */
+static enum osp_err
+seal_group(struct osprey_server *s, struct osprey_served *sv, const struct osp_msg *resp, struct osp_msg *out)
+{
+    struct osp_leg leg = { .role = OSP_LEG_TO_SERVER, .is_next_hop = sv->count == 0 };
+    uint8_t        classes[OSP_MSG_OPTS_MAX];
+    struct osp_msg refusal;
+    enum osp_err   e;
+
+    osp_msg_init(&refusal, osp_err_code(OSP_E_FORBIDDEN));
+    if (sv->group.mode == OSP_GROUP_DETERMINISTIC && forbids_keeping(resp))
+        resp = &refusal;
+    e = choose_classes(&leg, resp, classes);
+    return e == OSP_OK ? osp_group_protect_response(s->crypto, &sv->group, resp, classes, OSP_GROUP_KID, &s->sealed, out) : e;
+}
+
 enum osp_err
 osprey_serve_seal(struct osprey_server *s, struct osprey_served *sv, const struct osp_msg *resp, const struct osp_msg **out)
 {
@@ -144,15 +211,18 @@ osprey_serve_seal(struct osprey_server *s, struct osprey_served *sv, const struc
     enum osp_err          e;
 
     s->sealed = osp_wr_to(&s->memory[PLAIN_CAP], SEALED_CAP);
+    if (sv->group.group) {
+        e = seal_group(s, sv, resp, &s->work[(sv->count + 1) & 1]);
+        if (e != OSP_OK)
+            return e;
+        m = &s->work[(sv->count + 1) & 1];
+    }
     for (size_t i = sv->count; i > 0; i--) {
-        bool            innermost = i == sv->count;
+        bool            innermost = i == sv->count && !sv->group.group;
         struct osp_leg  leg = { .role = innermost ? OSP_LEG_TO_SERVER : OSP_LEG_TO_PROXY, .is_next_hop = i == 1 };
         struct osp_msg *next = &s->work[i & 1];
 
-        e = osp_classes(&leg, m, classes);
-        for (size_t k = 0; e == OSP_OK && k < m->opt_count; k++)
-            if (m->opts[k].num == OSP_OPT_ECHO) /* a challenge is for the one who put the layer on */
-                classes[k] = OSP_OPT_CLASS_E;
+        e = choose_classes(&leg, m, classes);
         if (e == OSP_OK)
             e = osp_oscore_protect_response(s->crypto, &sv->layers[i - 1], m, classes, sv->challenge && innermost, &s->sealed,
                                             next);

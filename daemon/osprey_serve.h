@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The OSCORE layers of an origin server: all of its own come off a request, the same go onto the
- * response in reverse [ocp#2.4] [ocp#2.5].  No sockets, no files.
+ * response in reverse [ocp#2.4] [ocp#2.5].  The innermost may be one of Group OSCORE, above all a deterministic
+ * request [cacheable#3.4.3].  No sockets, no files.
  */
 #ifndef OSP_DAEMON_OSPREY_SERVE_H
 #define OSP_DAEMON_OSPREY_SERVE_H
@@ -12,6 +13,7 @@
 struct osprey_server {
     struct osp_crypto           *crypto;
     const struct osp_octx_table *contexts;  /* NULL: none */
+    struct osp_group            *group;     /* NULL: none */
     struct osp_randbuf          *rand;
     struct osp_wr                plain, sealed;     /* private */
     struct osp_msg               work[2];
@@ -23,6 +25,7 @@ struct osprey_server {
 struct osprey_served {
     struct osp_layer layers[OSPREY_LAYERS_MAX];
     size_t           count;
+    struct osp_group_layer group;   /* inside all of them; its `group` is NULL when there is none */
     bool             challenge;     /* the last one is answered with an Echo challenge */
     enum osp_err     err;           /* why the request is answered without asking a resource */
 };
@@ -39,7 +42,10 @@ void osprey_server_fini(struct osprey_server *s);
 bool osprey_serve_open(struct osprey_server *s, struct osp_msg *in, struct osprey_served *sv, const struct osp_msg **req,
                        struct osp_msg *reply);
 
-/* Puts the layers on `resp`; *out borrows from `s` and `resp` until the next call. As osp_oscore_protect_response(). */
+/*
+ * Puts the layers on `resp`; *out borrows from `s` and `resp` until the next call. As osp_oscore_protect_response() and
+ * osp_group_protect_response().
+ */
 OSP_CHECKED enum osp_err osprey_serve_seal(struct osprey_server *s, struct osprey_served *sv, const struct osp_msg *resp,
                                            const struct osp_msg **out);
 

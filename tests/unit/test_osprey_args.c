@@ -55,9 +55,25 @@ parse(char **argv)
 }
 
 #define PARSE(...) parse((char *[]){ name, __VA_ARGS__, NULL })
+static char det[] = "--deterministic", det_file[] = "g.yaml#s", e2e[] = "-E", e2e_file[] = "k.yaml", post[] = "post",
+            fetch[] = "fetch";
 static char name[] = "osprey", get[] = "get", put[] = "PUT", uri[] = "coap://h/a", v[] = "-v", verbose[] = "--verbose";
 
 /* ---- command line ---- */
+
+/* [cacheable#3.4.2] */
+static void
+a_deterministic_request_is_get_or_fetch_and_the_only_layer_for_the_origin(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE(get, det, det_file, uri), -1);
+    assert_string_equal(args.deterministic, det_file);
+    assert_int_equal(PARSE(fetch, det, det_file, uri), -1);
+    assert_int_equal(PARSE(post, det, det_file, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(put, det, det_file, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, det, det_file, e2e, e2e_file, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, det, det_file, det, det_file, uri), OSPREY_EXIT_USAGE);
+}
 
 static void
 method_and_uri_stand_anywhere(void **state)
@@ -297,6 +313,7 @@ main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        CASE(a_deterministic_request_is_get_or_fetch_and_the_only_layer_for_the_origin),
         CASE(method_and_uri_stand_anywhere),
         CASE(nonsense_is_a_usage_error),
         CASE(proxies_keep_their_order),

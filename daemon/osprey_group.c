@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/osprey_group.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/group_conf.h"
+
+static struct osp_slice
+slice_of(const struct cfg_bytes *b)
+{
+    return osp_slice(b->p, b->n);
+}
+
+static struct osp_group_member
+member_of(const struct cfg_group_member *m)
+{
+    struct osp_group_member out = { slice_of(&m->id), slice_of(&m->credential), slice_of(&m->public_key) };
+
+    return out;
+}
+
+static enum osp_err
+make(struct osprey_group *g, const struct cfg_group *cfg)
+{
+    struct osp_group_member *members = calloc(cfg->member_count + 1, sizeof(*members));
+    struct osp_group_params  p = {
+         .gid = slice_of(&cfg->gid),
+         .master_secret = slice_of(&cfg->master_secret.value),
+         .master_salt = slice_of(&cfg->master_salt.value),
+         .gm_credential = slice_of(&cfg->manager_credential),
+         .hkdf = cfg->hkdf,
+         .aead = cfg->aead,
+         .agreement = cfg->hkdf == OSP_HKDF_SHA512 ? OSP_ECDH_SS_HKDF512 : OSP_ECDH_SS_HKDF256,
+         .group_enc = cfg->group_enc,
+         .signature = cfg->signature,
+         .has_det = true,
+         .det_id = slice_of(&cfg->det.id),
+         .det_hash = cfg->det.hash,
+         .has_self = cfg->has_self,
+         .self = member_of(&cfg->self),
+         .private_key = slice_of(&cfg->private_key.value),
+         .members = members,
+         .member_count = cfg->member_count,
+    };
+    enum osp_err e;
+
+    if (!members)
+        return OSP_E_NOMEM;
+    for (size_t i = 0; i < cfg->member_count; i++)
+        members[i] = member_of(&cfg->members[i]);
+    e = osp_group_fingerprint(&p, g->fp);
+    if (e == OSP_OK)
+        e = osp_group_new(&p, &g->sec.group, NULL);
+    free(members);
+    return e;
+}
+
+/* The member a client asks: the named one, or the only one. */
+static bool
+choose_server(struct osprey_group *g, const struct cfg_group *cfg, const char *file, const char *name)
+{
+    size_t i = 0;
+
+    if (!name && cfg->member_count != 1) {
+        fprintf(stderr, "osprey: %s has %zu members; choose the server with %s#NAME:", file, cfg->member_count, file);
+        for (i = 0; i < cfg->member_count; i++)
+            fprintf(stderr, " %s", cfg->members[i].name);
+        fputc('\n', stderr);
+        return false;
+    }
+    while (name && i < cfg->member_count && strcmp(cfg->members[i].name, name) != 0)
+        i++;
+    if (i == cfg->member_count) {
+        fprintf(stderr, "osprey: %s has no member %s\n", file, name);
+        return false;
+    }
+    g->sec.server = i;
+    g->name = strdup(cfg->members[i].name);
+    return g->name != NULL;
+}
+
+static bool
+load(struct osprey_group *g, const char *file, const char *member, bool origin)
+{
+    struct cfg_report report;
+    struct cfg_group *cfg;
+    enum osp_err      e = OSP_OK;
+    bool              ok = false;
+
+    cfg_report_to(&report, stderr);
+    cfg = cfg_load_group(file, &report);
+    if (!cfg)
+        return false;
+    if (origin && !cfg->has_self) {
+        fprintf(stderr, "osprey: %s has no self: nobody to sign the responses\n", file);
+    } else if (origin) {
+        g->name = strdup(file);
+        ok = g->name != NULL;
+    } else {
+        ok = choose_server(g, cfg, file, member);
+    }
+    if (ok)
+        e = make(g, cfg);
+    if (e != OSP_OK)
+        fprintf(stderr, "osprey: %s: %s\n", file, osp_err_text(e));
+    g->sec.name = g->name;
+    cfg_group_free(cfg);
+    return ok && e == OSP_OK;
+}
+
+bool
+osprey_group_load(struct osprey_group *g, const char *spec, bool origin)
+{
+    char *file = strdup(spec);
+    char *name = NULL, *mark = file && !origin ? strrchr(file, '#') : NULL;
+    bool  ok;
+
+    if (!file) {
+        fputs("osprey: out of memory\n", stderr);
+        return false;
+    }
+    if (mark && access(file, F_OK) == -1) { /* a file may have the sign in its name */
+        *mark = '\0';
+        name = mark + 1;
+    }
+    ok = load(g, file, name, origin);
+    free(file);
+    return ok;
+}
+
+bool
+osprey_group_lease(struct osprey_group *g, struct osprey_state *state, uint64_t want, uint64_t block)
+{
+    struct osp_ssn ssn = osp_group_ssn(g->sec.group);
+    uint64_t       first, limit;
+
+    if (ssn.limit - ssn.next >= want)
+        return true;
+    if (osprey_state_lease(state, g->fp, block > want ? block : want, &first, &limit) != OSP_OK) {
+        fprintf(stderr, "osprey: group %s: %s\n", g->name, osprey_state_why());
+        return false;
+    }
+    g->state = state;
+    osp_group_grant(g->sec.group, first, limit);
+    return true;
+}
+
+void
+osprey_group_fini(struct osprey_group *g)
+{
+    if (g->sec.group && g->state) {
+        struct osp_ssn ssn = osp_group_ssn(g->sec.group);
+
+        if (ssn.next < ssn.limit)
+            osprey_state_give_back(g->state, g->fp, ssn.next, ssn.limit);
+    }
+    osp_group_unref(g->sec.group);
+    free(g->name);
+    memset(g, 0, sizeof(*g));
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* An OSCORE group as the user names it on the command line, for deterministic requests. */
+#ifndef OSP_DAEMON_OSPREY_GROUP_H
+#define OSP_DAEMON_OSPREY_GROUP_H
+
+#include "daemon/osprey_layers.h"
+#include "daemon/osprey_state.h"
+
+struct osprey_group {
+    struct osprey_sec    sec;           /* first: what the layers want to know */
+    char                *name;          /* of the server, or of the file */
+    uint8_t              fp[OSPREY_FP_LEN];
+    struct osprey_state *state;         /* borrowed */
+};
+
+/*
+ * Loads "FILE" or "FILE#MEMBER".  For a client the member is the server to ask, and may be left out when there is
+ * one; an origin needs a `self` in the file.  Says on standard error what is wrong and returns false.
+ */
+bool osprey_group_load(struct osprey_group *g, const char *spec, bool origin);
+
+/* As osprey_context_lease(). */
+bool osprey_group_lease(struct osprey_group *g, struct osprey_state *state, uint64_t want, uint64_t block);
+
+/* Gives unused numbers back, wipes and frees. */
+void osprey_group_fini(struct osprey_group *g);
+
+#endif
