@@ -117,6 +117,9 @@ target_never_takes_a_name_for_an_address(void **state)
     t = pattern("coap://h");
     a.host = osp_slice_str("h");
     assert_false(osp_target_match(&t, &a));
+    t = pattern("coap://*.h");          /* no label in front of the dot */
+    a = (struct osp_authority){ .scheme = OSP_SCHEME_COAP, .host = osp_slice_str(".h"), .port = 5683 };
+    assert_false(osp_target_match(&t, &a));
 }
 
 /* "Everything" has to mean the same for the reader and for the guard. */
