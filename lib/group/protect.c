@@ -2,6 +2,7 @@
 /* Putting protection on: requests as a client, responses as a server. */
 #include "group/impl.h"
 #include "msg/option.h"
+#include "oscore/parts.h"
 
 /* What one protection needs beside the message. */
 struct seal {
@@ -37,16 +38,6 @@ split_options(const struct seal *s, const struct osp_msg *in, const uint8_t *cla
             e = osp_msg_add(out, o->num, o->val);
     }
     return e;
-}
-
-/* True if an option that holds the whole URI would stay outside [rfc8613#4.1.3.3]. */
-static bool
-shows_the_uri(const struct osp_msg *in, const uint8_t *classes)
-{
-    for (size_t i = 0; i < in->opt_count; i++)
-        if ((in->opts[i].num == OSP_OPT_PROXY_URI || in->opts[i].num == OSP_OPT_PROXY_CRI) && classes[i] == OSP_OPT_CLASS_U)
-            return true;
-    return false;
 }
 
 /* The signature over `ciphertext`, encrypted [gosc#4.1]. */
@@ -195,7 +186,7 @@ osp_group_protect_deterministic(struct osp_crypto *cr, struct osp_group *g, size
     static const uint8_t zero[1] = { 0 };
     struct seal          s = { .g = g, .aead = g->pairwise, .code = OSP_FETCH };
 
-    if (!g->has_det || server >= g->member_count || shows_the_uri(in, classes))
+    if (!g->has_det || server >= g->member_count || osp_oscore_shows_uri(in, classes))
         return OSP_E_INVALID;
     if (in->code != OSP_GET && in->code != OSP_FETCH)
         return OSP_E_METHOD;
@@ -230,7 +221,8 @@ osp_group_protect_request(struct osp_crypto *cr, struct osp_group *g, enum osp_g
     uint8_t      piv[5];
     enum osp_err e;
 
-    if (mode == OSP_GROUP_DETERMINISTIC || !g->has_self || !s.aead || server >= g->member_count || shows_the_uri(in, classes))
+    if (mode == OSP_GROUP_DETERMINISTIC || !g->has_self || !s.aead || server >= g->member_count ||
+        osp_oscore_shows_uri(in, classes))
         return OSP_E_INVALID;
     e = grp_take_ssn(g, &ssn);
     if (e != OSP_OK)

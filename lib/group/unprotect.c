@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Taking protection off: requests as a server, responses as a client. */
 #include "group/impl.h"
-#include "msg/option.h"
+#include "oscore/parts.h"
 
 /* What one verification needs beside the message. */
 struct open {
@@ -103,22 +103,13 @@ open_message(struct osp_crypto *cr, const struct open *v, const struct osp_msg *
     return osp_msg_decode_body(osp_rd_rest(&r), inner);
 }
 
-/* Adds what stays of the outer message [rfc8613#8.2]: Class U, but what was read here has done its work. */
+/* Adds what stays of the outer message; Request-Hash, inside or outside, has done its work here. */
 static enum osp_err
 merge_outer(const struct osp_msg *in, struct osp_msg *out)
 {
-    enum osp_err e = OSP_OK;
+    enum osp_err e = osp_oscore_merge_outer(in, out);
 
     osp_msg_remove(out, OSP_OPT_REQUEST_HASH);
-    for (size_t i = 0; i < in->opt_count && e == OSP_OK; i++) {
-        const struct osp_opt     *o = &in->opts[i];
-        const struct osp_opt_def *def = osp_opt_def(o->num);
-
-        if (o->num == OSP_OPT_OSCORE || o->num == OSP_OPT_REQUEST_HASH || !def || def->oscore != OSP_OPT_CLASS_U)
-            continue;
-        if (def->repeatable || !osp_msg_has(out, o->num))
-            e = osp_msg_add(out, o->num, o->val);
-    }
     return e;
 }
 
@@ -240,22 +231,6 @@ osp_group_unprotect_request(struct osp_crypto *cr, struct osp_group *g, const st
 
 /* ---- responses ---- */
 
-/* [gosc#5.3.1] at most one without Partial IV, the others ever newer; as osp_oscore_unprotect_response() */
-static enum osp_err
-check_order(struct osp_group_layer *l, bool notification, bool has_piv, uint64_t piv)
-{
-    if (!has_piv) {
-        if (l->nonce_used || (notification && l->last_piv > 0))
-            return OSP_E_REPLAY;
-        l->nonce_used = true;
-        return OSP_OK;
-    }
-    if (piv < l->last_piv)
-        return OSP_E_REPLAY;
-    l->last_piv = piv + 1;
-    return OSP_OK;
-}
-
 /* What must hold before any key is used. */
 static enum osp_err
 check_response(const struct osp_group_layer *l, const struct osp_group_opt *opt, const struct osp_msg *in)
@@ -342,5 +317,8 @@ osp_group_unprotect_response(struct osp_crypto *cr, struct osp_group_layer *laye
         e = settle_observe(layer, in, has_piv, out);
     if (e == OSP_OK)
         e = merge_outer(in, out);
-    return e == OSP_OK ? check_order(layer, osp_msg_has(out, OSP_OPT_OBSERVE), has_piv, piv_value(opt.o.piv)) : e;
+    if (e != OSP_OK)
+        return e;
+    return osp_oscore_check_order(&layer->nonce_used, &layer->last_piv, osp_msg_has(out, OSP_OPT_OBSERVE), has_piv,
+                                  piv_value(opt.o.piv));
 }

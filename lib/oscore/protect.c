@@ -2,6 +2,7 @@
 /* Putting a layer on: requests as a client, responses as a server. */
 #include "msg/option.h"
 #include "oscore/impl.h"
+#include "oscore/parts.h"
 
 /* What one protection needs beside the message. */
 struct seal {
@@ -88,19 +89,6 @@ seal_message(struct osp_crypto *cr, const struct seal *s, const struct osp_msg *
     return osp_msg_add(out, OSP_OPT_OSCORE, option);
 }
 
-/*
- * True if an option that holds the whole URI would stay outside, path and query with it: it has to be split into
- * the options that can be sorted first. [rfc8613#4.1.3.3]
- */
-static bool
-shows_the_uri(const struct osp_msg *in, const uint8_t *classes)
-{
-    for (size_t i = 0; i < in->opt_count; i++)
-        if ((in->opts[i].num == OSP_OPT_PROXY_URI || in->opts[i].num == OSP_OPT_PROXY_CRI) && classes[i] == OSP_OPT_CLASS_U)
-            return true;
-    return false;
-}
-
 /* [rfc8613#8.1] */
 enum osp_err
 osp_oscore_protect_request(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in, const uint8_t *classes,
@@ -109,7 +97,7 @@ osp_oscore_protect_request(struct osp_crypto *cr, struct osp_octx *ctx, const st
     uint8_t      nonce[OSP_AEAD_NONCE_MAX];
     uint64_t     ssn = 0;
     struct seal  s = { .ctx = ctx, .request_kid = osp_octx_sender_id(ctx), .nonce = nonce };
-    enum osp_err e = shows_the_uri(in, classes) ? OSP_E_INVALID : osp_octx_take_ssn(ctx, &ssn);
+    enum osp_err e = osp_oscore_shows_uri(in, classes) ? OSP_E_INVALID : osp_octx_take_ssn(ctx, &ssn);
 
     if (e != OSP_OK)
         return e;

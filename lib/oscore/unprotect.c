@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Taking a layer off: requests as a server, responses as a client. */
-#include "msg/option.h"
 #include "oscore/impl.h"
+#include "oscore/parts.h"
 
 static uint64_t
 piv_value(struct osp_slice piv)
@@ -42,39 +42,6 @@ open_message(struct osp_crypto *cr, const struct osp_octx *ctx, const struct osp
     return osp_msg_decode_body(osp_rd_rest(&r), inner);
 }
 
-/* True if the outer instance of an option outlives the decryption [rfc8613#8.2]: Class U and I only. */
-static bool
-outer_stays(uint16_t num)
-{
-    const struct osp_opt_def *def = osp_opt_def(num);
-
-    return num != OSP_OPT_OSCORE && def && (def->oscore == OSP_OPT_CLASS_U || def->oscore == OSP_OPT_CLASS_I);
-}
-
-/*
- * Adds to the decrypted message what stays of the outer one.  Where both have an option that may not be
- * repeated, the protected instance counts: the outer one has done its work (it led here), and anyone on the
- * path could have written it.  A Proxy-Scheme inside makes Uri-Host and Uri-Port Class E [ocp#2.2], present or not:
- * outer ones named whom the layer is for, and do not complete the authority that was protected.
- */
-static enum osp_err
-merge_outer(const struct osp_msg *in, struct osp_msg *out)
-{
-    bool         authority = osp_msg_has(out, OSP_OPT_PROXY_SCHEME) || osp_msg_has(out, OSP_OPT_PROXY_SCHEME_NUMBER);
-    enum osp_err e = OSP_OK;
-
-    for (size_t i = 0; i < in->opt_count && e == OSP_OK; i++) {
-        const struct osp_opt     *o = &in->opts[i];
-        const struct osp_opt_def *def = osp_opt_def(o->num);
-
-        if (authority && (o->num == OSP_OPT_URI_HOST || o->num == OSP_OPT_URI_PORT))
-            continue;
-        if (outer_stays(o->num) && (def->repeatable || !osp_msg_has(out, o->num)))
-            e = osp_msg_add(out, o->num, o->val);
-    }
-    return e;
-}
-
 static enum osp_err
 find_option(const struct osp_msg *in, struct osp_oscore_opt *out)
 {
@@ -112,7 +79,7 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
     e = open_message(cr, ctx, in, opt.kid, opt.piv, nonce, scratch, out);
     if (e != OSP_OK)
         return e;
-    e = merge_outer(in, out);
+    e = osp_oscore_merge_outer(in, out);
     if (e != OSP_OK)
         return e;
     e = octx_window_commit(ctx, piv, out);
@@ -126,26 +93,6 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
     (void)osp_slice_copy(opt.piv, layer->piv, sizeof(layer->piv));
     osp_octx_ref(ctx);
     return e;
-}
-
-/*
- * At most one response without Partial IV (under the request's nonce), the others ever newer.  A notification
- * without one is the oldest, whenever it arrives; other responses have no order among each other, so a first
- * one may come second.  [rfc8613#7.4.1] [ocp#2.6.1]
- */
-static enum osp_err
-check_order(struct osp_layer *l, bool notification, bool has_piv, uint64_t piv)
-{
-    if (!has_piv) {
-        if (l->nonce_used || (notification && l->last_piv > 0))
-            return OSP_E_REPLAY;
-        l->nonce_used = true;
-        return OSP_OK;
-    }
-    if (piv < l->last_piv)
-        return OSP_E_REPLAY;
-    l->last_piv = piv + 1;
-    return OSP_OK;
 }
 
 /* The Observe value of a notification: the outer one orders for those who cannot see the Partial IV; without
@@ -191,8 +138,9 @@ osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, co
     if (osp_msg_has(out, OSP_OPT_OBSERVE) && !layer->observe)   /* a notification nobody asked for */
         return OSP_E_BAD_RESPONSE;
     take_observe(in, has_piv, out);
-    e = merge_outer(in, out);
+    e = osp_oscore_merge_outer(in, out);
     if (e != OSP_OK)
         return e;
-    return check_order(layer, osp_msg_has(out, OSP_OPT_OBSERVE), has_piv, piv_value(opt.piv));
+    return osp_oscore_check_order(&layer->nonce_used, &layer->last_piv, osp_msg_has(out, OSP_OPT_OBSERVE), has_piv,
+                                  piv_value(opt.piv));
 }

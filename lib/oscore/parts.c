@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "oscore/parts.h"
+
+#include "msg/option.h"
+
+/* True if the outer instance of an option outlives the decryption [rfc8613#8.2]: Class U and I only. */
+static bool
+outer_stays(uint16_t num)
+{
+    const struct osp_opt_def *def = osp_opt_def(num);
+
+    return num != OSP_OPT_OSCORE && def && (def->oscore == OSP_OPT_CLASS_U || def->oscore == OSP_OPT_CLASS_I);
+}
+
+enum osp_err
+osp_oscore_merge_outer(const struct osp_msg *in, struct osp_msg *out)
+{
+    bool         authority = osp_msg_has(out, OSP_OPT_PROXY_SCHEME) || osp_msg_has(out, OSP_OPT_PROXY_SCHEME_NUMBER);
+    enum osp_err e = OSP_OK;
+
+    for (size_t i = 0; i < in->opt_count && e == OSP_OK; i++) {
+        const struct osp_opt     *o = &in->opts[i];
+        const struct osp_opt_def *def = osp_opt_def(o->num);
+
+        if (authority && (o->num == OSP_OPT_URI_HOST || o->num == OSP_OPT_URI_PORT))
+            continue;
+        if (outer_stays(o->num) && (def->repeatable || !osp_msg_has(out, o->num)))
+            e = osp_msg_add(out, o->num, o->val);
+    }
+    return e;
+}
+
+bool
+osp_oscore_shows_uri(const struct osp_msg *in, const uint8_t *classes)
+{
+    for (size_t i = 0; i < in->opt_count; i++)
+        if ((in->opts[i].num == OSP_OPT_PROXY_URI || in->opts[i].num == OSP_OPT_PROXY_CRI) && classes[i] == OSP_OPT_CLASS_U)
+            return true;
+    return false;
+}
+
+enum osp_err
+osp_oscore_check_order(bool *nonce_used, uint64_t *last_piv, bool notification, bool has_piv, uint64_t piv)
+{
+    if (!has_piv) {
+        if (*nonce_used || (notification && *last_piv > 0))
+            return OSP_E_REPLAY;
+        *nonce_used = true;
+        return OSP_OK;
+    }
+    if (piv < *last_piv)
+        return OSP_E_REPLAY;
+    *last_piv = piv + 1;
+    return OSP_OK;
+}
