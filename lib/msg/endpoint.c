@@ -269,11 +269,11 @@ input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now,
     } else if (m->type == OSP_ACK) {
         ep->stats.rx_empty++;
         if (r)
-            ep_client_acked(ep, r, now, tx);
+            ep_client_acked(ep, r);
         else
             ep_server_acked(ep, in, now, tx, ev);
     } else if (r) {
-        ep_client_failed(ep, r, OSP_E_RESET, now, tx, ev);
+        ep_client_failed(ep, r, OSP_E_RESET, ev);
     } else {
         ep_server_failed(ep, in, OSP_E_RESET, ev);
     }
@@ -329,7 +329,7 @@ osp_ep_input(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice da
         ep_drop(ep, e);
         /* an unusable answer ends the request it acknowledges [rfc7252#5.7.1] */
         if (w && w->is_request)
-            ep_client_failed(ep, OSP_CONTAINER(w, struct ep_req, out), OSP_E_BAD_RESPONSE, now, tx, ev);
+            ep_client_failed(ep, OSP_CONTAINER(w, struct ep_req, out), OSP_E_BAD_RESPONSE, ev);
         else if (header_ok && ep->msg.type == OSP_CON)  /* [rfc7252#4.2] */
             ep_send_empty(ep, from, OSP_RST, ep->msg.mid, tx);
         return;
@@ -366,14 +366,14 @@ osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct
     case EP_T_RESEND_REQUEST:
         w = OSP_CONTAINER(t, struct ep_wait, timer);
         if (!ep_wait_again(ep, w, now, tx))
-            ep_client_failed(ep, OSP_CONTAINER(w, struct ep_req, out), OSP_E_TIMEOUT, now, tx, ev);
+            ep_client_failed(ep, OSP_CONTAINER(w, struct ep_req, out), OSP_E_TIMEOUT, ev);
         break;
     case EP_T_START_REQUEST:
         w = OSP_CONTAINER(t, struct ep_wait, timer);
         ep_client_start(ep, OSP_CONTAINER(w, struct ep_req, out), now, tx, ev);
         break;
     case EP_T_DEADLINE:
-        ep_client_failed(ep, OSP_CONTAINER(t, struct ep_req, deadline), OSP_E_TIMEOUT, now, tx, ev);
+        ep_client_failed(ep, OSP_CONTAINER(t, struct ep_req, deadline), OSP_E_TIMEOUT, ev);
         break;
     }
     return true;

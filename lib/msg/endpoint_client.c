@@ -176,7 +176,7 @@ ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct
     struct osp_wr mid;
 
     if (!ep_peer_mid(ep, r->peer, now, &r->flow.sock, &r->out.mid)) {
-        ep_client_failed(ep, r, OSP_E_OVERLOAD, now, tx, ev);
+        ep_client_failed(ep, r, OSP_E_OVERLOAD, ev);
         return;
     }
     mid = osp_wr_to(r->out.bytes.p, r->out.bytes.n);
@@ -223,10 +223,8 @@ osp_ep_cancel(struct osp_ep *ep, uint64_t handle)
 
 /* An empty ACK: the request arrived, the response will be separate. */
 void
-ep_client_acked(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx)
+ep_client_acked(struct osp_ep *ep, struct ep_req *r)
 {
-    (void)now;
-    (void)tx;
     if (r->type != OSP_CON) {   /* nobody acknowledges a NON */
         ep_drop(ep, OSP_E_UNMATCHED);
         return;
@@ -236,11 +234,8 @@ ep_client_acked(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct
 }
 
 void
-ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_time now, struct osp_txq *tx,
-                 struct osp_ep_event *ev)
+ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_ep_event *ev)
 {
-    (void)now;
-    (void)tx;
     if (why == OSP_E_TIMEOUT)
         ep->stats.timeouts++;
     ev->kind = OSP_EV_FAILED;

@@ -156,11 +156,10 @@ void ep_server_early_ack(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx
 /* ---- client ---- */
 void ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
                         struct osp_ep_event *ev);
-void ep_client_acked(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx);
+void ep_client_acked(struct osp_ep *ep, struct ep_req *r);
 /* Sends a request that has waited for its turn. */
 void ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
-void ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_time now, struct osp_txq *tx,
-                      struct osp_ep_event *ev);
+void ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_ep_event *ev);
 
 /* ---- peers ---- */
 struct ep_peer *ep_peer_get(struct osp_ep *ep, const struct osp_addr *addr);

@@ -102,7 +102,7 @@ as_reverse_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
         return fail(t, x, OSP_E_UNKNOWN_OPTION);
     e = px_may_route(t, x, (size_t)(r - x->policy->routes));
     if (e == OSP_OK)
-        e = px_translate_reverse(t, r, req);
+        e = px_translate_reverse(r, req);
     if (e != OSP_OK)
         return fail(t, x, e);
     x->route = r;
@@ -154,7 +154,7 @@ step(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 
     if (px_is_forward_form(*req))
         return as_forward_proxy(t, x, *req);
-    r = x->policy->reverse && has_uri_options(*req) ? px_find_route(t, x, *req) : NULL;
+    r = x->policy->reverse && has_uri_options(*req) ? px_find_route(x, *req) : NULL;
     if (r && oscore && !r->pass && find_context(x, *req, &why))
         r = NULL;
     if (r)

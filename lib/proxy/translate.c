@@ -210,7 +210,7 @@ is_better(const struct osp_route *a, const struct osp_route *b)
 
 /* The route whose URIs include the request's; NULL when there is none. */
 const struct osp_route *
-px_find_route(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req)
+px_find_route(const struct px_exchange *x, const struct osp_msg *req)
 {
     const struct osp_policy *p = x->policy;
     const struct osp_opt    *host = get(req, OSP_OPT_URI_HOST);
@@ -219,7 +219,6 @@ px_find_route(struct px_turn *t, const struct px_exchange *x, const struct osp_m
     uint8_t                  storage[OSP_HOST_MAX + 1];
     uint16_t                 port;
 
-    (void)t;
     if (port_of(req, local_port(x), &port) != OSP_OK)
         return NULL;
     if (host && osp_authority_make(OSP_SCHEME_COAP, host->val, port, storage, sizeof(storage), &a) != OSP_OK)
@@ -259,11 +258,10 @@ translate_path(const struct osp_route *r, struct osp_msg *req)
 }
 
 enum osp_err
-px_translate_reverse(struct px_turn *t, const struct osp_route *r, struct osp_msg *req)
+px_translate_reverse(const struct osp_route *r, struct osp_msg *req)
 {
     enum osp_err e = OSP_OK;
 
-    (void)t;
     if (r->strip || r->prefix_count)
         e = translate_path(r, req);
     osp_msg_remove(req, OSP_OPT_URI_PORT);
