@@ -114,24 +114,36 @@ add_selected(struct osprey_contexts *set, const char *file, const char *name, bo
     return found;
 }
 
+char *
+osprey_spec_split(const char *spec, bool may_name, const char **name)
+{
+    char *file = strdup(spec);
+    char *mark = file && may_name ? strrchr(file, '#') : NULL;
+
+    *name = NULL;
+    if (!file) {
+        fputs("osprey: out of memory\n", stderr);
+        return NULL;
+    }
+    if (mark && access(file, F_OK) == -1) { /* a file may have the sign in its name */
+        *mark = '\0';
+        *name = mark + 1;
+    }
+    return file;
+}
+
 bool
 osprey_context_load(struct osprey_contexts *set, const char *spec, bool all)
 {
-    char               *file = strdup(spec);
-    char               *name = NULL, *mark = file ? strrchr(file, '#') : NULL;
+    const char         *name;
+    char               *file = osprey_spec_split(spec, true, &name);
     size_t              count = 0;
     struct cfg_report   report;
     struct cfg_context *list;
     bool                ok;
 
-    if (!file) {
-        fputs("osprey: out of memory\n", stderr);
+    if (!file)
         return false;
-    }
-    if (mark && access(file, F_OK) == -1) { /* a file may have the sign in its name */
-        *mark = '\0';
-        name = mark + 1;
-    }
     cfg_report_to(&report, stderr);
     list = cfg_load_contexts(file, &count, &report);
     ok = list && add_selected(set, file, name, all, list, count);

@@ -23,6 +23,12 @@ struct osprey_contexts {
 };
 
 /*
+ * The file of "FILE" or, where `may_name`, "FILE#NAME", for the caller to free, and *name in it; NULL there when none is
+ * named.  A file whose own name has the sign is a file.  NULL, said on standard error: no memory.
+ */
+char *osprey_spec_split(const char *spec, bool may_name, const char **name);
+
+/*
  * Adds contexts from "FILE" or "FILE#NAME" to `set`: the named one, or with `all` all of them, else
  * the only one.  Says on standard error what is wrong and returns false.
  */

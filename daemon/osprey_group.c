@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "config/group_conf.h"
+#include "daemon/osprey_context.h"
 
 static struct osp_slice
 slice_of(const struct cfg_bytes *b)
@@ -113,18 +113,12 @@ load(struct osprey_group *g, const char *file, const char *member, bool origin)
 bool
 osprey_group_load(struct osprey_group *g, const char *spec, bool origin)
 {
-    char *file = strdup(spec);
-    char *name = NULL, *mark = file && !origin ? strrchr(file, '#') : NULL;
-    bool  ok;
+    const char *name;
+    char       *file = osprey_spec_split(spec, !origin, &name);
+    bool        ok;
 
-    if (!file) {
-        fputs("osprey: out of memory\n", stderr);
+    if (!file)
         return false;
-    }
-    if (mark && access(file, F_OK) == -1) { /* a file may have the sign in its name */
-        *mark = '\0';
-        name = mark + 1;
-    }
     ok = load(g, file, name, origin);
     free(file);
     return ok;
