@@ -182,6 +182,7 @@ install: programs
 	for m in docs/man/*.1; do install -D -m 644 $$m $(DESTDIR)$(MANDIR)/man1/$$(basename $$m); done
 	for d in docs/*.md README.md LICENSE; do install -D -m 644 $$d $(DESTDIR)$(DOCDIR)/$$(basename $$d); done
 	for d in config/samples/*.yaml; do install -D -m 644 $$d $(DESTDIR)$(DOCDIR)/samples/$$(basename $$d); done
+	for d in config/samples/*/*.yaml; do install -D -m 644 $$d $(DESTDIR)$(DOCDIR)/samples/$${d#config/samples/}; done
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|@SBINDIR@|$(SBINDIR)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' systemd/ospreyd.service > $(DESTDIR)$(UNITDIR)/ospreyd.service
 	install -D -m 644 systemd/osprey.sysusers $(DESTDIR)$(SYSUSERSDIR)/osprey.conf
