@@ -41,7 +41,7 @@ IMPURE_CALL = re.compile(
     r"\b(time|clock_gettime|gettimeofday|rand|random|getenv|exit|abort|printf|fprintf|perror|fopen|open|read|write|socket)\s*\(")
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|alloca|rand|srand)\s*\(")
 ALLOWED_TOP = {"daemon", "config", "lib", "tests", "systemd", "docs", "Makefile", "README.md", "LICENSE"}
-MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9_.])(/work/|/root/|/home/[a-z]+/)")
+MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9_.])/(work|root|home/[a-z]+)/")
 
 problems = []
 
