@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "oscore/live.h"
+
+#include <stdlib.h>
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/table.h"
+#include "oscore/impl.h"
+
+/* A context, or an ID that is reserved for one (then `octx` is NULL). */
+struct place {
+    struct osp_node  node;              /* by Recipient ID */
+    struct osp_octx *octx;
+    uint8_t          kid[OSP_OSCORE_ID_MAX];
+    uint8_t          kid_len;
+};
+
+struct osp_octx_live {
+    struct osp_lock     lock;
+    struct osp_hash_key key;
+    struct osp_table    table;
+    size_t              bound, count;   /* count: contexts */
+};
+
+enum osp_err
+osp_octx_live_new(size_t bound, struct osp_hash_key key, struct osp_octx_live **out)
+{
+    struct osp_octx_live *l = calloc(1, sizeof(*l));
+
+    if (!l || osp_table_init(&l->table, bound) != OSP_OK) {
+        free(l);
+        return OSP_E_NOMEM;
+    }
+    l->key = key;
+    l->bound = bound;
+    *out = l;
+    return OSP_OK;
+}
+
+void
+osp_octx_live_free(struct osp_octx_live *l)
+{
+    if (!l)
+        return;
+    for (size_t i = 0; i <= l->table.mask; i++) {
+        while (l->table.slots[i]) {
+            struct place *p = OSP_CONTAINER(l->table.slots[i], struct place, node);
+
+            osp_table_remove(&l->table, &p->node);
+            osp_octx_unref(p->octx);
+            free(p);
+        }
+    }
+    osp_table_fini(&l->table);
+    free(l);
+}
+
+static struct osp_slice
+kid_of(const struct place *p)
+{
+    return osp_slice(p->kid, p->kid_len);
+}
+
+/* ---- under the lock ---- */
+
+/* The next place with this Recipient ID from `n` on. */
+static struct place *
+next_place(struct osp_node *n, struct osp_slice kid)
+{
+    for (; n; n = osp_table_next(n)) {
+        struct place *p = OSP_CONTAINER(n, struct place, node);
+
+        if (osp_slice_eq(kid_of(p), kid))
+            return p;
+    }
+    return NULL;
+}
+
+static struct place *
+first_place(struct osp_octx_live *l, struct osp_slice kid)
+{
+    return next_place(osp_table_first(&l->table, osp_hash(&l->key, kid)), kid);
+}
+
+static struct place *
+after(const struct place *p)
+{
+    return next_place(osp_table_next(&p->node), kid_of(p));
+}
+
+static bool
+has_id_context(const struct place *p, bool has, struct osp_slice id_context)
+{
+    struct osp_slice own = OSP_EMPTY;
+    bool             has_own = osp_octx_id_context(p->octx, &own);
+
+    return has == has_own && (!has || osp_slice_eq(own, id_context));
+}
+
+/* May `c` come in? */
+static enum osp_err
+may_add(struct osp_octx_live *l, struct osp_octx *c)
+{
+    struct osp_slice id_context = OSP_EMPTY;
+    bool             has = osp_octx_id_context(c, &id_context);
+
+    for (struct place *p = first_place(l, osp_octx_recipient_id(c)); p; p = after(p))
+        if (p->octx && has_id_context(p, has, id_context))
+            return OSP_E_EXISTS;
+    return l->table.count >= l->bound ? OSP_E_OVERLOAD : OSP_OK;
+}
+
+static struct osp_octx *
+find(struct osp_octx_live *l, struct osp_slice kid, bool has_kid_context, struct osp_slice kid_context)
+{
+    struct osp_octx *only = NULL;
+    size_t           matches = 0;
+
+    for (struct place *p = first_place(l, kid); p; p = after(p)) {
+        if (!p->octx)
+            continue;
+        if (has_id_context(p, has_kid_context, kid_context))
+            return p->octx;
+        only = p->octx;
+        matches++;
+    }
+    return !has_kid_context && matches == 1 ? only : NULL;      /* [rfc8613#5.1] */
+}
+
+/* ---- */
+
+static struct place *
+new_place(struct osp_slice kid, struct osp_octx *c)
+{
+    struct place *p = calloc(1, sizeof(*p));
+
+    if (!p)
+        return NULL;
+    (void)osp_slice_copy(kid, p->kid, sizeof(p->kid));
+    p->kid_len = (uint8_t)kid.n;
+    p->octx = c;
+    return p;
+}
+
+enum osp_err
+osp_octx_live_add(struct osp_octx_live *l, struct osp_octx *c)
+{
+    struct osp_slice kid = osp_octx_recipient_id(c);
+    struct place    *p = new_place(kid, c);
+    enum osp_err     e;
+
+    if (!p)
+        return OSP_E_NOMEM;
+    osp_lock_take(&l->lock);
+    e = may_add(l, c);
+    if (e == OSP_OK) {
+        osp_table_add(&l->table, &p->node, osp_hash(&l->key, kid));
+        osp_octx_ref(c);
+        l->count++;
+    }
+    osp_lock_release(&l->lock);
+    if (e != OSP_OK)
+        free(p);
+    return e;
+}
+
+bool
+osp_octx_live_remove(struct osp_octx_live *l, struct osp_octx *c)
+{
+    struct place *p;
+
+    osp_lock_take(&l->lock);
+    p = first_place(l, osp_octx_recipient_id(c));
+    while (p && p->octx != c)
+        p = after(p);
+    if (p) {
+        osp_table_remove(&l->table, &p->node);
+        l->count--;
+    }
+    osp_lock_release(&l->lock);
+    if (!p)
+        return false;
+    osp_octx_unref(p->octx);
+    free(p);
+    return true;
+}
+
+struct osp_octx *
+osp_octx_live_find(struct osp_octx_live *l, struct osp_slice kid, bool has_kid_context, struct osp_slice kid_context)
+{
+    struct osp_octx *c;
+
+    osp_lock_take(&l->lock);
+    c = find(l, kid, has_kid_context, kid_context);
+    if (c)
+        osp_octx_ref(c);
+    osp_lock_release(&l->lock);
+    return c;
+}
+
+enum osp_err
+osp_octx_live_reserve(struct osp_octx_live *l, struct osp_slice kid)
+{
+    struct place *p;
+    enum osp_err  e = OSP_OK;
+
+    if (kid.n > OSP_OSCORE_ID_MAX)
+        return OSP_E_ID_LENGTH;
+    p = new_place(kid, NULL);
+    if (!p)
+        return OSP_E_NOMEM;
+    osp_lock_take(&l->lock);
+    if (first_place(l, kid))
+        e = OSP_E_EXISTS;
+    else if (l->table.count >= l->bound)
+        e = OSP_E_OVERLOAD;
+    else
+        osp_table_add(&l->table, &p->node, osp_hash(&l->key, kid));
+    osp_lock_release(&l->lock);
+    if (e != OSP_OK)
+        free(p);
+    return e;
+}
+
+void
+osp_octx_live_release(struct osp_octx_live *l, struct osp_slice kid)
+{
+    struct place *p;
+
+    osp_lock_take(&l->lock);
+    p = first_place(l, kid);
+    while (p && p->octx)
+        p = after(p);
+    if (p)
+        osp_table_remove(&l->table, &p->node);
+    osp_lock_release(&l->lock);
+    free(p);
+}
+
+size_t
+osp_octx_live_count(struct osp_octx_live *l)
+{
+    size_t n;
+
+    osp_lock_take(&l->lock);
+    n = l->count;
+    osp_lock_release(&l->lock);
+    return n;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of contexts that come and go: look-up, bound, reserved IDs, use by several threads. */
+#include "unit.h"
+
+#include <pthread.h>
+
+#include "oscore/live.h"
+
+static const struct osp_hash_key key = { 1, 2 };
+
+static struct osp_octx *
+context(const char *recipient, const char *id_context)
+{
+    struct osp_octx_params p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256,
+                                 .master_secret = osp_slice_str("0123456789abcdef"),
+                                 .sender_id = osp_slice_str("proxy"), .recipient_id = osp_slice_str(recipient),
+                                 .has_id_context = id_context != NULL, .id_context = osp_slice_str(id_context) };
+    struct osp_octx       *c = NULL;
+
+    EXPECT_OK(osp_octx_new(&p, &c));
+    return c;
+}
+
+static struct osp_octx_live *
+table(size_t bound)
+{
+    struct osp_octx_live *l = NULL;
+
+    EXPECT_OK(osp_octx_live_new(bound, key, &l));
+    return l;
+}
+
+/* What is found has a reference of its own. */
+static bool
+finds(struct osp_octx_live *l, const char *kid, const char *kid_context, const struct osp_octx *want)
+{
+    struct osp_octx *c = osp_octx_live_find(l, osp_slice_str(kid), kid_context != NULL, osp_slice_str(kid_context));
+    bool             same = c == want;
+
+    osp_octx_unref(c);
+    return same;
+}
+
+/* [rfc8613#5.1] */
+static void
+live_finds_by_kid_and_kid_context(void **state)
+{
+    struct osp_octx_live *l = table(8);
+    struct osp_octx      *a = context("c", NULL), *b = context("c", "one"), *d = context("d", "two");
+
+    (void)state;
+    EXPECT_OK(osp_octx_live_add(l, a));
+    EXPECT_OK(osp_octx_live_add(l, b));
+    EXPECT_OK(osp_octx_live_add(l, d));
+    EXPECT_ERR(OSP_E_EXISTS, osp_octx_live_add(l, b));
+    assert_true(finds(l, "c", NULL, a));
+    assert_true(finds(l, "c", "one", b));
+    assert_true(finds(l, "c", "two", NULL));
+    assert_true(finds(l, "d", NULL, d));
+    assert_true(finds(l, "e", NULL, NULL));
+    assert_int_equal(3, osp_octx_live_count(l));
+    assert_true(osp_octx_live_remove(l, a));
+    assert_false(osp_octx_live_remove(l, a));
+    assert_true(finds(l, "c", NULL, b));
+    osp_octx_unref(a);
+    osp_octx_unref(b);
+    osp_octx_unref(d);
+    osp_octx_live_free(l);
+}
+
+static void
+live_keeps_its_bound(void **state)
+{
+    struct osp_octx_live *l = table(2);
+    struct osp_octx      *a = context("a", NULL), *b = context("b", NULL);
+
+    (void)state;
+    EXPECT_OK(osp_octx_live_add(l, a));
+    EXPECT_OK(osp_octx_live_reserve(l, osp_slice_str("r")));
+    EXPECT_ERR(OSP_E_OVERLOAD, osp_octx_live_add(l, b));
+    EXPECT_ERR(OSP_E_OVERLOAD, osp_octx_live_reserve(l, osp_slice_str("s")));
+    osp_octx_live_release(l, osp_slice_str("r"));
+    EXPECT_OK(osp_octx_live_add(l, b));
+    osp_octx_unref(a);
+    osp_octx_unref(b);
+    osp_octx_live_free(l);
+}
+
+/* [rfc9668#4.1.2] a Recipient ID that is being agreed on is nobody else's */
+static void
+live_reserves_an_id_once(void **state)
+{
+    struct osp_octx_live *l = table(8);
+    struct osp_octx      *c = context("c", NULL);
+
+    (void)state;
+    EXPECT_OK(osp_octx_live_reserve(l, osp_slice_str("c")));
+    EXPECT_ERR(OSP_E_EXISTS, osp_octx_live_reserve(l, osp_slice_str("c")));
+    assert_true(finds(l, "c", NULL, NULL));
+    EXPECT_OK(osp_octx_live_add(l, c));
+    osp_octx_live_release(l, osp_slice_str("c"));
+    EXPECT_ERR(OSP_E_EXISTS, osp_octx_live_reserve(l, osp_slice_str("c")));
+    assert_true(finds(l, "c", NULL, c));
+    EXPECT_OK(osp_octx_live_reserve(l, OSP_EMPTY));
+    EXPECT_ERR(OSP_E_ID_LENGTH, osp_octx_live_reserve(l, osp_slice_str("12345678")));
+    osp_octx_live_release(l, OSP_EMPTY);
+    osp_octx_live_release(l, osp_slice_str("never"));
+    osp_octx_unref(c);
+    osp_octx_live_free(l);
+}
+
+/* ---- threads: a context that is taken out lives on with whoever found it ---- */
+
+#define ROUNDS 2000
+
+static void *
+come_and_go(void *arg)
+{
+    struct osp_octx_live *l = arg;
+    struct osp_octx      *c = context("x", NULL);
+
+    for (int i = 0; i < ROUNDS; i++)
+        if (osp_octx_live_add(l, c) == OSP_OK)
+            (void)osp_octx_live_remove(l, c);
+    osp_octx_unref(c);
+    return NULL;
+}
+
+static void *
+look_up(void *arg)
+{
+    struct osp_octx_live *l = arg;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        struct osp_octx *c = osp_octx_live_find(l, osp_slice_str("x"), false, OSP_EMPTY);
+
+        if (c && !osp_slice_eq(osp_octx_recipient_id(c), osp_slice_str("x")))
+            return arg;
+        osp_octx_unref(c);
+    }
+    return NULL;
+}
+
+static void
+live_is_shared_by_threads(void **state)
+{
+    struct osp_octx_live *l = table(8);
+    pthread_t             t[4];
+    void                 *wrong[4] = { NULL };
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(0, pthread_create(&t[i], NULL, i % 2 ? look_up : come_and_go, l));
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(0, pthread_join(t[i], &wrong[i]));
+        assert_null(wrong[i]);
+    }
+    assert_int_equal(0, osp_octx_live_count(l));
+    osp_octx_live_free(l);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(live_finds_by_kid_and_kid_context),
+        cmocka_unit_test(live_keeps_its_bound),
+        cmocka_unit_test(live_reserves_an_id_once),
+        cmocka_unit_test(live_is_shared_by_threads),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
