@@ -130,12 +130,18 @@ struct osp_request {
     bool            keep;       /* stay open for more responses (Observe) until osp_ep_cancel() */
     struct osp_time deadline;   /* OSP_EV_FAILED with TIMEOUT by then at the latest */
     uint64_t        user;       /* comes back in the events */
+    uint64_t        instead_of; /* handle of a kept request to this peer whose Token it takes over, to register again or
+                                   to deregister [rfc7641#3.3.1] [rfc7641#3.6]; 0: a Token of its own */
 };
 
 /*
  * Sends `m` to `peer` (the endpoint chooses socket, token and MID; `local`, if not all zero, is
  * the source address).  A CON beyond NSTART waits in the peer's queue.
- *   OSP_E_OVERLOAD  a table is full, or no Message ID is free for this peer: answer 5.03
+ * With `instead_of`, the old handle ends on OSP_OK and stays as it is on an error; notifications that were under way
+ * to it come up as responses to the new request, and do not stop its retransmission.
+ *   OSP_E_OVERLOAD  a table is full, no Message ID is free for this peer (answer 5.03), or none on the socket that
+ *                   the old request went out on: the peer would not know who asks
+ *   OSP_E_INVALID   `instead_of` is stale or was for another peer
  *   OSP_E_NOMEM, OSP_E_NOSPACE
  */
 OSP_CHECKED enum osp_err osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local,

@@ -84,13 +84,29 @@ req_free(struct osp_ep *ep, struct ep_req *r)
 
 /* ---- sending ---- */
 
+/* A Token that no request of ours has, or that of `old`, whose place the request takes. */
+static void
+choose_token(struct osp_ep *ep, struct ep_req *r, const struct ep_req *old)
+{
+    if (old) {
+        r->bound = true;
+        r->flow.sock = old->flow.sock;
+        (void)osp_slice_copy(osp_slice(old->token, sizeof(old->token)), r->token, sizeof(r->token));
+        return;
+    }
+    do
+        osp_randbuf_take(&ep->rand, r->token, sizeof(r->token));
+    while (osp_table_first(&ep->tokens, hash_token(ep, osp_slice(r->token, sizeof(r->token)))));
+}
+
 static struct ep_req *
-req_new(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local, const struct osp_request *how)
+req_new(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local, const struct osp_request *how,
+        const struct ep_req *old)
 {
     struct ep_req *r;
     struct ep_peer *p;
 
-    if (ep->requests.count >= ep->cfg.max_requests)
+    if (ep->requests.count - (old != NULL) >= ep->cfg.max_requests)
         return NULL;
     p = ep_peer_get(ep, peer);
     if (!p)
@@ -107,13 +123,20 @@ req_new(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *loc
     osp_list_init(&r->queued);
     osp_timer_init(&r->out.timer, EP_T_RESEND_REQUEST);
     osp_timer_init(&r->deadline, EP_T_DEADLINE);
-    do
-        osp_randbuf_take(&ep->rand, r->token, sizeof(r->token));
-    while (osp_table_first(&ep->tokens, hash_token(ep, osp_slice(r->token, sizeof(r->token)))));
+    choose_token(ep, r, old);
     r->handle = ep->next_handle++;
     osp_table_add(&ep->tokens, &r->by_token, hash_token(ep, osp_slice(r->token, sizeof(r->token))));
     osp_table_add(&ep->requests, &r->by_handle, r->handle);
     return r;
+}
+
+/* The next Message ID; false when there is none, or none where the request has to go out. */
+static bool
+take_mid(struct osp_ep *ep, struct ep_req *r, struct osp_time now)
+{
+    uint16_t sock = r->flow.sock;
+
+    return ep_peer_mid(ep, r->peer, now, &r->flow.sock, &r->out.mid) && (!r->bound || sock == r->flow.sock);
 }
 
 /* Encodes `m` with the request's Token; the Message ID is filled in when it is its turn. */
@@ -135,7 +158,7 @@ send_now(struct osp_ep *ep, struct ep_req *r, const struct osp_msg *m, struct os
     struct osp_wr w = osp_txq_begin(tx, ep->cfg.max_datagram);
     enum osp_err  e;
 
-    if (!ep_peer_mid(ep, r->peer, now, &r->flow.sock, &r->out.mid))
+    if (!take_mid(ep, r, now))
         return OSP_E_OVERLOAD;
     e = encode(r, m, r->out.mid, &w);
     if (e != OSP_OK)
@@ -175,7 +198,7 @@ ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct
 {
     struct osp_wr mid;
 
-    if (!ep_peer_mid(ep, r->peer, now, &r->flow.sock, &r->out.mid)) {
+    if (!take_mid(ep, r, now)) {
         ep_client_failed(ep, r, OSP_E_OVERLOAD, ev);
         return;
     }
@@ -191,9 +214,12 @@ enum osp_err
 osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local, const struct osp_msg *m,
                const struct osp_request *how, struct osp_time now, struct osp_txq *tx, uint64_t *handle)
 {
-    struct ep_req *r = req_new(ep, peer, local, how);
+    struct ep_req *old = find_by_handle(ep, how->instead_of), *r;
     enum osp_err   e;
 
+    if (how->instead_of && (!old || !osp_addr_eq(&old->flow.peer, peer)))
+        return OSP_E_INVALID;
+    r = req_new(ep, peer, local, how, old);
     if (!r)
         return OSP_E_OVERLOAD;
     /* [rfc7252#4.7] */
@@ -207,6 +233,8 @@ osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_
     }
     osp_timer_set(&ep->wheel, &r->deadline, how->deadline);
     *handle = r->handle;
+    if (old)
+        req_free(ep, old);
     return OSP_OK;
 }
 
@@ -275,8 +303,10 @@ ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_ti
     if (m->type != OSP_ACK)
         confirm(ep, from, m->type == OSP_CON || r->keep, now, tx);
     ep->stats.rx_response++;
-    ep_wait_stop(ep, &r->out);                          /* the response acknowledges the request too */
-    uncount(ep, r);
+    if (!r->bound || m->type == OSP_ACK || !osp_msg_has(m, OSP_OPT_OBSERVE)) {
+        ep_wait_stop(ep, &r->out);                      /* the response acknowledges the request too */
+        uncount(ep, r);
+    }
     ev->kind = OSP_EV_RESPONSE;
     ev->handle = r->handle;
     ev->user = r->user;

@@ -103,6 +103,7 @@ struct ep_req {
     uint8_t          type;
     bool             keep;
     bool             counted;   /* in peer->outstanding */
+    bool             bound;     /* took over the Token of another: only flow.sock will do */
 };
 
 struct osp_ep {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The message layer of an observed resource: when notifications are confirmed, replaced, given up [rfc7641#4.5]. */
+/*
+ * The message layer of an observed resource: when notifications are confirmed, replaced, given up [rfc7641#4.5]; and of
+ * its observer, who asks again under the same Token.
+ */
 #include "unit.h"
 
 #include <stdlib.h>
@@ -201,6 +204,91 @@ reset_ends_what_waits_too(void **state)
     assert_true(osp_ep_idle(ep));
 }
 
+/* ---- the observer's side ---- */
+
+static uint64_t
+ask(uint64_t instead_of, enum osp_err want)
+{
+    struct osp_request how = { .type = OSP_CON, .keep = true, .deadline = { now.us + OSP_SEC(100) }, .instead_of = instead_of };
+    struct osp_msg     m;
+    uint64_t           handle = 0;
+
+    osp_msg_init(&m, OSP_GET);
+    EXPECT_ERR(want, osp_ep_request(ep, &client.peer, NULL, &m, &how, now, &tx, &handle));
+    return handle;
+}
+
+/* The last datagram that went out. */
+static struct osp_msg
+went_out(void)
+{
+    static uint8_t bytes[64];
+    struct osp_msg m;
+    bool           header;
+
+    assert_true(tx.count > 0 && osp_slice_copy(tx.items[tx.count - 1].bytes, bytes, sizeof(bytes)));
+    EXPECT_OK(osp_msg_decode_udp(osp_slice(bytes, tx.items[tx.count - 1].bytes.n), &m, &header));
+    osp_txq_reset(&tx);
+    return m;
+}
+
+static enum osp_ev_kind
+answer(uint8_t type, uint16_t mid, struct osp_slice token, bool observe)
+{
+    uint8_t        bytes[64];
+    struct osp_wr  w = osp_wr_to(bytes, sizeof(bytes));
+    struct osp_msg m;
+
+    osp_msg_init(&m, OSP_CODE(2, 5));
+    m.type = type;
+    m.mid = mid;
+    m.token = token;
+    if (observe)
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY));
+    EXPECT_OK(osp_msg_encode_udp(&m, &w));
+    osp_ep_input(ep, &client, osp_wr_slice(&w), now, &tx, &ev);
+    osp_txq_reset(&tx);
+    return ev.kind;
+}
+
+/* [rfc7641#3.3.1] [rfc7641#3.6] */
+static void
+a_later_request_takes_the_token_over(void **state)
+{
+    uint64_t       first, second;
+    struct osp_msg m, again;
+
+    (void)state;
+    client.sock = 0;
+    first = ask(0, OSP_OK);
+    m = went_out();
+    assert_int_equal(answer(OSP_ACK, m.mid, m.token, true), OSP_EV_RESPONSE);
+    second = ask(first, OSP_OK);
+    again = went_out();
+    EXPECT_BYTES(m.token, again.token);
+    assert_int_not_equal(m.mid, again.mid);
+    (void)ask(first, OSP_E_INVALID);            /* its handle has ended */
+    assert_int_equal(osp_ep_stats(ep)->requests, 1);
+
+    /* a notification under way is no answer: the request is repeated until there is one */
+    assert_int_equal(answer(OSP_NON, 500, again.token, true), OSP_EV_RESPONSE);
+    assert_int_equal(ev.handle, second);
+    now.us += OSP_SEC(4);
+    while (osp_ep_expire(ep, now, &tx, &ev))
+        assert_int_equal(ev.kind, OSP_EV_NONE);
+    m = went_out();
+    assert_int_equal(m.mid, again.mid);
+    assert_int_equal(answer(OSP_ACK, again.mid, again.token, false), OSP_EV_RESPONSE);
+    now.us += OSP_SEC(60);
+    while (osp_ep_expire(ep, now, &tx, &ev))
+        assert_int_equal(ev.kind, OSP_EV_NONE);
+    assert_int_equal(tx.count, 0);
+    client.peer.port++;
+    (void)ask(second, OSP_E_INVALID);           /* that is somebody else */
+    osp_ep_cancel(ep, second);
+    assert_true(osp_ep_idle(ep));
+}
+
 int
 main(void)
 {
@@ -211,6 +299,7 @@ main(void)
         T(news_faster_than_the_round_trip_does_not_end_a_living_client),
         T(what_waits_goes_out_when_the_one_before_is_acknowledged),
         T(reset_ends_what_waits_too),
+        T(a_later_request_takes_the_token_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
