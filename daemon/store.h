@@ -56,6 +56,23 @@ OSP_CHECKED enum osp_err osp_store_get(struct osp_store *s, const uint8_t key[OS
 /* OSP_E_NOSPACE: the store is full.  OSP_E_STORE.  Both: give the batch up. */
 OSP_CHECKED enum osp_err osp_store_put(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], const struct osp_record *r);
 
+/*
+ * Contexts that no configuration holds (EDHOC made them) are kept whole: `value` is what their owner wrote, secrets
+ * included, at most OSP_STORE_KEPT_MAX bytes.  OSP_E_INVALID: longer.  Else as osp_store_put().
+ */
+#define OSP_STORE_KEPT_MAX 512
+OSP_CHECKED enum osp_err osp_store_keep(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice value);
+
+/* In a batch: the next of them after `key` (or the first), borrowed until the next put. OSP_E_NOT_FOUND: no more. OSP_E_STORE. */
+OSP_CHECKED enum osp_err osp_store_next_kept(struct osp_store *s, bool first, uint8_t key[OSP_STORE_KEY_LEN],
+                                             struct osp_slice *value);
+
+/*
+ * Removes the record of a kept context and what was kept of it: its keys are gone, so its numbers can never be used again.
+ * OSP_E_STORE, OSP_E_NOSPACE. It is fine if there is none.
+ */
+OSP_CHECKED enum osp_err osp_store_forget(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN]);
+
 /* Marks the run as running (before the first datagram) or as stopped cleanly. As osp_store_put(). */
 OSP_CHECKED enum osp_err osp_store_mark(struct osp_store *s, bool running);
 

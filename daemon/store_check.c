@@ -22,12 +22,15 @@ is_foreign(MDB_txn *txn, MDB_dbi dbi)
     MDB_val          k = { sizeof(name) - 1, name }, v;
     struct osp_slice value;
     struct osp_rd    r;
+    uint32_t         version;
 
     if (mdb_get(txn, dbi, &k, &v) != 0)
         return false;
     value = osp_slice(v.mv_data, v.mv_size);
     r = osp_rd_from(value);
-    return osp_store_value_ok(osp_slice(k.mv_data, k.mv_size), value) && osp_rd_u32(&r) != OSP_STORE_VERSION;
+    version = osp_rd_u32(&r);
+    return osp_store_value_ok(osp_slice(k.mv_data, k.mv_size), value) &&
+           (version < OSP_STORE_VERSION_OLDEST || version > OSP_STORE_VERSION);
 }
 
 static bool

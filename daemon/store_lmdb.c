@@ -4,8 +4,9 @@
  * `lock` keeps a second process out; LMDB's own lock file is not used, since one batch at a time
  * is all there is.
  *
- *   "osprey-state"  -> version, run, valid_from, dirty, check
- *   32-byte key     -> limit, window (next, seen), run that saved the window (0: none), check
+ *   "osprey-state"       -> version, run, valid_from, dirty, check
+ *   32-byte key          -> limit, window (next, seen), run that saved the window (0: none), check
+ *   "kept:" 32-byte key  -> what its owner wrote, check
  *
  * LMDB has no checksums, so each value carries one that covers its key.  A damaged file can make
  * LMDB crash: before it is used, a child process reads all of it (store_check.c).
@@ -47,28 +48,39 @@ static uint64_t
 check_of(struct osp_slice key, struct osp_slice value)
 {
     static const struct osp_hash_key fixed = { 0x6f73707265792d73u, 0x746174652d763031u };
-    uint8_t                          both[OSP_STORE_KEY_LEN + OSP_STORE_VALUE_LEN];
+    uint8_t                          both[OSP_STORE_KEY_MAX + OSP_STORE_KEPT_MAX];
     struct osp_wr                    w = osp_wr_to(both, sizeof(both));
+    uint64_t                         h;
 
     osp_wr_put(&w, key);
     osp_wr_put(&w, value);
-    return osp_hash(&fixed, osp_wr_slice(&w));
+    h = osp_hash(&fixed, osp_wr_slice(&w));
+    osp_wipe(both, w.n); /* a kept value has secrets in it */
+    return h;
 }
 
 /* Adds the check that makes a value whole. */
 static void
 seal(struct osp_wr *w, struct osp_slice key)
 {
-    osp_wr_uint(w, check_of(key, osp_wr_slice(w)), 8);
+    osp_wr_uint(w, check_of(key, osp_wr_slice(w)), OSP_STORE_CHECK_LEN);
+}
+
+/* A value without its check. */
+static struct osp_slice
+body_of(struct osp_slice value)
+{
+    return osp_slice_head(value, value.n < OSP_STORE_CHECK_LEN ? 0 : value.n - OSP_STORE_CHECK_LEN);
 }
 
 bool
 osp_store_value_ok(struct osp_slice key, struct osp_slice value)
 {
-    struct osp_rd r = osp_rd_from(osp_slice_tail(value, OSP_STORE_VALUE_LEN - 8));
+    struct osp_slice body = body_of(value);
+    struct osp_rd    r = osp_rd_from(osp_slice_tail(value, body.n));
 
-    return value.n == OSP_STORE_VALUE_LEN && key.n <= OSP_STORE_KEY_LEN &&
-           osp_rd_uint(&r, 8) == check_of(key, osp_slice_head(value, OSP_STORE_VALUE_LEN - 8));
+    return value.n >= OSP_STORE_CHECK_LEN && body.n <= OSP_STORE_KEPT_MAX && key.n <= OSP_STORE_KEY_MAX &&
+           osp_rd_uint(&r, OSP_STORE_CHECK_LEN) == check_of(key, body);
 }
 
 static struct osp_slice
@@ -151,6 +163,8 @@ osp_store_get(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct 
 
     if (e != OSP_OK)
         return e;
+    if (v.n != OSP_STORE_RECORD_LEN)
+        return fail(s, MDB_CORRUPTED);
     rd = osp_rd_from(v);
     r.limit = osp_rd_uint(&rd, 8);
     r.window.next = osp_rd_uint(&rd, 8);
@@ -166,7 +180,7 @@ osp_store_get(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct 
 enum osp_err
 osp_store_put(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], const struct osp_record *r)
 {
-    uint8_t          value[OSP_STORE_VALUE_LEN];
+    uint8_t          value[OSP_STORE_RECORD_LEN];
     struct osp_wr    w = osp_wr_to(value, sizeof(value));
     struct osp_slice k = osp_slice(key, OSP_STORE_KEY_LEN);
 
@@ -178,10 +192,96 @@ osp_store_put(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], const s
     return put_value(s, k, osp_wr_slice(&w));
 }
 
+/* ---- contexts that are kept whole ---- */
+
+static struct osp_slice
+kept_key(const uint8_t key[OSP_STORE_KEY_LEN], uint8_t dst[OSP_STORE_KEY_MAX])
+{
+    struct osp_wr w = osp_wr_to(dst, OSP_STORE_KEY_MAX);
+
+    osp_wr_put(&w, osp_slice_str(OSP_STORE_KEPT));
+    osp_wr_put(&w, osp_slice(key, OSP_STORE_KEY_LEN));
+    return osp_wr_slice(&w);
+}
+
+enum osp_err
+osp_store_keep(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice value)
+{
+    uint8_t          name[OSP_STORE_KEY_MAX], whole[OSP_STORE_KEPT_MAX + OSP_STORE_CHECK_LEN];
+    struct osp_slice k = kept_key(key, name);
+    struct osp_wr    w = osp_wr_to(whole, sizeof(whole));
+    enum osp_err     e;
+
+    if (value.n > OSP_STORE_KEPT_MAX)
+        return OSP_E_INVALID;
+    osp_wr_put(&w, value);
+    seal(&w, k);
+    e = put_value(s, k, osp_wr_slice(&w));
+    osp_wipe(whole, sizeof(whole));
+    return e;
+}
+
+static enum osp_err
+delete(struct osp_store *s, struct osp_slice key)
+{
+    MDB_val k = to_val(key);
+    int     rc = mdb_del(s->txn, s->dbi, &k, NULL);
+
+    return rc == 0 || rc == MDB_NOTFOUND ? OSP_OK : fail(s, rc);
+}
+
+enum osp_err
+osp_store_forget(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN])
+{
+    uint8_t      name[OSP_STORE_KEY_MAX];
+    enum osp_err e = delete(s, kept_key(key, name));
+
+    return e == OSP_OK ? delete(s, osp_slice(key, OSP_STORE_KEY_LEN)) : e;
+}
+
+/* The first record with a name above `after`; what is longer than a plain key and begins like a kept one is one. */
+static enum osp_err
+seek(struct osp_store *s, struct osp_slice after, MDB_val *k, MDB_val *v)
+{
+    MDB_cursor *cursor;
+    int         rc = mdb_cursor_open(s->txn, s->dbi, &cursor);
+
+    if (rc != 0)
+        return fail(s, rc);
+    *k = to_val(after);
+    rc = mdb_cursor_get(cursor, k, v, MDB_SET_RANGE);
+    if (rc == 0 && osp_slice_eq(osp_slice(k->mv_data, k->mv_size), after))
+        rc = mdb_cursor_get(cursor, k, v, MDB_NEXT);
+    while (rc == 0 && k->mv_size == OSP_STORE_KEY_LEN)
+        rc = mdb_cursor_get(cursor, k, v, MDB_NEXT);
+    mdb_cursor_close(cursor);
+    return rc == 0 ? OSP_OK : rc == MDB_NOTFOUND ? OSP_E_NOT_FOUND : fail(s, rc);
+}
+
+enum osp_err
+osp_store_next_kept(struct osp_store *s, bool first, uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice *value)
+{
+    uint8_t          name[OSP_STORE_KEY_MAX];
+    struct osp_slice prefix = osp_slice_str(OSP_STORE_KEPT), at;
+    MDB_val          k, v;
+    enum osp_err     e = seek(s, first ? prefix : kept_key(key, name), &k, &v);
+
+    if (e != OSP_OK)
+        return e;
+    at = osp_slice(k.mv_data, k.mv_size);
+    if (at.n != OSP_STORE_KEY_MAX || !osp_slice_eq(osp_slice_head(at, prefix.n), prefix))
+        return OSP_E_NOT_FOUND;
+    if (!osp_store_value_ok(at, osp_slice(v.mv_data, v.mv_size)))
+        return fail(s, MDB_CORRUPTED);
+    (void)osp_slice_copy(osp_slice_tail(at, prefix.n), key, OSP_STORE_KEY_LEN);
+    *value = body_of(osp_slice(v.mv_data, v.mv_size));
+    return OSP_OK;
+}
+
 enum osp_err
 osp_store_mark(struct osp_store *s, bool running)
 {
-    uint8_t       value[OSP_STORE_VALUE_LEN];
+    uint8_t       value[OSP_STORE_RECORD_LEN];
     struct osp_wr w = osp_wr_to(value, sizeof(value));
 
     osp_wr_u32(&w, OSP_STORE_VERSION);
@@ -379,7 +479,7 @@ read_meta(struct osp_store *s, const char *dir, char why[OSP_STORE_WHY_MAX])
         return OSP_E_STORE;
     }
     version = osp_rd_u32(&r);
-    if (version != OSP_STORE_VERSION) {
+    if (version < OSP_STORE_VERSION_OLDEST || version > OSP_STORE_VERSION) {
         (void)snprintf(why, OSP_STORE_WHY_MAX,
                        "state %s: written in format %u, this program knows %u; run the version that wrote it, or " NEW_KEYS, dir,
                        version, OSP_STORE_VERSION);

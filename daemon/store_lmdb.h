@@ -6,9 +6,13 @@
 #include "base/hash.h"
 #include "daemon/store.h"
 
-#define OSP_STORE_VERSION 1u
+#define OSP_STORE_VERSION 2u
+#define OSP_STORE_VERSION_OLDEST 1u     /* had no kept contexts, else the same */
 #define OSP_STORE_META "osprey-state"
-#define OSP_STORE_VALUE_LEN 32
+#define OSP_STORE_KEPT "kept:"          /* before the key of a context that is kept whole */
+#define OSP_STORE_RECORD_LEN 32
+#define OSP_STORE_CHECK_LEN 8           /* at the end of every value */
+#define OSP_STORE_KEY_MAX (sizeof(OSP_STORE_KEPT) - 1 + OSP_STORE_KEY_LEN)
 #define OSP_STORE_PATH_MAX 1024
 
 /* True if `value` is what was written for `key`. */

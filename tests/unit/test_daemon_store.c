@@ -122,6 +122,74 @@ store_gives_back_what_was_committed(void **state)
     osp_store_close(s);
 }
 
+/* ---- contexts that are kept whole ---- */
+
+static void fill(unsigned count);
+
+static void
+keep(unsigned n, const char *value)
+{
+    struct osp_store *s = open_store();
+    uint8_t           k[OSP_STORE_KEY_LEN];
+
+    key(k, n);
+    EXPECT_OK(osp_store_begin(s));
+    EXPECT_OK(osp_store_keep(s, k, osp_slice_str(value)));
+    EXPECT_OK(osp_store_put(s, k, &with_window));
+    EXPECT_OK(osp_store_mark(s, false));
+    EXPECT_OK(osp_store_commit(s));
+    osp_store_close(s);
+}
+
+/* The kept values one after another. */
+static void
+expect_kept(struct osp_store *s, const char *want)
+{
+    uint8_t          k[OSP_STORE_KEY_LEN];
+    char             text[256];
+    struct osp_wr    w = osp_wr_to((uint8_t *)text, sizeof(text));
+    struct osp_slice v;
+    bool             first = true;
+    enum osp_err     e;
+
+    EXPECT_OK(osp_store_begin(s));
+    while ((e = osp_store_next_kept(s, first, k, &v)) == OSP_OK) {
+        first = false;
+        osp_wr_put(&w, v);
+    }
+    osp_store_abort(s);
+    EXPECT_ERR(OSP_E_NOT_FOUND, e);
+    EXPECT_BYTES(osp_slice_str(want), osp_wr_slice(&w));
+}
+
+static void
+store_keeps_contexts_whole(void **state)
+{
+    struct osp_store *s;
+    struct osp_record r;
+    uint8_t           k[OSP_STORE_KEY_LEN], large[OSP_STORE_KEPT_MAX + 1] = { 0 };
+
+    (void)state;
+    fill(300);                  /* plain records before, between and after them */
+    keep('k', "one.");
+    keep('z', "two.");
+    keep(0, "three.");
+    s = open_store();
+    expect_kept(s, "three.one.two.");
+    key(k, 'k');
+    EXPECT_OK(osp_store_begin(s));
+    EXPECT_OK(osp_store_forget(s, k));
+    EXPECT_OK(osp_store_forget(s, k));
+    EXPECT_ERR(OSP_E_INVALID, osp_store_keep(s, k, osp_slice(large, sizeof(large))));
+    EXPECT_OK(osp_store_keep(s, k, osp_slice(large, OSP_STORE_KEPT_MAX)));
+    EXPECT_OK(osp_store_forget(s, k));
+    EXPECT_OK(osp_store_commit(s));
+    expect_kept(s, "three.two.");
+    EXPECT_ERR(OSP_E_NOT_FOUND, get(s, 'k', &r));
+    EXPECT_OK(get(s, 'z', &r));
+    osp_store_close(s);
+}
+
 static void
 store_keeps_nothing_of_an_aborted_batch(void **state)
 {
@@ -384,6 +452,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(store_gives_back_what_was_committed),
+        T(store_keeps_contexts_whole),
         T(store_keeps_nothing_of_an_aborted_batch),
         T(store_voids_windows_after_an_unclean_stop),
         T(store_voids_windows_from_before_any_unclean_stop),
