@@ -144,7 +144,8 @@ demo: deps
 	@$(MAKE) --no-print-directory programs
 	$(PYTHON) tests/demo/demo.py --build $(BUILD)
 
-bench: deps
+bench:
+	@$(MAKE) --no-print-directory deps DEPS=test
 	@$(MAKE) --no-print-directory programs $(BENCH)
 	$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH_ARGS)
 

@@ -139,4 +139,41 @@ bench_hex(const char *text, uint8_t *buf, size_t cap)
     return osp_slice(buf, n);
 }
 
+/* Ends the program at an argument that is no NAME=VALUE of one of the `names`, a list that NULL ends. */
+static inline void
+bench_know(char **argv, const char *const *names)
+{
+    for (; *argv; argv++) {
+        size_t n = strcspn(*argv, "="), i = 0;
+
+        while (names[i] && (strlen(names[i]) != n || strncmp(*argv, names[i], n) != 0))
+            i++;
+        if (!names[i] || (*argv)[n] != '=') {
+            (void)fprintf(stderr, "%s: what is that?\n", *argv);
+            exit(2);
+        }
+    }
+}
+
+/* The value of NAME= in the further arguments; NULL when it is not there. */
+static inline const char *
+bench_value(char **argv, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (; *argv; argv++)
+        if (strncmp(*argv, name, n) == 0 && (*argv)[n] == '=')
+            return *argv + n + 1;
+    return NULL;
+}
+
+/* The bytes of a hexadecimal NAME=VALUE, in `buf`; empty when it is not there. */
+static inline struct osp_slice
+bench_bytes(char **argv, const char *name, uint8_t *buf, size_t cap)
+{
+    const char *text = bench_value(argv, name);
+
+    return text ? bench_hex(text, buf, cap) : OSP_EMPTY;
+}
+
 #endif

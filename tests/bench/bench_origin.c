@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A cheap origin: answers every request with 2.05 and a small payload, in batches.  With a key it takes an OSCORE layer
- * off first and puts it on the answer.
- *   bench_origin LISTEN-IP PORT [SECRET SENDER-ID RECIPIENT-ID]        (hexadecimal)
+ * A cheap origin: answers every request with 2.05 and a small payload, in batches.
+ *   bench_origin LISTEN-IP PORT [NAME=VALUE]...
+ *     secret= sender= recipient=   takes an OSCORE layer off first and puts it on the answer (hexadecimal)
+ *     answer=HEX                   options, marker and payload of the answer to every request without such a layer
+ *     size=N                       a resource of N bytes, given out in blocks of 1024
  */
 #include <poll.h>
 
@@ -10,14 +12,49 @@
 #include "oscore/oscore.h"
 #include "tests/bench/bench.h"
 
+#define BLOCK_SZX 6
+#define BLOCK_SIZE 1024
+
 static const uint8_t body[] = { 0xff, '2', '1', '.', '5', ' ', 'C', 'e', 'l' };
+static const uint8_t block[BLOCK_SIZE], etag[4];
 
 static struct bench_batch in, out;
 static struct osp_crypto *crypto;
 static struct osp_octx   *context;
 static uint16_t           next_mid;
+static struct osp_slice   tail = { body, sizeof(body) };        /* options, marker and payload of the plain answer */
+static size_t             size;                                 /* of the resource; 0: it goes into one message */
 
-/* Type, Message ID and code of the answer to `m`. */
+/* The block that `m` asks for; 4.00 where there is none.  `value` holds the option. */
+static void
+make_block(const struct osp_msg *m, uint8_t value[4], struct osp_msg *r)
+{
+    const struct osp_opt *o = osp_msg_get(m, OSP_OPT_BLOCK2);
+    uint32_t              wanted = 0, more;
+    size_t                begin;
+
+    if ((o && !osp_opt_uint(o->val, &wanted)) || (begin = (size_t)(wanted >> 4) * BLOCK_SIZE) >= size) {
+        osp_msg_init(r, OSP_CODE(4, 0));
+        return;
+    }
+    more = begin + BLOCK_SIZE < size;
+    bench_need(osp_msg_add(r, OSP_OPT_ETAG, osp_slice(etag, sizeof(etag))), "ETag");
+    bench_need(osp_msg_add(r, OSP_OPT_BLOCK2, osp_opt_uint_make((wanted >> 4) << 4 | more << 3 | BLOCK_SZX, value)), "Block2");
+    r->payload = osp_slice(block, more ? BLOCK_SIZE : size - begin);
+}
+
+/* The answer to `m`, whose bytes it borrows. */
+static void
+make_answer(const struct osp_msg *m, uint8_t value[4], struct osp_msg *r)
+{
+    osp_msg_init(r, OSP_CODE(2, 5));
+    if (size)
+        make_block(m, value, r);
+    else
+        r->payload = osp_slice(body + 1, sizeof(body) - 1);
+}
+
+/* Type, Message ID and Token of the answer to `m`. */
 static void
 address_answer(const struct osp_msg *m, struct osp_msg *r)
 {
@@ -34,14 +71,14 @@ answer_protected(struct osp_slice datagram, uint8_t *dst)
     static uint8_t        a[DATAGRAM_MAX], b[DATAGRAM_MAX];
     struct osp_wr         opened = osp_wr_to(a, sizeof(a)), made = osp_wr_to(b, sizeof(b)), w = osp_wr_to(dst, DATAGRAM_MAX);
     struct osp_layer      layer = { 0 };
+    uint8_t               value[4];
     bool                  header_ok;
 
     if (osp_msg_decode_udp(datagram, &m, &header_ok) != OSP_OK ||
         osp_oscore_unprotect_request(crypto, context, &m, &opened, &plain, &layer) != OSP_OK)
         return 0;
-    osp_msg_init(&r, OSP_CODE(2, 5));
+    make_answer(&plain, value, &r);
     address_answer(&m, &r);
-    r.payload = osp_slice(body + 1, sizeof(body) - 1);
     if (osp_oscore_protect_response(crypto, &layer, &r, NULL, false, &made, &sealed) != OSP_OK ||
         osp_msg_encode_udp(&sealed, &w) != OSP_OK)
         w.n = 0;
@@ -49,6 +86,22 @@ answer_protected(struct osp_slice datagram, uint8_t *dst)
     return w.n;
 }
 
+static size_t
+answer_block(struct osp_slice datagram, uint8_t *dst)
+{
+    static struct osp_msg m, r;
+    struct osp_wr         w = osp_wr_to(dst, DATAGRAM_MAX);
+    uint8_t               value[4];
+    bool                  header_ok;
+
+    if (osp_msg_decode_udp(datagram, &m, &header_ok) != OSP_OK)
+        return 0;
+    make_answer(&m, value, &r);
+    address_answer(&m, &r);
+    return osp_msg_encode_udp(&r, &w) == OSP_OK ? w.n : 0;
+}
+
+/* The same to everybody: nothing of the request is read but its header. */
 static size_t
 answer_plain(struct osp_slice datagram, uint8_t *dst)
 {
@@ -65,8 +118,16 @@ answer_plain(struct osp_slice datagram, uint8_t *dst)
         dst[2] = (uint8_t)(next_mid >> 8);
         dst[3] = (uint8_t)next_mid++;
     }
-    memcpy(dst + head, body, sizeof(body));
-    return head + sizeof(body);
+    memcpy(dst + head, tail.p, tail.n);
+    return head + tail.n;
+}
+
+static size_t
+answer(struct osp_slice datagram, uint8_t *dst)
+{
+    if (context)
+        return answer_protected(datagram, dst);
+    return size ? answer_block(datagram, dst) : answer_plain(datagram, dst);
 }
 
 static void
@@ -80,7 +141,7 @@ serve(int fd)
 
         if (d.n < 4 || !osp_code_is_request(d.p[1]))
             continue;
-        len = context ? answer_protected(d, out.b[answers]) : answer_plain(d, out.b[answers]);
+        len = answer(d, out.b[answers]);
         if (!len)
             continue;
         out.v[answers].iov_len = len;
@@ -96,12 +157,29 @@ make_context(char **argv)
     struct osp_octx_params p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256 };
     struct osp_replay      empty = { 0 };
 
-    p.master_secret = bench_hex(argv[0], secret, sizeof(secret));
-    p.sender_id = bench_hex(argv[1], sender, sizeof(sender));
-    p.recipient_id = bench_hex(argv[2], recipient, sizeof(recipient));
+    p.master_secret = bench_bytes(argv, "secret", secret, sizeof(secret));
+    p.sender_id = bench_bytes(argv, "sender", sender, sizeof(sender));
+    p.recipient_id = bench_bytes(argv, "recipient", recipient, sizeof(recipient));
+    if (!p.master_secret.n)
+        return;
     bench_need(osp_crypto_new(&crypto), "crypto");
     bench_need(osp_octx_new(&p, &context), "context");
     osp_octx_set_window(context, &empty);
+}
+
+static void
+read_more(char **argv)
+{
+    static const char *const known[] = { "secret", "sender", "recipient", "answer", "size", NULL };
+    static uint8_t           given[1200];
+    struct osp_slice         answer_tail = bench_bytes(argv, "answer", given, sizeof(given));
+    const char              *text = bench_value(argv, "size");
+
+    bench_know(argv, known);
+    if (answer_tail.n)
+        tail = answer_tail;
+    size = text ? strtoul(text, NULL, 10) : 0;
+    make_context(argv);
 }
 
 int
@@ -109,12 +187,11 @@ main(int argc, char **argv)
 {
     struct pollfd p = { .events = POLLIN };
 
-    if (argc != 3 && argc != 6) {
-        (void)fprintf(stderr, "usage: bench_origin LISTEN-IP PORT [SECRET SENDER-ID RECIPIENT-ID]\n");
+    if (argc < 3) {
+        (void)fprintf(stderr, "usage: bench_origin LISTEN-IP PORT [NAME=VALUE]...\n");
         return 2;
     }
-    if (argc == 6)
-        make_context(argv + 3);
+    read_more(argv + 3);
     bench_batch_reset(&out);
     p.fd = bench_socket(bench_addr(argv[1], argv[2]));
     for (;;) {
