@@ -257,11 +257,90 @@ resident(void)
     return pages * 4096;
 }
 
+/* A cache of `bytes`, and the response it keeps. */
+static struct osp_cache *
+make_cache(size_t bytes, struct osp_msg *resp)
+{
+    static uint8_t       payload[64];
+    struct osp_cache_cfg cfg;
+    struct osp_cache    *c;
+
+    to = (struct osp_authority){ .scheme = OSP_SCHEME_COAP, .host = osp_slice_str("s.example"), .port = 5683 };
+    osp_cache_cfg_default(&cfg);
+    cfg.bytes = bytes;
+    if (osp_cache_new(&cfg, seed, &c) != OSP_OK)
+        exit(2);
+    osp_msg_init(resp, OSP_CODE(2, 5));
+    resp->payload = osp_slice(payload, sizeof(payload));
+    return c;
+}
+
+/* How many entries fit into `bytes`. */
+static size_t
+entries_in(size_t bytes)
+{
+    uint8_t                keybuf[512];
+    struct osp_cache_stats st;
+    struct osp_cache_key   key;
+    struct osp_msg         req, resp;
+    struct osp_cache      *c = make_cache(bytes, &resp);
+    char                   path[16];
+
+    for (uint32_t i = 0; i < 4 * CAPACITY; i++) {
+        request_for(RESOURCES + i, &req, path, keybuf, sizeof(keybuf), &key);
+        osp_cache_store(c, &key, &resp, (struct osp_time){ 0 });
+    }
+    osp_cache_stats(c, &st);
+    osp_cache_free(c);
+    return st.entries;
+}
+
+/* The bytes of a cache for CAPACITY entries, at most. */
+static size_t
+bytes_for_capacity(void)
+{
+    size_t lo = 0, hi = (size_t)CAPACITY * 1024;
+
+    while (hi - lo > 64) {
+        size_t mid = (lo + hi) / 2;
+
+        if (mid >= (size_t)64 << 10 && entries_in(mid) > CAPACITY)
+            hi = mid;
+        else
+            lo = mid;
+    }
+    return lo;
+}
+
+/* Hit ratio of lib/cache with as much room as the models above. */
+static double
+run_cache(const uint32_t *w, size_t bytes)
+{
+    uint8_t              keybuf[512], outbuf[2048];
+    struct osp_cache_key key;
+    struct osp_msg       req, resp, out;
+    struct osp_cache    *c = make_cache(bytes, &resp);
+    struct osp_time      now = { 0 };
+    char                 path[16];
+    uint32_t             age, hits = 0;
+
+    for (uint32_t n = 0; n < REQUESTS; n++) {
+        struct osp_wr wr = osp_wr_to(outbuf, sizeof(outbuf));
+
+        request_for(w[n], &req, path, keybuf, sizeof(keybuf), &key);
+        if (osp_cache_lookup(c, &key, &req, now, &wr, &out, &age) == OSP_CACHE_HIT)
+            hits++;
+        else
+            osp_cache_store(c, &key, &resp, now);
+    }
+    osp_cache_free(c);
+    return hits / (double)REQUESTS;
+}
+
 static void
 real(void)
 {
-    static uint8_t         payload[64], keybuf[512], outbuf[2048];
-    struct osp_cache_cfg   cfg;
+    static uint8_t         keybuf[512], outbuf[2048];
     struct osp_cache      *c;
     struct osp_cache_stats st;
     struct osp_cache_key   key;
@@ -272,13 +351,7 @@ real(void)
     long                   before = resident(), after;
     double                 t0, t1, t2;
 
-    to = (struct osp_authority){ .scheme = OSP_SCHEME_COAP, .host = osp_slice_str("s.example"), .port = 5683 };
-    osp_cache_cfg_default(&cfg);
-    cfg.bytes = (size_t)256 << 20;
-    if (osp_cache_new(&cfg, seed, &c) != OSP_OK)
-        exit(2);
-    osp_msg_init(&resp, OSP_CODE(2, 5));
-    resp.payload = osp_slice(payload, sizeof(payload));
+    c = make_cache((size_t)256 << 20, &resp);
     t0 = seconds();
     for (uint32_t i = 0; i < REQUESTS; i++) {
         request_for(i, &req, path, keybuf, sizeof(keybuf), &key);
@@ -304,13 +377,14 @@ int
 main(void)
 {
     static const char *const names[] = { "zipf", "scan" };
+    size_t                   bytes = bytes_for_capacity();
 
     zipf_init();
     printf("{");
     for (int scan = 0; scan < 2; scan++) {
         uint32_t *w = workload(scan);
-        printf("\"%s\": {\"lru\": %.4f, \"s3fifo\": %.4f, \"sieve\": %.4f}, ", names[scan], run_lru(w), run_s3fifo(w),
-               run_sieve(w));
+        printf("\"%s\": {\"lru\": %.4f, \"s3fifo\": %.4f, \"sieve\": %.4f, \"cache\": %.4f}, ", names[scan], run_lru(w),
+               run_s3fifo(w), run_sieve(w), run_cache(w, bytes));
         free(w);
     }
     real();

@@ -12,6 +12,7 @@ import os
 import pathlib
 import sys
 
+import caching
 import proxying
 from stage import RELAY, Stage, median_of
 
@@ -71,6 +72,7 @@ def main():
     try:
         aead = {n: stage.json_of("bench_aead", n, core=stage.middle_core) for n in AEAD_SIZES}
         figures = measure(stage, chosen, args.runs)
+        cache = None if args.case else caching.measure(stage)
     finally:
         stage.close()
     judge(chosen, figures, aead)
@@ -79,8 +81,11 @@ def main():
         further(figures)
     wrong = [f"{name}: some answers were not what they have to be" for name, f in figures.items()
              if f["bad"] or f["answered"] + f["lost"] != f["requests"]]
+    if cache:
+        caching.show(cache)
+        wrong += caching.problems(cache)
     (args.build / "bench.json").write_text(json.dumps({"aead": aead, "outstanding": proxying.OUTSTANDING, "workers": args.workers,
-                                                       "cases": figures}, indent=1) + "\n", encoding="utf-8")
+                                                       "cases": figures, "cache": cache}, indent=1) + "\n", encoding="utf-8")
     print(f"{args.build}/bench.json")
     if wrong:
         sys.exit("\n".join(wrong))
