@@ -169,6 +169,14 @@ class Received:
     removed: list = field(default_factory=list)
 
 
+class Turned(Exception):
+    """A request that is not opened but answered, under the layers that came off before."""
+
+    def __init__(self, answer, removed=()):
+        super().__init__(str(answer))
+        self.answer, self.removed = answer, list(removed)
+
+
 def hello(_request):
     return coap.response("2.05", b"hello")
 
@@ -227,7 +235,7 @@ class Origin:
                 self.errors.append(repr(error))
 
     def one(self, datagram, source):
-        got = Received(time.monotonic(), source, datagram, None)
+        got, early = Received(time.monotonic(), source, datagram, None), None
         try:
             got.message = coap.decode(datagram)
         except coap.FormatError:
@@ -235,13 +243,19 @@ class Origin:
         request = got.message is not None and got.message.is_request()
         if request:
             got.plain = got.message
-            if self.contexts and got.message.has(coap.OSCORE):
-                got.plain, got.removed = oscore.remove_all(got.message, self.contexts)
+            try:
+                got.plain, got.removed = self.open(got.message)
+            except Turned as turned:
+                early, got.removed = turned.answer, turned.removed
         with self.lock:
             self.received.append(got)
             self.lock.notify_all()
         if request:
-            self.reply(got, self.answer(got.plain))
+            self.reply(got, early or self.answer(got.plain))
+
+    def open(self, m):
+        """(request without the layers that are for us, these layers); may raise Turned."""
+        return oscore.remove_all(m, self.contexts) if self.contexts and m.has(coap.OSCORE) else (m, [])
 
     def reply(self, got, answers):
         for answer in answers if isinstance(answers, list) else [answers]:

@@ -259,16 +259,21 @@ def unprotect_some(m, layers):
     return m
 
 
+def remove_one(m, contexts, check_replay=True):
+    """(message, layer)"""
+    option = Option.decode(m.get(OSCORE))
+    context = next((c for c in contexts if c.recipient_id == option.kid and
+                    (option.kid_context is None or option.kid_context == c.id_context)), None)
+    if not context:
+        raise OscoreError(f"unknown kid {option.kid}")
+    return context.unprotect_request(m, check_replay)
+
+
 def remove_all(m, contexts, check_replay=True):
     """An origin's side: removes layers as long as there are any. (message, layers in the order removed)"""
     removed = []
     while m.has(OSCORE):
-        option = Option.decode(m.get(OSCORE))
-        context = next((c for c in contexts if c.recipient_id == option.kid and
-                        (option.kid_context is None or option.kid_context == c.id_context)), None)
-        if not context:
-            raise OscoreError(f"unknown kid {option.kid}")
-        m, layer = context.unprotect_request(m, check_replay)
+        m, layer = remove_one(m, contexts, check_replay)
         removed.append(layer)
     return m, removed
 
