@@ -5,6 +5,8 @@
 #include <pthread.h>
 
 #include "oscore/live.h"
+#include "oscore/made.h"
+#include "oscore/oscore.h"
 
 static const struct osp_hash_key key = { 1, 2 };
 
@@ -159,6 +161,42 @@ live_is_shared_by_threads(void **state)
     osp_octx_live_free(l);
 }
 
+/* ---- written down and made again ---- */
+
+static void
+made_contexts_come_back_with_the_same_keys(void **state)
+{
+    struct osp_octx_params p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256,
+                                 .master_secret = osp_slice_str("0123456789abcdef"), .master_salt = osp_slice_str("saltsalt"),
+                                 .sender_id = osp_slice_str(""), .recipient_id = osp_slice_str("c"),
+                                 .has_id_context = true, .id_context = osp_slice_str("context") };
+    struct osp_made       *a = NULL, *b = NULL;
+    uint8_t                bytes[512];
+    struct osp_wr          w = osp_wr_to(bytes, sizeof(bytes));
+
+    (void)state;
+    EXPECT_OK(osp_made_new(&p, "meters", "kid 2b", &a));
+    osp_made_write(a, &w);
+    assert_false(osp_wr_bad(&w));
+    for (size_t n = 0; n <= w.n; n++) {
+        struct osp_rd r = osp_rd_from(osp_slice(bytes, n));
+
+        EXPECT_ERR(n == w.n ? OSP_OK : OSP_E_FORMAT, osp_made_read(&r, &b));
+    }
+    EXPECT_BYTES(osp_octx_keys(a->octx).sender_key, osp_octx_keys(b->octx).sender_key);
+    EXPECT_BYTES(osp_octx_keys(a->octx).recipient_key, osp_octx_keys(b->octx).recipient_key);
+    EXPECT_BYTES(osp_octx_keys(a->octx).common_iv, osp_octx_keys(b->octx).common_iv);
+    assert_string_equal("meters", b->name);
+    assert_string_equal("kid 2b", b->peer);
+    osp_made_wipe(a);
+    for (size_t i = 0; i < sizeof(a->bytes); i++)
+        assert_int_equal(0, a->bytes[i]);
+    osp_made_free(a);
+    osp_made_free(b);
+    p.master_secret = osp_slice(bytes, OSP_MADE_BYTES_MAX + 1);
+    EXPECT_ERR(OSP_E_INVALID, osp_made_new(&p, "", "", &a));
+}
+
 int
 main(void)
 {
@@ -167,6 +205,7 @@ main(void)
         cmocka_unit_test(live_keeps_its_bound),
         cmocka_unit_test(live_reserves_an_id_once),
         cmocka_unit_test(live_is_shared_by_threads),
+        cmocka_unit_test(made_contexts_come_back_with_the_same_keys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "oscore/made.h"
+
+#include <stdlib.h>
+
+static void
+copy_text(const char *from, char *to, size_t cap)
+{
+    struct osp_slice s = osp_slice_head(osp_slice_str(from), cap - 1);
+
+    (void)osp_slice_copy(s, to, cap - 1);
+    to[s.n] = '\0';
+}
+
+/* `s` again, in `w`. */
+static struct osp_slice
+keep(struct osp_wr *w, struct osp_slice s)
+{
+    size_t start = w->n;
+
+    osp_wr_put(w, s);
+    return osp_slice(w->p + start, w->n - start);
+}
+
+enum osp_err
+osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer, struct osp_made **out)
+{
+    struct osp_made *m = calloc(1, sizeof(*m));
+    struct osp_wr    w;
+    enum osp_err     e;
+
+    if (!m)
+        return OSP_E_NOMEM;
+    w = osp_wr_to(m->bytes, sizeof(m->bytes));
+    m->params = *p;
+    m->params.master_secret = keep(&w, p->master_secret);
+    m->params.master_salt = keep(&w, p->master_salt);
+    m->params.sender_id = keep(&w, p->sender_id);
+    m->params.recipient_id = keep(&w, p->recipient_id);
+    m->params.id_context = keep(&w, p->has_id_context ? p->id_context : OSP_EMPTY);
+    copy_text(name, m->name, sizeof(m->name));
+    copy_text(peer, m->peer, sizeof(m->peer));
+    e = osp_wr_bad(&w) ? OSP_E_INVALID : osp_octx_new(&m->params, &m->octx);
+    if (e != OSP_OK) {
+        osp_made_free(m);
+        return e;
+    }
+    *out = m;
+    return OSP_OK;
+}
+
+void
+osp_made_wipe(struct osp_made *m)
+{
+    osp_wipe(m->bytes, sizeof(m->bytes));
+    m->params.master_secret = m->params.master_salt = OSP_EMPTY;
+    m->params.sender_id = m->params.recipient_id = m->params.id_context = OSP_EMPTY;
+}
+
+void
+osp_made_free(struct osp_made *m)
+{
+    if (!m)
+        return;
+    osp_octx_unref(m->octx);
+    osp_made_wipe(m);
+    free(m);
+}
+
+/* ---- written down: numbers of fixed length, strings after a byte of length ---- */
+
+static void
+put_string(struct osp_wr *w, struct osp_slice s)
+{
+    osp_wr_u8(w, (uint8_t)s.n);
+    osp_wr_put(w, s);
+}
+
+void
+osp_made_write(const struct osp_made *m, struct osp_wr *w)
+{
+    const struct osp_octx_params *p = &m->params;
+
+    osp_wr_u32(w, (uint32_t)p->aead);
+    osp_wr_u32(w, (uint32_t)p->hkdf);
+    osp_wr_u8(w, p->has_id_context);
+    put_string(w, p->master_secret);
+    put_string(w, p->master_salt);
+    put_string(w, p->sender_id);
+    put_string(w, p->recipient_id);
+    put_string(w, p->id_context);
+    put_string(w, osp_slice_str(m->name));
+    put_string(w, osp_slice_str(m->peer));
+}
+
+static struct osp_slice
+get_string(struct osp_rd *r)
+{
+    return osp_rd_take(r, osp_rd_u8(r));
+}
+
+static void
+get_text(struct osp_rd *r, char *to, size_t cap)
+{
+    struct osp_slice s = osp_slice_head(get_string(r), cap - 1);
+
+    (void)osp_slice_copy(s, to, cap - 1);
+    to[s.n] = '\0';
+}
+
+enum osp_err
+osp_made_read(struct osp_rd *r, struct osp_made **out)
+{
+    struct osp_octx_params p = { 0 };
+    char                   name[OSP_MADE_NAME_MAX], peer[OSP_MADE_PEER_MAX];
+
+    p.aead = (int32_t)osp_rd_u32(r);
+    p.hkdf = (int32_t)osp_rd_u32(r);
+    p.has_id_context = osp_rd_u8(r) != 0;
+    p.master_secret = get_string(r);
+    p.master_salt = get_string(r);
+    p.sender_id = get_string(r);
+    p.recipient_id = get_string(r);
+    p.id_context = get_string(r);
+    get_text(r, name, sizeof(name));
+    get_text(r, peer, sizeof(peer));
+    return osp_rd_bad(r) ? OSP_E_FORMAT : osp_made_new(&p, name, peer, out);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A context that was made at run time, with what it was made from: whoever keeps it has to be able to write it down.
+ *
+ * The secrets are wiped by osp_made_wipe() as soon as they are written, and by osp_made_free().
+ */
+#ifndef OSP_OSCORE_MADE_H
+#define OSP_OSCORE_MADE_H
+
+#include "oscore/context.h"
+
+#define OSP_MADE_BYTES_MAX 192  /* secret, salt, IDs and ID Context together */
+#define OSP_MADE_NAME_MAX 64
+#define OSP_MADE_PEER_MAX 96
+#define OSP_MADE_LABEL 0x80000000u      /* labels of contexts that EDHOC made: this and the number of the credential */
+
+struct osp_made {
+    struct osp_octx       *octx;        /* one reference */
+    struct osp_octx_params params;      /* borrows from `bytes` */
+    char                   name[OSP_MADE_NAME_MAX];     /* of the credential, or of the context it renews */
+    char                   peer[OSP_MADE_PEER_MAX];     /* who it is, for people: a kid, a subject */
+    uint8_t                bytes[OSP_MADE_BYTES_MAX];
+};
+
+/*
+ * Derives the context of `p` and notes what it was made from; names that are too long are cut short.
+ * As osp_octx_new(); OSP_E_INVALID: more than OSP_MADE_BYTES_MAX bytes.  The caller owns the result.
+ */
+OSP_CHECKED enum osp_err osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer, struct osp_made **out);
+void osp_made_free(struct osp_made *m); /* drops the reference. NULL is fine */
+
+/* The secrets are not needed any more. */
+void osp_made_wipe(struct osp_made *m);
+
+/* Appends what osp_made_read() needs. Latches. */
+void osp_made_write(const struct osp_made *m, struct osp_wr *w);
+
+/* The other way; the context is derived anew.  OSP_E_FORMAT: not what was written.  As osp_made_new(). */
+OSP_CHECKED enum osp_err osp_made_read(struct osp_rd *r, struct osp_made **out);
+
+#endif
