@@ -232,6 +232,18 @@ has_name(const char *const *names, size_t n, const char *name)
 }
 
 /* A pattern may stand for what is not there yet; a name may not. */
+/* Who is to be matched has to be somebody that EDHOC can know. */
+static void
+check_credential(struct cfg_load *l, const struct osp_cfg *cfg, const struct cfg_ref *r)
+{
+    char show[CFG_SHOW_MAX];
+
+    if (!cfg->edhoc.file)
+        cfg_error_key(l, &r->pos, r->key, "EDHOC is off: set edhoc.credentials");
+    else if (!strpbrk(r->name, "*?") && !l->bad_credentials && !cfg_edhoc_knows(&cfg->edhoc, r->name))
+        cfg_error_key(l, &r->pos, r->key, "there is no trusted credential \"%s\"", cfg_show(r->name, show));
+}
+
 static void
 check_refs(struct cfg_load *l, const struct osp_cfg *cfg)
 {
@@ -255,6 +267,10 @@ check_refs(struct cfg_load *l, const struct osp_cfg *cfg)
     for (const struct cfg_ref *r = l->refs; r; r = r->next) {
         bool is_route = r->kind == CFG_REF_ROUTES;
 
+        if (r->kind == CFG_REF_CREDENTIALS) {
+            check_credential(l, cfg, r);
+            continue;
+        }
         if ((is_route ? l->bad_routes : l->bad_contexts) || (r->kind != CFG_REF_CONTEXT && strpbrk(r->name, "*?")))
             continue;
         if (!has_name(is_route ? routes : contexts, is_route ? rn : cn, r->name))

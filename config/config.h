@@ -35,6 +35,55 @@ struct cfg_context {
     struct cfg_pos    pos;
 };
 
+/* ---- EDHOC ---- */
+
+enum cfg_cred_form { CFG_CRED_NONE, CFG_CRED_CCS, CFG_CRED_X509 };
+
+/* What a credential is, as bytes: a CWT Claims Set, or certificates in DER, end entity first. */
+#define CFG_CHAIN_MAX 4
+struct cfg_cred {
+    enum cfg_cred_form form;
+    struct cfg_bytes   part[CFG_CHAIN_MAX];
+    size_t             count;
+};
+
+/* How we refer to a credential of ours [rfc9528#3.5.3]. */
+enum cfg_cred_id { CFG_ID_DEFAULT, CFG_ID_KID, CFG_ID_VALUE, CFG_ID_X5T, CFG_ID_X5CHAIN };
+
+struct cfg_credential {
+    char             *name;
+    struct cfg_cred   cred;             /* of a trusted one: not set where `ca` is */
+    struct cfg_cred   ca;               /* trusted: certificates that vouch for others */
+    struct cfg_secret private_key;      /* own; 32 bytes after reading */
+    unsigned          id;               /* own: enum cfg_cred_id */
+    struct cfg_pos    pos;
+};
+
+struct cfg_credentials {
+    struct cfg_credential *own;     size_t own_count;
+    struct cfg_credential *trusted; size_t trusted_count;
+};
+
+enum cfg_unknown { CFG_UNKNOWN_REFUSE, CFG_UNKNOWN_ACCEPT };
+
+#define CFG_SUITES_MAX 8
+struct cfg_edhoc {
+    char                  *file;        /* of the credentials, NULL: EDHOC is off */
+    struct cfg_credentials creds;
+    uint8_t                methods;     /* bit i: method i */
+    int                    suites[CFG_SUITES_MAX]; size_t suite_count;  /* most preferred first */
+    bool                   message_4;
+    unsigned               unknown;     /* enum cfg_unknown: a credential that was sent by value and nobody configured */
+    size_t                 sessions, verify_above, contexts, contexts_per_peer;
+    uint64_t               session_us, lifetime_us;     /* lifetime 0: no end */
+};
+
+/* The name that rules and lists use for credentials nobody configured. */
+#define CFG_UNKNOWN_NAME "unknown"
+
+/* True if contexts of the credential `name` are still to be kept. */
+bool cfg_edhoc_knows(const struct cfg_edhoc *e, const char *name);
+
 enum cfg_allow_kind { CFG_ALLOW_FORWARD, CFG_ALLOW_ROUTE };
 struct cfg_allow { enum cfg_allow_kind kind; struct osp_target target; char *route; /* glob */ };
 
@@ -44,6 +93,7 @@ struct cfg_client {
     bool              any;
     char            **contexts; size_t context_count;   /* globs */
     struct cfg_net   *nets;     size_t net_count;       /* match: { address: ... } */
+    char            **credentials; size_t credential_count;     /* globs; match: { edhoc: { credential: ... } } */
     struct cfg_allow *allow;    size_t allow_count;
     uint32_t          rate, burst;                      /* 0: no limit */
     struct cfg_pos    pos;
@@ -98,6 +148,7 @@ struct osp_cfg {
         size_t   receive_buffer;
     } limits;
     struct { size_t size, max_entry; bool serve_stale; unsigned request_hash; } cache;     /* size 0: none */
+    struct cfg_edhoc     edhoc;
     struct { unsigned block; } lease;                   /* sequence numbers leased at a time (K of B.1.1) */
     size_t               state_size;                    /* bytes preallocated for the store */
     char                *control;                       /* socket path, NULL: none */

@@ -133,9 +133,75 @@ print_address(struct cfg_out *o, const char *key, const void *obj)
 
 static const struct cfg_kind kind_address = { "one or a list of addresses and networks", read_address, print_address, NULL };
 
+#define CREDENTIAL_FORM "the name of a trusted credential, or a pattern with * and ?"
+
+static void
+read_credentials(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    struct cfg_client     *client = obj;
+    const struct cfg_node *c = NULL;
+    size_t                 count = n ? cfg_each(l, n, path, CREDENTIAL_FORM, &c) : 0;
+    char                 **all = count ? cfg_get(l, count * sizeof(*all)) : NULL;
+    char                   show[CFG_SHOW_MAX];
+
+    for (size_t i = 0; all && i < count; i++, c = c->next) {
+        struct cfg_path at = { path, NULL, i };
+        const char     *text = cfg_scalar(l, c, &at, CREDENTIAL_FORM);
+
+        if (text && !is_name_glob(text))
+            cfg_error(l, &c->pos, &at, "\"%s\" is not %s", cfg_show(text, show), CREDENTIAL_FORM);
+        all[i] = cfg_text(l, osp_slice_str(text ? text : ""));
+        if (text && all[i])
+            cfg_refer(l, CFG_REF_CREDENTIALS, all[i], &c->pos, n->kind == CFG_LIST ? &at : path);
+    }
+    client->credentials = all;
+    client->credential_count = all ? count : 0;
+}
+
+static void
+print_credentials(struct cfg_out *o, const char *key, const void *obj)
+{
+    const struct cfg_client *client = obj;
+
+    print_texts(o, key, client->credentials, client->credential_count);
+}
+
+static const struct cfg_kind kind_credentials = { "one or a list of names of credentials, with * and ?", read_credentials,
+                                                  print_credentials, NULL };
+
+static const struct cfg_item edhoc_items[] = {
+    { .key = "credential", .type = CFG_OTHER, .kind = &kind_credentials, .dflt_text = "not looked at",
+      .doc = "who the peer proved to be when the context of the last layer removed was made: the name of a trusted "
+             "credential, or `unknown`", .example = "\"meter-*\"" },
+    { .key = NULL },
+};
+
+static void
+read_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    if (n)
+        cfg_read_map(l, n, path, edhoc_items, obj);
+}
+
+static void
+print_edhoc(struct cfg_out *o, const char *key, const void *obj)
+{
+    const struct cfg_client *client = obj;
+
+    if (client->credential_count == 0)
+        return;
+    cfg_out_begin(o, key);
+    cfg_out_map(o, edhoc_items, obj);
+    cfg_out_end(o);
+}
+
+static const struct cfg_kind kind_edhoc = { "a map", read_edhoc, print_edhoc, edhoc_items };
+
 static const struct cfg_item match_items[] = {
     { .key = "context", .type = CFG_OTHER, .kind = &kind_contexts, .dflt_text = "not looked at",
       .doc = "the context of the last layer removed from the request", .example = "\"meter-*\"" },
+    { .key = "edhoc", .type = CFG_OTHER, .kind = &kind_edhoc, .dflt_text = "not looked at",
+      .doc = "a context that EDHOC made; beside `context`, one of both has to fit", .example = "{ credential: meter-17 }" },
     { .key = "address", .type = CFG_OTHER, .kind = &kind_address, .dflt_text = "not looked at",
       .doc = "the client's address, which anybody on the way can forge; with `context`, both have to fit",
       .example = "2001:db8::/32" },
@@ -148,12 +214,12 @@ static void
 check_match(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const void *obj)
 {
     const struct cfg_client *client = obj;
-    bool                     given = cfg_child(n, "context") || cfg_child(n, "address");
+    bool                     given = cfg_child(n, "context") || cfg_child(n, "edhoc") || cfg_child(n, "address");
 
     if (client->any && given)
         cfg_error(l, &n->pos, path, "`any: true` fits every client; take it out, or the rest");
     if (n->kind == CFG_MAP && !client->any && !given)
-        cfg_error(l, &n->pos, path, "fits nobody; write context, address, or `any: true`");
+        cfg_error(l, &n->pos, path, "fits nobody; write context, edhoc, address, or `any: true`");
 }
 
 /* ---- allow ---- */

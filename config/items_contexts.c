@@ -24,8 +24,8 @@ is_blank(uint8_t c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static struct osp_slice
-trim(struct osp_slice s)
+struct osp_slice
+cfg_trim(struct osp_slice s)
 {
     while (s.n && is_blank(s.p[0]))
         s = osp_slice_tail(s, 1);
@@ -75,7 +75,7 @@ static void
 take_secret(struct cfg_load *l, struct osp_slice content, const struct cfg_pos *pos, const struct cfg_path *path,
             struct cfg_bytes *out)
 {
-    struct osp_slice text = trim(content);
+    struct osp_slice text = cfg_trim(content);
     size_t           digits, between;
     uint8_t         *copy;
 
@@ -169,10 +169,9 @@ static const struct cfg_item secret_forms[] = {
 
 #define SECRET_FORM "{ file: PATH }, { hex: DIGITS } or { env: NAME }"
 
-/* The only key of a map that stands for a value in one of several forms. */
-static const struct cfg_node *
-only_form(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const struct cfg_item *forms,
-          const char *form)
+const struct cfg_node *
+cfg_only_form(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const struct cfg_item *forms,
+              const char *form)
 {
     if (n->kind == CFG_BAD)
         return NULL;
@@ -191,7 +190,7 @@ only_form(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *p
 static void
 read_secret(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, struct cfg_secret *s, bool is_key)
 {
-    const struct cfg_node *c = only_form(l, n, path, secret_forms, SECRET_FORM);
+    const struct cfg_node *c = cfg_only_form(l, n, path, secret_forms, SECRET_FORM);
 
     if (!c)
         return;
@@ -252,7 +251,7 @@ static const struct cfg_item id_forms[] = {
 static void
 read_id(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
 {
-    const struct cfg_node *c = n ? only_form(l, n, path, id_forms, "{ hex: DIGITS }") : NULL;
+    const struct cfg_node *c = n ? cfg_only_form(l, n, path, id_forms, "{ hex: DIGITS }") : NULL;
 
     if (c && strcmp(c->key, "hex") == 0)
         read_hex(l, c, path, obj);

@@ -26,7 +26,7 @@ struct cfg_source {
 };
 
 /* A name used somewhere, looked up once everything is read. */
-enum cfg_ref_kind { CFG_REF_CONTEXT, CFG_REF_CONTEXTS /* glob */, CFG_REF_ROUTES /* glob */ };
+enum cfg_ref_kind { CFG_REF_CONTEXT, CFG_REF_CONTEXTS /* glob */, CFG_REF_ROUTES /* glob */, CFG_REF_CREDENTIALS /* glob */ };
 struct cfg_ref {
     struct cfg_ref   *next;
     enum cfg_ref_kind kind;
@@ -42,7 +42,8 @@ struct cfg_load {
     bool                     nomem;
     size_t                   errors;
     struct cfg_ref          *refs, **refs_end;
-    bool                     bad_contexts, bad_routes;  /* some could not be read: what names them proves nothing */
+    /* some could not be read: what names them proves nothing */
+    bool                     bad_contexts, bad_routes, bad_credentials;
 };
 
 /* Where a value stands: the keys that lead to it, innermost first. */
@@ -109,6 +110,10 @@ void cfg_context_list_init(struct cfg_context_list *list);
 void cfg_read_context_file(struct cfg_load *l, const char *path, const struct cfg_pos *pos, const struct cfg_path *key,
                            struct cfg_context_list *list);
 struct cfg_context *cfg_context_list_freeze(struct cfg_load *l, const struct cfg_context_list *list);
+
+/* edhoc_conf.c: the file of credentials. */
+void cfg_read_credentials(struct cfg_load *l, const char *path, const struct cfg_pos *pos, const struct cfg_path *key,
+                          struct cfg_credentials *out);
 
 /* libcoap_conf.c */
 bool cfg_is_libcoap_conf(struct osp_slice text);

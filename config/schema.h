@@ -54,7 +54,8 @@ struct cfg_item {
 /* Items of the whole configuration and of one context. */
 extern const struct cfg_item cfg_items[], cfg_context_items[];
 /* Parts of them, each in a file of its own. */
-extern const struct cfg_item cfg_client_items[], cfg_route_items[], cfg_upstream_items[], cfg_limits_items[];
+extern const struct cfg_item cfg_client_items[], cfg_route_items[], cfg_upstream_items[], cfg_limits_items[],
+    cfg_edhoc_items[];
 extern const struct cfg_kind cfg_kind_contexts, cfg_kind_next_hop, cfg_kind_hosts, cfg_kind_names, cfg_kind_listen,
     cfg_kind_status;
 
@@ -92,6 +93,13 @@ bool cfg_read_target(struct cfg_load *l, const struct cfg_node *n, const struct 
 
 /* Hexadecimal digits as bytes; false, not reported, when they are none. */
 bool cfg_decode_hex(struct cfg_load *l, struct osp_slice text, struct cfg_bytes *out);
+
+/* Without white space at both ends. */
+struct osp_slice cfg_trim(struct osp_slice s);
+
+/* The only key of a map that stands for a value in one of several forms; NULL, reported, when it is none of them. */
+const struct cfg_node *cfg_only_form(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path,
+                                     const struct cfg_item *forms, const char *form);
 
 /* Reports a Master Secret in a file that others may access. */
 void cfg_check_inline_secret(struct cfg_load *l, const struct cfg_pos *pos, const struct cfg_path *path);

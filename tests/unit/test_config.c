@@ -139,7 +139,8 @@ make_dir(void **state)
 {
     (void)state;
     (void)snprintf(dir, sizeof(dir), "/tmp/osprey-config-XXXXXX");
-    return mkdtemp(dir) && mkdir(in_dir("keys"), 0700) == 0 && mkdir(in_dir("contexts.d"), 0700) == 0 ? 0 : -1;
+    return mkdtemp(dir) && mkdir(in_dir("keys"), 0700) == 0 && mkdir(in_dir("contexts.d"), 0700) == 0 &&
+                   mkdir(in_dir("edhoc"), 0700) == 0 ? 0 : -1;
 }
 
 static void
@@ -164,6 +165,7 @@ remove_dir(void **state)
     (void)state;
     empty_dir(in_dir("keys"));
     empty_dir(in_dir("contexts.d"));
+    empty_dir(in_dir("edhoc"));
     empty_dir(dir);
     return rmdir(dir);
 }
@@ -1046,6 +1048,8 @@ make_samples(void)
     }
     (void)closedir(d);
     copy_file(SAMPLES "/contexts.d/operator-1.yaml", "contexts.d/operator-1.yaml", 0644);
+    copy_file(SAMPLES "/edhoc/proxy.yaml", "edhoc/proxy.yaml", 0644);
+    write_text("keys/edhoc-proxy", 0600, "72cc4761dbd4c78f758931aa589d348d1ef874a7e303ede2f140dcf3e6aa4aac");
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         (void)snprintf(name, sizeof(name), "keys/%s", keys[i]);
         (void)snprintf(secret, sizeof(secret), "%s%02zx\n", SECRET, i);

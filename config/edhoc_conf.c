@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "config/edhoc_conf.h"
+
+#include <stdlib.h>
+
+#include "config/schema.h"
+#include "crypto/pem.h"
+
+#define AT(member) .at = offsetof(struct cfg_credential, member)
+#define AT_ALL(member) .at = offsetof(struct cfg_credentials, member)
+#define CREDENTIALS_MAX 100000u
+#define CREDENTIAL_FILE_MAX 65536u
+#define PRIVATE_KEY_LEN 32u
+#define CBOR_MAP 0xa0u                  /* major type 5 */
+#define DER_SEQUENCE 0x30u
+
+/* ---- one credential ---- */
+
+#define CRED_FORM "{ file: PATH } or { hex: DIGITS }"
+
+static const struct cfg_kind a_path = { .form = "a path" }, digits = { .form = "digits" };
+
+static const struct cfg_item cred_forms[] = {
+    { .key = "file", .type = CFG_OTHER, .kind = &a_path, .dflt_text = "-",
+      .doc = "a file with a CWT Claims Set or a certificate, as bytes or hexadecimal digits, or with certificates in PEM" },
+    { .key = "hex", .type = CFG_OTHER, .kind = &digits, .dflt_text = "-", .doc = "hexadecimal digits of it" },
+    { .key = NULL },
+};
+
+/* Certificates in PEM, end entity first. */
+static bool
+take_pem(struct cfg_load *l, struct osp_slice text, struct cfg_cred *out)
+{
+    struct osp_slice ders[CFG_CHAIN_MAX];
+    uint8_t         *room = cfg_get(l, text.n);
+    struct osp_wr    w = osp_wr_to(room, room ? text.n : 0);
+
+    if (!room || osp_pem_certificates(text, &w, ders, CFG_CHAIN_MAX, &out->count) != OSP_OK)
+        return false;
+    for (size_t i = 0; i < out->count; i++)
+        out->part[i] = (struct cfg_bytes){ (uint8_t *)(uintptr_t)ders[i].p, ders[i].n };
+    out->form = CFG_CRED_X509;
+    return true;
+}
+
+/* What these bytes are is told by the first of them: a CBOR map, or a DER sequence. */
+static bool
+take_bytes(struct cfg_load *l, struct osp_slice s, struct cfg_cred *out)
+{
+    uint8_t *copy = cfg_get(l, s.n + 1);
+
+    if (!copy || s.n == 0)
+        return false;
+    (void)osp_slice_copy(s, copy, s.n);
+    out->part[0] = (struct cfg_bytes){ copy, s.n };
+    out->count = 1;
+    out->form = (s.p[0] & 0xe0u) == CBOR_MAP ? CFG_CRED_CCS : s.p[0] == DER_SEQUENCE ? CFG_CRED_X509 : CFG_CRED_NONE;
+    return out->form != CFG_CRED_NONE;
+}
+
+static bool
+take_content(struct cfg_load *l, struct osp_slice content, struct cfg_cred *out)
+{
+    struct cfg_bytes decoded;
+
+    if (osp_pem_is(content))
+        return take_pem(l, content, out);
+    if (cfg_decode_hex(l, cfg_trim(content), &decoded))
+        return take_bytes(l, osp_slice(decoded.p, decoded.n), out);
+    return take_bytes(l, content, out);
+}
+
+static void
+read_cred_file(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, struct cfg_cred *out)
+{
+    struct cfg_arena *scratch = cfg_arena_new();
+    const char       *name = cfg_scalar(l, n, path, "the path of a file");
+    char             *absolute = name ? cfg_absolute(l, name) : NULL;
+    struct osp_slice  content;
+    mode_t            mode;
+
+    l->nomem = l->nomem || !scratch;
+    if (absolute && !l->files)
+        cfg_error(l, &n->pos, path, "files are not read here");
+    else if (scratch && absolute &&
+             cfg_read_file(l, scratch, absolute, CREDENTIAL_FILE_MAX, true, &n->pos, path, &content, &mode) &&
+             !take_content(l, content, out))
+        cfg_error(l, &n->pos, path, "holds neither a CWT Claims Set nor 1 to %d certificates", CFG_CHAIN_MAX);
+    cfg_arena_free(scratch);
+}
+
+static void
+read_cred(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    const struct cfg_node *c = n ? cfg_only_form(l, n, path, cred_forms, CRED_FORM) : NULL;
+    struct cfg_path        at = { path, c ? c->key : NULL, 0 };
+    const char            *text;
+    struct cfg_bytes       decoded;
+
+    if (!c)
+        return;
+    if (strcmp(c->key, "file") == 0) {
+        read_cred_file(l, c, &at, obj);
+        return;
+    }
+    text = cfg_scalar(l, c, &at, "hexadecimal digits");
+    if (text && (!cfg_decode_hex(l, osp_slice_str(text), &decoded) || !take_bytes(l, osp_slice(decoded.p, decoded.n), obj)))
+        cfg_error(l, &c->pos, &at, "holds neither a CWT Claims Set nor a certificate in hexadecimal digits");
+}
+
+static const struct cfg_kind kind_cred = { CRED_FORM, read_cred, NULL, cred_forms };
+
+/* ---- tables ---- */
+
+static const char *const id_names[] = { "default", "kid", "value", "x5t", "x5chain", NULL };
+
+static const struct cfg_item own_items[] = {
+    { .key = "name", .type = CFG_OTHER, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name, .doc = "what logs call it" },
+    { .key = "credential", .type = CFG_OTHER, .flags = CFG_REQ, AT(cred), .kind = &kind_cred,
+      .doc = "our credential: a CWT Claims Set, or a certificate", .example = "{ file: proxy.ccs }" },
+    { .key = "private-key", .type = CFG_OTHER, .flags = CFG_REQ, AT(private_key), .kind = &cfg_kind_secret,
+      .doc = "its private key: 32 bytes, or PEM", .example = "{ file: proxy.key }" },
+    { .key = "id", .type = CFG_CHOICE, AT(id), .choices = id_names,
+      .doc = "how messages refer to it: `kid` or `value` (the credential itself) of a CWT Claims Set, `x5t` (a hash) or "
+             "`x5chain` of a certificate; by default kid, or value where it has none, and x5t" },
+    { .key = NULL },
+};
+
+static const struct cfg_item trusted_items[] = {
+    { .key = "name", .type = CFG_OTHER, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name,
+      .doc = "what `match: { edhoc: { credential: NAME } }` calls it" },
+    { .key = "credential", .type = CFG_OTHER, AT(cred), .kind = &kind_cred,
+      .doc = "the credential of a peer: a CWT Claims Set, or a certificate", .example = "{ hex: a2.. }" },
+    { .key = "ca", .type = CFG_OTHER, AT(ca), .kind = &kind_cred,
+      .doc = "instead: certificates of an authority; whoever has a certificate from it may come, with `x5chain`",
+      .example = "{ file: ca.pem }" },
+    { .key = NULL },
+};
+
+static const struct cfg_item file_items[] = {
+    { .key = "own", .type = CFG_ITEMS, .max = 16, AT_ALL(own), .items = own_items, .size = sizeof(struct cfg_credential),
+      .count_at = offsetof(struct cfg_credentials, own_count), .pos_at = offsetof(struct cfg_credential, pos),
+      .doc = "our own credentials; the first that fits the method and the suite is used" },
+    { .key = "trusted", .type = CFG_ITEMS, .max = CREDENTIALS_MAX, AT_ALL(trusted), .items = trusted_items,
+      .size = sizeof(struct cfg_credential), .count_at = offsetof(struct cfg_credentials, trusted_count),
+      .pos_at = offsetof(struct cfg_credential, pos), .doc = "whom we trust" },
+    { .key = NULL },
+};
+
+/* ---- checks ---- */
+
+/* A private key in PEM becomes its 32 bytes. */
+static void
+finish_key(struct cfg_load *l, struct cfg_credential *c)
+{
+    struct cfg_bytes *v = &c->private_key.value;
+    int               curve;
+
+    if (!v->p)
+        return;
+    if (osp_pem_is(osp_slice(v->p, v->n))) {
+        uint8_t *raw = cfg_get(l, PRIVATE_KEY_LEN);
+
+        if (!raw)
+            return;
+        if (osp_pem_private_key(osp_slice(v->p, v->n), &curve, raw) != OSP_OK) {
+            cfg_error_key(l, &c->pos, "own", "%s: private-key is no Ed25519, X25519 or P-256 key without passphrase",
+                          c->name ? c->name : "?");
+            return;
+        }
+        osp_wipe(v->p, v->n);
+        *v = (struct cfg_bytes){ raw, PRIVATE_KEY_LEN };
+    } else if (v->n != PRIVATE_KEY_LEN) {
+        cfg_error_key(l, &c->pos, "own", "%s: private-key has %zu bytes; 32, or PEM", c->name ? c->name : "?", v->n);
+    }
+}
+
+static void
+check_id(struct cfg_load *l, const struct cfg_credential *c)
+{
+    bool by_cert = c->id == CFG_ID_X5T || c->id == CFG_ID_X5CHAIN;
+
+    if (c->cred.form == CFG_CRED_NONE || c->id == CFG_ID_DEFAULT || by_cert == (c->cred.form == CFG_CRED_X509))
+        return;
+    cfg_error_key(l, &c->pos, "own", "%s: id %s does not fit a %s", c->name ? c->name : "?", id_names[c->id],
+                  c->cred.form == CFG_CRED_CCS ? "CWT Claims Set" : "certificate");
+}
+
+static void
+check_trusted(struct cfg_load *l, const struct cfg_credentials *all, size_t i)
+{
+    const struct cfg_credential *c = &all->trusted[i];
+
+    if (l->errors == 0 && (c->cred.form == CFG_CRED_NONE) == (c->ca.form == CFG_CRED_NONE))
+        cfg_error_key(l, &c->pos, "trusted", "%s: has to have either a credential or a ca", c->name ? c->name : "?");
+    if (c->ca.form == CFG_CRED_CCS)
+        cfg_error_key(l, &c->pos, "trusted", "%s: ca is no certificate", c->name ? c->name : "?");
+    if (c->name && strcmp(c->name, CFG_UNKNOWN_NAME) == 0)
+        cfg_error_key(l, &c->pos, "trusted", CFG_UNKNOWN_NAME " stands for those that nobody configured; choose another name");
+}
+
+static void
+check(struct cfg_load *l, struct cfg_credentials *all)
+{
+    for (size_t i = 0; i < all->own_count; i++) {
+        finish_key(l, &all->own[i]);
+        check_id(l, &all->own[i]);
+    }
+    for (size_t i = 0; i < all->trusted_count; i++)
+        check_trusted(l, all, i);
+}
+
+/* ---- the file ---- */
+
+static void
+load(struct cfg_load *l, struct osp_slice text, const struct cfg_source *source, struct cfg_credentials *out)
+{
+    const struct cfg_source *outer = l->source;
+    struct cfg_tree         *tree = NULL;
+    const struct cfg_node   *root;
+
+    l->source = source;
+    root = cfg_tree_read(l, text, &tree);
+    if (root) {
+        cfg_read_map(l, root, NULL, file_items, out);
+        if (!l->nomem)
+            check(l, out);
+    }
+    cfg_tree_free(tree);
+    l->source = outer;
+}
+
+void
+cfg_read_credentials(struct cfg_load *l, const char *path, const struct cfg_pos *pos, const struct cfg_path *key,
+                     struct cfg_credentials *out)
+{
+    struct cfg_arena  *scratch = cfg_arena_new();
+    struct cfg_source *source = cfg_get(l, sizeof(*source));
+    struct osp_slice   content = OSP_EMPTY;
+    mode_t             mode = 0;
+
+    l->nomem = l->nomem || !scratch;
+    if (scratch && source && cfg_read_file(l, scratch, path, CFG_FILE_MAX, false, pos, key, &content, &mode)) {
+        cfg_source_of(l, path, mode, source);
+        load(l, content, source, out);
+    }
+    cfg_arena_free(scratch);
+}
+
+/* The struct behind the memory it and all it points to come from. */
+struct box { struct cfg_arena *arena; struct cfg_credentials all; };
+
+void
+cfg_credentials_free(struct cfg_credentials *c)
+{
+    if (c)
+        cfg_arena_free(((struct box *)(void *)((char *)c - offsetof(struct box, all)))->arena);
+}
+
+struct cfg_credentials *
+cfg_load_credentials(const char *path, struct cfg_report *r)
+{
+    struct cfg_arena *arena = cfg_arena_new();
+    struct box       *b = arena ? cfg_arena_get(arena, sizeof(*b)) : NULL;
+    struct cfg_load   l;
+
+    cfg_load_init(&l, arena, r, true);
+    if (b)
+        cfg_read_credentials(&l, path, NULL, NULL, &b->all);
+    else
+        l.nomem = true;
+    if (l.nomem)
+        cfg_error(&l, NULL, NULL, "out of memory");
+    if (l.errors > 0) {
+        cfg_arena_free(arena);
+        return NULL;
+    }
+    b->arena = arena;
+    return &b->all;
+}
+
+bool
+cfg_edhoc_knows(const struct cfg_edhoc *e, const char *name)
+{
+    if (!e->file)
+        return false;
+    for (size_t i = 0; i < e->creds.trusted_count; i++)
+        if (strcmp(e->creds.trusted[i].name, name) == 0)
+            return true;
+    return e->unknown == CFG_UNKNOWN_ACCEPT && strcmp(name, CFG_UNKNOWN_NAME) == 0;
+}
