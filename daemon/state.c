@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -20,6 +21,9 @@ struct osp_state {
     bool               dry;             /* only builds sets */
     pthread_mutex_t    lock;            /* guards the two sets against the store thread */
     struct osp_ctxset *set, *next;
+    struct osp_kept   *kept;            /* NULL: none */
+    bool               kept_loaded;
+    const struct osp_cfg *loading;      /* the configuration whose credentials are asked, during load_kept() */
 };
 
 static const struct osp_hash_key plain_hash;    /* keys are fingerprints and pointers: nobody chooses them */
@@ -262,13 +266,13 @@ osp_state_build(struct osp_state *st, const struct osp_cfg *cfg, struct osp_ctxs
 /* ---- records ---- */
 
 static enum osp_err
-write_record(struct osp_store *s, const struct osp_ctx_entry *e, uint64_t limit, const struct osp_replay *window)
+write_record(struct osp_store *s, const uint8_t *key, uint64_t limit, const struct osp_replay *window)
 {
     struct osp_record r = { .limit = limit, .has_window = window != NULL };
 
     if (window)
         r.window = *window;
-    return osp_store_put(s, e->key, &r);
+    return osp_store_put(s, key, &r);
 }
 
 /* A context whose past is in the store: its numbers start where those that may have been used end. */
@@ -307,7 +311,44 @@ load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_conte
         return err;
     start_new(e->octx, cfg);
     /* From now on it is known, so `fresh` counts only once; and the store proves now that it has room for it. */
-    return write_record(st->store, e, 0, NULL);
+    return write_record(st->store, e->key, 0, NULL);
+}
+
+/* ---- contexts that no configuration holds ---- */
+
+static bool
+is_trusted(void *ctx, const char *name)
+{
+    const struct osp_state *st = ctx;
+
+    return cfg_edhoc_knows(&st->loading->edhoc, name);
+}
+
+static enum osp_err
+restore_kept(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN])
+{
+    struct osp_state *st = ctx;
+    struct osp_record r;
+    enum osp_err      e = osp_store_get(st->store, key, &r);
+
+    if (e == OSP_OK)
+        restore(st, c, &r);
+    return e;
+}
+
+/* Those of the runs before, once; later only those whose credential is trusted no longer go. */
+static enum osp_err
+load_kept(struct osp_state *st, const struct osp_cfg *cfg)
+{
+    struct osp_kept_load how = { is_trusted, restore_kept, st };
+    enum osp_err         e;
+
+    if (!st->kept || st->kept_loaded)
+        return OSP_OK;
+    st->loading = cfg;
+    e = osp_kept_load(st->kept, st->store, (uint64_t)time(NULL), &how);
+    st->kept_loaded = e == OSP_OK;
+    return e;
 }
 
 static enum osp_err
@@ -319,6 +360,8 @@ load_all(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg
         return e;
     for (size_t i = 0; i < set->count && e == OSP_OK; i++)
         e = set->entries[i].is_new ? load_entry(st, &set->entries[i], &cfg->contexts[i]) : OSP_OK;
+    if (e == OSP_OK)
+        e = load_kept(st, cfg);
     if (e == OSP_OK && !st->running)
         e = osp_store_mark(st->store, true);
     if (e == OSP_OK)
@@ -362,7 +405,7 @@ retire(struct osp_state *st, struct osp_ctx_entry *e)
     enum osp_err      err = osp_store_get(st->store, e->key, &r);
 
     if (err == OSP_OK && osp_octx_get_window(e->octx, &w) == OSP_WINDOW_KNOWN)
-        err = write_record(st->store, e, r.limit, &w);
+        err = write_record(st->store, e->key, r.limit, &w);
     return err;
 }
 
@@ -428,12 +471,13 @@ osp_state_set(const struct osp_state *st)
 /* ---- leases ---- */
 
 struct lease {
-    struct osp_ctx_entry entry;         /* a copy: the set may be replaced meanwhile */
-    uint64_t             at_least, limit;
+    bool     found, is_kept;
+    uint8_t  key[OSP_STORE_KEY_LEN];    /* a copy: the set may be replaced meanwhile */
+    uint64_t at_least, limit;
 };
 
-static bool
-find_leased(struct osp_state *st, const struct osp_octx *c, struct osp_ctx_entry *out)
+static void
+find_leased(struct osp_state *st, const struct osp_octx *c, struct lease *l)
 {
     struct osp_ctx_entry *e;
 
@@ -442,9 +486,10 @@ find_leased(struct osp_state *st, const struct osp_octx *c, struct osp_ctx_entry
     if (!e)
         e = find_object(st->next, c);
     if (e)
-        *out = *e;
+        memcpy(l->key, e->key, sizeof(l->key));
     (void)pthread_mutex_unlock(&st->lock);
-    return e != NULL;
+    l->is_kept = !e && st->kept && osp_kept_find(st->kept, c, l->key);
+    l->found = e || l->is_kept;
 }
 
 /*
@@ -456,10 +501,10 @@ lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
 {
     struct osp_ssn    ssn = osp_octx_ssn(c);
     struct osp_record r;
-    enum osp_err      e = osp_store_get(st->store, l->entry.key, &r);
+    enum osp_err      e = osp_store_get(st->store, l->key, &r);
 
-    if (e == OSP_E_NOT_FOUND)
-        return OSP_E_STORE; /* there was one since prepare */
+    if (e == OSP_E_NOT_FOUND) /* a kept one that the next flush writes; the others have had one since prepare */
+        return l->is_kept ? OSP_OK : OSP_E_STORE;
     if (e != OSP_OK)
         return e;
     if (r.limit < ssn.limit)
@@ -468,24 +513,51 @@ lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
     l->limit = r.limit + st->block < SSN_END ? r.limit + st->block : SSN_END;
     if (l->limit == r.limit) /* [rfc8613#7.2.1] the end of the space */
         return OSP_OK;
-    return write_record(st->store, &l->entry, l->limit, NULL);
+    return write_record(st->store, l->key, l->limit, NULL);
+}
+
+static enum osp_err
+write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *leases, size_t count)
+{
+    enum osp_err e = osp_store_begin(st->store);
+
+    if (e != OSP_OK)
+        return e;
+    if (st->kept)
+        e = osp_kept_flush(st->kept, st->store);
+    for (size_t i = 0; e == OSP_OK && i < count; i++) {
+        find_leased(st, ctxs[i], &leases[i]);
+        if (leases[i].found)
+            e = lease_one(st, ctxs[i], &leases[i]);
+    }
+    if (e == OSP_OK)
+        e = osp_store_commit(st->store);
+    else
+        osp_store_abort(st->store);
+    if (st->kept)
+        osp_kept_flushed(st->kept, e == OSP_OK);
+    return e;
+}
+
+/* There is no store: what lives no longer than the process needs none. */
+static enum osp_err
+grant_volatile(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *leases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        leases[i].found = st->kept && osp_kept_find(st->kept, ctxs[i], leases[i].key);
+        leases[i].limit = leases[i].found ? osp_octx_ssn(ctxs[i]).next + st->block : 0;
+    }
+    return OSP_OK;
 }
 
 enum osp_err
 osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count)
 {
     struct lease *leases = calloc(count ? count : 1, sizeof(*leases));
-    enum osp_err  e = leases && st->store ? osp_store_begin(st->store) : OSP_E_NOMEM;
-    bool          begun = e == OSP_OK;
+    enum osp_err  e = OSP_E_NOMEM;
 
-    for (size_t i = 0; e == OSP_OK && i < count; i++) {
-        if (find_leased(st, ctxs[i], &leases[i].entry))
-            e = lease_one(st, ctxs[i], &leases[i]);
-    }
-    if (e == OSP_OK)
-        e = osp_store_commit(st->store);
-    else if (begun)
-        osp_store_abort(st->store);
+    if (leases)
+        e = st->store ? write_leases(st, ctxs, leases, count) : grant_volatile(st, ctxs, leases, count);
     for (size_t i = 0; i < count; i++) {
         /* [rfc8613#B.1.1] only now, when the limit is on disk */
         if (e == OSP_OK && leases[i].limit)
@@ -518,6 +590,12 @@ osp_state_open(const struct osp_cfg *cfg, struct osp_state **out, char why[OSP_S
     return OSP_OK;
 }
 
+void
+osp_state_use_kept(struct osp_state *st, struct osp_kept *k)
+{
+    st->kept = k;
+}
+
 enum osp_err
 osp_state_dry(struct osp_state **out)
 {
@@ -544,18 +622,30 @@ osp_state_close(struct osp_state *st)
 }
 
 static enum osp_err
-save_entry(struct osp_state *st, struct osp_ctx_entry *e)
+save_context(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN])
 {
-    struct osp_ssn    ssn = osp_octx_ssn(e->octx);
+    struct osp_state *st = ctx;
+    struct osp_ssn    ssn = osp_octx_ssn(c);
     struct osp_record r;
     struct osp_replay w;
-    bool              known = osp_octx_get_window(e->octx, &w) == OSP_WINDOW_KNOWN;
-    enum osp_err      err = osp_store_get(st->store, e->key, &r);
+    bool              known = osp_octx_get_window(c, &w) == OSP_WINDOW_KNOWN;
+    enum osp_err      err = osp_store_get(st->store, key, &r);
 
     if (err != OSP_OK)
         return err;
     /* A limit above this object's: another one, retired with exchanges in flight, may have used what is below. */
-    return write_record(st->store, e, r.limit == ssn.limit ? ssn.next : r.limit, known ? &w : NULL);
+    return write_record(st->store, key, r.limit == ssn.limit ? ssn.next : r.limit, known ? &w : NULL);
+}
+
+/* Writes what the store has not heard of yet of the kept contexts. */
+static enum osp_err
+flush_kept(struct osp_state *st)
+{
+    enum osp_err e = OSP_OK;
+
+    while (e == OSP_OK && st->kept && osp_kept_is_due(st->kept))
+        e = write_leases(st, NULL, NULL, 0);
+    return e;
 }
 
 /* What the last batch gave back can be written again only after one more: a large save needs that room. */
@@ -582,13 +672,17 @@ osp_state_save(struct osp_state *st)
         return OSP_OK;
     if (st->tainted)
         return OSP_E_STORE;
-    e = settle(st->store);
+    e = flush_kept(st);
+    if (e == OSP_OK)
+        e = settle(st->store);
     if (e == OSP_OK)
         e = osp_store_begin(st->store);
     if (e != OSP_OK)
         return e;
     for (size_t i = 0; st->set && i < st->set->count && e == OSP_OK; i++)
-        e = save_entry(st, &st->set->entries[i]);
+        e = save_context(st, st->set->entries[i].octx, st->set->entries[i].key);
+    if (e == OSP_OK && st->kept)
+        e = osp_kept_each(st->kept, save_context, st);
     if (e == OSP_OK)
         e = osp_store_mark(st->store, false);
     if (e != OSP_OK) {

@@ -17,6 +17,7 @@
 
 #include "base/table.h"
 #include "config/config.h"
+#include "daemon/kept.h"
 #include "daemon/store.h"
 #include "oscore/table.h"
 
@@ -44,6 +45,9 @@ struct osp_state;
  */
 OSP_CHECKED enum osp_err osp_state_open(const struct osp_cfg *cfg, struct osp_state **out, char why[OSP_STORE_WHY_MAX]);
 void osp_state_close(struct osp_state *st);
+
+/* Contexts that no configuration holds are in `k` from now on, which outlives the state. Before the first prepare. */
+void osp_state_use_kept(struct osp_state *st, struct osp_kept *k);
 
 /* A state that can build sets, to judge a configuration, and nothing else. OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osp_state_dry(struct osp_state **out);
@@ -73,8 +77,10 @@ void osp_state_discard(struct osp_state *st, struct osp_ctxset *set);
 const struct osp_ctxset *osp_state_set(const struct osp_state *st);
 
 /*
- * Leases a block of numbers for each of `ctxs` in one commit, and grants them.  Store thread.
+ * Leases a block of numbers for each of `ctxs` in one commit, and grants them; what is to be written of the kept contexts
+ * goes into the same commit.  Store thread.
  * OSP_E_STORE, OSP_E_NOSPACE: none got any.  Contexts that are gone or at their end get none.
+ * Without a store only kept contexts get some: their keys end with the process.
  */
 OSP_CHECKED enum osp_err osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count);
 

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "daemon/kept.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "proxy/target.h"
+#include "base/list.h"
+#include "base/table.h"
+#include "crypto/crypto.h"
+
+#define FLUSH_MAX 256           /* entries written or forgotten in one batch */
+#define LIVE_SPARE 1024         /* IDs that are reserved while contexts are agreed on */
+#define RECORD_BYTES OSP_STORE_KEPT_MAX
+#define VERSION 1
+
+enum work { NOTHING, WRITE, FORGET };
+
+struct entry {
+    struct osp_list  link;              /* in `all`, oldest first, until it goes */
+    struct osp_list  todo;              /* in `todo` while the store has to hear of it */
+    struct osp_node  by_object, by_peer;
+    struct osp_made *made;
+    enum work        batch;             /* what the batch that runs does with it */
+    bool             gone;
+    bool             recorded;          /* the store knows it */
+    uint64_t         serial;            /* older ones have a lower one */
+    uint64_t         made_s, expires_s; /* time of day; expires 0: never */
+    uint8_t          key[OSP_STORE_KEY_LEN];
+};
+
+struct osp_kept {
+    struct osp_kept_cfg   cfg;
+    struct osp_octx_live *live;
+    pthread_mutex_t       lock;         /* guards what follows */
+    struct osp_table      by_object, by_peer;
+    struct osp_list       all, todo;
+    struct osp_kept_stats stats;
+    char                **names;        /* of credentials, by label */
+    size_t                name_count;
+};
+
+static const struct osp_hash_key plain_hash;    /* keys are pointers: nobody chooses them */
+
+/* ---- making ---- */
+
+enum osp_err
+osp_kept_new(const struct osp_kept_cfg *cfg, struct osp_kept **out)
+{
+    struct osp_kept    *k = calloc(1, sizeof(*k));
+    struct osp_hash_key key;
+    enum osp_err        e = k ? osp_crypto_random((uint8_t *)&key, sizeof(key)) : OSP_E_NOMEM;
+
+    if (!k)
+        return e;
+    k->cfg = *cfg;
+    (void)pthread_mutex_init(&k->lock, NULL);
+    osp_list_init(&k->all);
+    osp_list_init(&k->todo);
+    if (e == OSP_OK)
+        e = osp_table_init(&k->by_object, cfg->bound);
+    if (e == OSP_OK)
+        e = osp_table_init(&k->by_peer, cfg->bound);
+    if (e == OSP_OK)
+        e = osp_octx_live_new(cfg->bound + LIVE_SPARE, key, &k->live);
+    if (e != OSP_OK) {
+        osp_kept_free(k);
+        return e;
+    }
+    *out = k;
+    return OSP_OK;
+}
+
+static void
+free_entry(struct entry *e)
+{
+    osp_list_remove(&e->link);
+    osp_list_remove(&e->todo);
+    osp_made_free(e->made);
+    free(e);
+}
+
+void
+osp_kept_free(struct osp_kept *k)
+{
+    struct osp_list *n;
+
+    if (!k)
+        return;
+    while ((n = osp_list_first(&k->all)) != NULL)
+        free_entry(OSP_CONTAINER(n, struct entry, link));
+    while ((n = osp_list_first(&k->todo)) != NULL)
+        free_entry(OSP_CONTAINER(n, struct entry, todo));
+    if (k->by_object.slots)
+        osp_table_fini(&k->by_object);
+    if (k->by_peer.slots)
+        osp_table_fini(&k->by_peer);
+    osp_octx_live_free(k->live);
+    for (size_t i = 0; i < k->name_count; i++)
+        free(k->names[i]);
+    free(k->names);
+    (void)pthread_mutex_destroy(&k->lock);
+    free(k);
+}
+
+struct osp_octx_live *
+osp_kept_live(const struct osp_kept *k)
+{
+    return k->live;
+}
+
+/* ---- labels ---- */
+
+uint32_t
+osp_kept_label(struct osp_kept *k, const char *name)
+{
+    uint32_t label = 0;
+    char   **more;
+
+    (void)pthread_mutex_lock(&k->lock);
+    for (size_t i = 0; i < k->name_count && !label; i++)
+        label = strcmp(k->names[i], name) == 0 ? OSP_MADE_LABEL | (uint32_t)i : 0;
+    more = label ? NULL : reallocarray(k->names, k->name_count + 1, sizeof(char *));
+    if (more) {
+        k->names = more;
+        more[k->name_count] = strdup(name);
+        if (more[k->name_count])
+            label = OSP_MADE_LABEL | (uint32_t)k->name_count++;
+    }
+    (void)pthread_mutex_unlock(&k->lock);
+    return label;
+}
+
+uint32_t
+osp_kept_label_end(struct osp_kept *k)
+{
+    uint32_t n;
+
+    (void)pthread_mutex_lock(&k->lock);
+    n = (uint32_t)k->name_count;
+    (void)pthread_mutex_unlock(&k->lock);
+    return n;
+}
+
+/* ---- coming and going, under the lock ---- */
+
+static uint64_t
+hash_object(const struct osp_octx *c)
+{
+    uintptr_t p = (uintptr_t)c;
+
+    return osp_hash(&plain_hash, osp_slice(&p, sizeof(p)));
+}
+
+static struct entry *
+find(struct osp_kept *k, const struct osp_octx *c)
+{
+    for (struct osp_node *n = osp_table_first(&k->by_object, hash_object(c)); n; n = osp_table_next(n)) {
+        struct entry *e = OSP_CONTAINER(n, struct entry, by_object);
+
+        if (e->made->octx == c)
+            return e;
+    }
+    return NULL;
+}
+
+/* No new request finds it from here on; the store forgets it with the next batch. */
+static void
+let_go(struct osp_kept *k, struct entry *e)
+{
+    (void)osp_octx_live_remove(k->live, e->made->octx);
+    osp_table_remove(&k->by_object, &e->by_object);
+    osp_table_remove(&k->by_peer, &e->by_peer);
+    osp_list_remove(&e->link);
+    osp_list_remove(&e->todo);
+    k->stats.count--;
+    osp_made_wipe(e->made);
+    e->gone = true;
+    if (e->recorded || e->batch != NOTHING)
+        osp_list_push(&k->todo, &e->todo);
+    else
+        free_entry(e);
+}
+
+static uint64_t
+hash_peer(const struct osp_made *m)
+{
+    uint8_t       both[OSP_MADE_NAME_MAX + OSP_MADE_PEER_MAX];
+    struct osp_wr w = osp_wr_to(both, sizeof(both));
+
+    osp_wr_put(&w, osp_slice(m->name, strlen(m->name) + 1));
+    osp_wr_put(&w, osp_slice_str(m->peer));
+    return osp_hash(&plain_hash, osp_wr_slice(&w));
+}
+
+static void
+insert(struct osp_kept *k, struct entry *e)
+{
+    osp_table_add(&k->by_object, &e->by_object, hash_object(e->made->octx));
+    osp_table_add(&k->by_peer, &e->by_peer, hash_peer(e->made));
+    osp_list_push(&k->all, &e->link);
+    if (!e->recorded)
+        osp_list_push(&k->todo, &e->todo);
+    k->stats.count++;
+}
+
+/* The oldest of the same peer, if it has its share already. */
+static struct entry *
+surplus_of(struct osp_kept *k, const struct osp_made *m)
+{
+    struct entry *oldest = NULL;
+    size_t        same = 0;
+
+    for (struct osp_node *n = osp_table_first(&k->by_peer, hash_peer(m)); n; n = osp_table_next(n)) {
+        struct entry *e = OSP_CONTAINER(n, struct entry, by_peer);
+
+        if (strcmp(e->made->name, m->name) != 0 || strcmp(e->made->peer, m->peer) != 0)
+            continue;
+        if (!oldest || e->serial < oldest->serial)
+            oldest = e;
+        same++;
+    }
+    return same >= k->cfg.per_peer ? oldest : NULL;
+}
+
+static void
+make_room(struct osp_kept *k, const struct osp_made *m)
+{
+    struct entry    *e = k->cfg.per_peer ? surplus_of(k, m) : NULL;
+    struct osp_list *n = osp_list_first(&k->all);
+
+    if (!e && k->stats.count >= k->cfg.bound && n)
+        e = OSP_CONTAINER(n, struct entry, link);
+    if (e) {
+        let_go(k, e);
+        k->stats.replaced++;
+    }
+}
+
+static struct entry *
+new_entry(struct osp_made *m)
+{
+    struct entry *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return NULL;
+    osp_list_init(&e->link);
+    osp_list_init(&e->todo);
+    e->made = m;
+    if (osp_octx_fingerprint(&m->params, e->key) == OSP_OK)
+        return e;
+    free(e);
+    return NULL;
+}
+
+bool
+osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s)
+{
+    struct entry *e = new_entry(m);
+
+    if (!e) {
+        (void)osp_octx_live_remove(k->live, m->octx);
+        osp_made_free(m);
+        return false;
+    }
+    e->made_s = now_s;
+    e->expires_s = k->cfg.lifetime_s ? now_s + k->cfg.lifetime_s : 0;
+    (void)pthread_mutex_lock(&k->lock);
+    e->serial = ++k->stats.added;
+    make_room(k, m);
+    insert(k, e);
+    (void)pthread_mutex_unlock(&k->lock);
+    return true;
+}
+
+bool
+osp_kept_find(struct osp_kept *k, const struct osp_octx *c, uint8_t key[OSP_STORE_KEY_LEN])
+{
+    struct entry *e;
+
+    (void)pthread_mutex_lock(&k->lock);
+    e = find(k, c);
+    if (e)
+        memcpy(key, e->key, OSP_STORE_KEY_LEN);
+    (void)pthread_mutex_unlock(&k->lock);
+    return e != NULL;
+}
+
+/* ---- the store ---- */
+
+static enum osp_err
+write_entry(struct osp_store *s, struct entry *e)
+{
+    uint8_t           bytes[RECORD_BYTES];
+    struct osp_wr     w = osp_wr_to(bytes, sizeof(bytes));
+    struct osp_record none = { 0 };
+    enum osp_err      err;
+
+    osp_wr_u8(&w, VERSION);
+    osp_wr_uint(&w, e->made_s, 8);
+    osp_wr_uint(&w, e->expires_s, 8);
+    osp_made_write(e->made, &w);
+    err = osp_wr_bad(&w) ? OSP_E_NOSPACE : osp_store_keep(s, e->key, osp_wr_slice(&w));
+    osp_wipe(bytes, sizeof(bytes));
+    return err == OSP_OK ? osp_store_put(s, e->key, &none) : err;
+}
+
+enum osp_err
+osp_kept_flush(struct osp_kept *k, struct osp_store *s)
+{
+    size_t           done = 0;
+    enum osp_err     err = OSP_OK;
+    struct osp_list *n;
+
+    (void)pthread_mutex_lock(&k->lock);
+    for (n = k->todo.next; n != &k->todo && done < FLUSH_MAX && err == OSP_OK; n = n->next) {
+        struct entry *e = OSP_CONTAINER(n, struct entry, todo);
+
+        err = e->gone ? osp_store_forget(s, e->key) : write_entry(s, e);
+        if (err == OSP_OK) {
+            e->batch = e->gone ? FORGET : WRITE;
+            done++;
+        }
+    }
+    (void)pthread_mutex_unlock(&k->lock);
+    return err;
+}
+
+/* It may have gone while it was being written: then it is forgotten with the next batch, or was never known. */
+static void
+settle(struct entry *e, bool committed)
+{
+    enum work was = e->batch;
+
+    e->batch = NOTHING;
+    if (was == WRITE && committed) {
+        e->recorded = true;
+        osp_made_wipe(e->made);
+        if (!e->gone)
+            osp_list_remove(&e->todo);
+    } else if ((was == FORGET && committed) || (was == WRITE && e->gone)) {
+        free_entry(e);
+    }
+}
+
+void
+osp_kept_flushed(struct osp_kept *k, bool committed)
+{
+    struct osp_list *n;
+
+    (void)pthread_mutex_lock(&k->lock);
+    n = k->todo.next;
+    while (n != &k->todo) {
+        struct entry *e = OSP_CONTAINER(n, struct entry, todo);
+
+        n = n->next;
+        settle(e, committed);
+    }
+    (void)pthread_mutex_unlock(&k->lock);
+}
+
+bool
+osp_kept_is_due(struct osp_kept *k)
+{
+    bool due;
+
+    (void)pthread_mutex_lock(&k->lock);
+    due = !osp_list_empty(&k->todo);
+    (void)pthread_mutex_unlock(&k->lock);
+    return due;
+}
+
+/* ---- what an earlier run kept ---- */
+
+static bool
+is_over(uint64_t expires_s, uint64_t now_s)
+{
+    return expires_s && expires_s <= now_s;
+}
+
+/* NULL: out of date, not trusted any more, or not readable: to be forgotten. */
+static struct entry *
+read_entry(struct osp_slice value, uint64_t now_s, const struct osp_kept_load *how)
+{
+    struct osp_rd    r = osp_rd_from(value);
+    bool             known = osp_rd_u8(&r) == VERSION;
+    uint64_t         made_s = osp_rd_uint(&r, 8), expires_s = osp_rd_uint(&r, 8);
+    struct osp_made *m = NULL;
+    struct entry    *e;
+
+    if (!known || is_over(expires_s, now_s) || osp_made_read(&r, &m) != OSP_OK)
+        return NULL;
+    e = how->knows(how->ctx, m->name) ? new_entry(m) : NULL;
+    if (!e) {
+        osp_made_free(m);
+        return NULL;
+    }
+    e->made_s = made_s;
+    e->expires_s = expires_s;
+    return e;
+}
+
+static enum osp_err
+take_up(struct osp_kept *k, struct entry *e, const struct osp_kept_load *how)
+{
+    enum osp_err err;
+
+    osp_octx_set_label(e->made->octx, osp_kept_label(k, e->made->name));
+    err = osp_octx_live_add(k->live, e->made->octx);
+    if (err == OSP_OK)
+        err = how->restore(how->ctx, e->made->octx, e->key);
+    if (err != OSP_OK) {
+        (void)osp_octx_live_remove(k->live, e->made->octx);
+        free_entry(e);
+        return err == OSP_E_EXISTS || err == OSP_E_OVERLOAD ? OSP_E_NOT_FOUND : err;
+    }
+    e->recorded = true;
+    osp_made_wipe(e->made);
+    (void)pthread_mutex_lock(&k->lock);
+    e->serial = ++k->stats.added;
+    insert(k, e);
+    (void)pthread_mutex_unlock(&k->lock);
+    return OSP_OK;
+}
+
+enum osp_err
+osp_kept_load(struct osp_kept *k, struct osp_store *s, uint64_t now_s, const struct osp_kept_load *how)
+{
+    uint8_t          key[OSP_STORE_KEY_LEN];
+    struct osp_slice value;
+    enum osp_err     err = osp_store_next_kept(s, true, key, &value);
+
+    while (err == OSP_OK) {
+        struct entry *e = read_entry(value, now_s, how);
+
+        err = e ? take_up(k, e, how) : OSP_E_NOT_FOUND;
+        if (err == OSP_E_NOT_FOUND)
+            err = osp_store_forget(s, key);
+        if (err == OSP_OK)
+            err = osp_store_next_kept(s, false, key, &value);
+    }
+    return err == OSP_E_NOT_FOUND ? OSP_OK : err;
+}
+
+enum osp_err
+osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx *c, const uint8_t *key), void *ctx)
+{
+    enum osp_err     err = OSP_OK;
+    struct osp_list *n;
+
+    (void)pthread_mutex_lock(&k->lock);
+    for (n = k->all.next; n != &k->all && err == OSP_OK; n = n->next) {
+        struct entry *e = OSP_CONTAINER(n, struct entry, link);
+
+        if (e->recorded)
+            err = fn(ctx, e->made->octx, e->key);
+    }
+    (void)pthread_mutex_unlock(&k->lock);
+    return err;
+}
+
+/* ---- the main thread ---- */
+
+/* Whether entry `e` is to go. */
+struct judge {
+    bool      (*knows)(void *ctx, const char *name);
+    void       *ctx;
+    const char *pattern;
+    uint64_t    now_s;
+};
+
+static bool
+matches(const struct entry *e, const char *pattern)
+{
+    return osp_glob_match(pattern, e->made->name) || osp_glob_match(pattern, e->made->peer);
+}
+
+static bool
+is_to_go(const struct entry *e, const struct judge *j)
+{
+    if (j->knows)
+        return !j->knows(j->ctx, e->made->name);
+    return j->pattern ? matches(e, j->pattern) : is_over(e->expires_s, j->now_s);
+}
+
+static size_t
+sweep(struct osp_kept *k, const struct judge *j, uint64_t *counter)
+{
+    struct osp_list *n;
+    size_t           count = 0;
+
+    (void)pthread_mutex_lock(&k->lock);
+    n = k->all.next;
+    while (n != &k->all) {
+        struct entry *e = OSP_CONTAINER(n, struct entry, link);
+
+        n = n->next;
+        if (is_to_go(e, j)) {
+            let_go(k, e);
+            count++;
+        }
+    }
+    *counter += count;
+    (void)pthread_mutex_unlock(&k->lock);
+    return count;
+}
+
+size_t
+osp_kept_expire(struct osp_kept *k, uint64_t now_s)
+{
+    struct judge j = { .now_s = now_s };
+
+    return sweep(k, &j, &k->stats.expired);
+}
+
+size_t
+osp_kept_prune(struct osp_kept *k, bool (*knows)(void *ctx, const char *name), void *ctx)
+{
+    struct judge j = { .knows = knows, .ctx = ctx };
+
+    return sweep(k, &j, &k->stats.revoked);
+}
+
+size_t
+osp_kept_revoke(struct osp_kept *k, const char *pattern)
+{
+    struct judge j = { .pattern = pattern };
+
+    return sweep(k, &j, &k->stats.revoked);
+}
+
+static void
+put_hex(FILE *to, const char *key, struct osp_slice s)
+{
+    char text[2 * OSP_OSCORE_ID_MAX + 1];
+
+    osp_hex_encode(s, text, sizeof(text));
+    (void)fprintf(to, " %s=%s", key, text);
+}
+
+void
+osp_kept_list(struct osp_kept *k, const char *pattern, size_t max, uint64_t now_s, FILE *to)
+{
+    struct osp_list *n;
+    size_t           shown = 0;
+
+    (void)pthread_mutex_lock(&k->lock);
+    for (n = k->all.next; n != &k->all && shown < max; n = n->next) {
+        struct entry   *e = OSP_CONTAINER(n, struct entry, link);
+        struct osp_octx *c = e->made->octx;
+        struct osp_ssn   ssn = osp_octx_ssn(c);
+
+        if (!matches(e, pattern))
+            continue;
+        shown++;
+        (void)fprintf(to, "credential=%s peer=\"%s\"", e->made->name, e->made->peer);
+        put_hex(to, "sender-id", osp_octx_sender_id(c));
+        put_hex(to, "recipient-id", osp_octx_recipient_id(c));
+        (void)fprintf(to, " next=%" PRIu64 " leased=%" PRIu64 " age-s=%" PRIu64, ssn.next, ssn.limit,
+                      now_s > e->made_s ? now_s - e->made_s : 0);
+        if (e->expires_s)
+            (void)fprintf(to, " expires-in-s=%" PRIu64, e->expires_s > now_s ? e->expires_s - now_s : 0);
+        (void)fprintf(to, "%s\n", e->recorded ? "" : " unsaved");
+    }
+    (void)pthread_mutex_unlock(&k->lock);
+}
+
+void
+osp_kept_stats(struct osp_kept *k, struct osp_kept_stats *out)
+{
+    (void)pthread_mutex_lock(&k->lock);
+    *out = k->stats;
+    (void)pthread_mutex_unlock(&k->lock);
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Contexts that no configuration holds: over restarts, crashes, bounds, lifetimes and revocation. */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/state.h"
+
+#define BLOCK 10
+
+static char                  dir[64];
+static char                  why[OSP_STORE_WHY_MAX];
+static char                  meter[] = "meter", plant[] = "plant", file[] = "edhoc.yaml";
+static struct cfg_credential trusted[2];
+static struct osp_cfg        cfg;
+static struct osp_kept_cfg   kept_cfg;
+static struct osp_kept      *kept;
+static struct osp_state     *state;
+
+static int
+setup(void **s)
+{
+    (void)s;
+    log_set_level(CFG_LOG_ERROR);
+    (void)snprintf(dir, sizeof(dir), "/tmp/osprey-kept-XXXXXX");
+    trusted[0] = (struct cfg_credential){ .name = meter };
+    trusted[1] = (struct cfg_credential){ .name = plant };
+    cfg = (struct osp_cfg){ .state = mkdtemp(dir), .lease = { BLOCK }, .state_size = 1u << 20,
+                            .edhoc = { .file = file, .creds = { .trusted = trusted, .trusted_count = 2 } } };
+    kept_cfg = (struct osp_kept_cfg){ .bound = 100, .per_peer = 2 };
+    return cfg.state ? 0 : -1;
+}
+
+static int
+teardown(void **s)
+{
+    char path[128];
+
+    (void)s;
+    (void)snprintf(path, sizeof(path), "%s/state.mdb", dir);
+    (void)unlink(path);
+    (void)snprintf(path, sizeof(path), "%s/lock", dir);
+    (void)unlink(path);
+    return rmdir(dir);
+}
+
+static void
+start(void)
+{
+    struct osp_ctxset *set = NULL;
+
+    EXPECT_OK(osp_kept_new(&kept_cfg, &kept));
+    if (osp_state_open(&cfg, &state, why) != OSP_OK)
+        fail_msg("%s", why);
+    osp_state_use_kept(state, kept);
+    if (osp_state_build(state, &cfg, &set, why) != OSP_OK || osp_state_prepare(state, set, &cfg, why) != OSP_OK)
+        fail_msg("%s", why);
+    osp_state_adopt(state, set);
+}
+
+/* Without a save it is what a crash leaves behind. */
+static void
+crash(void)
+{
+    osp_state_close(state);
+    osp_kept_free(kept);
+}
+
+static void
+stop(void)
+{
+    EXPECT_OK(osp_state_save(state));
+    crash();
+}
+
+/* A context as EDHOC would leave it: fresh keys, an empty window, in the live table. */
+static struct osp_octx *
+make(const char *name, const char *peer, const char *recipient, const char *secret)
+{
+    struct osp_octx_params p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256,
+                                 .master_secret = osp_slice_str(secret), .master_salt = osp_slice_str("saltsalt"),
+                                 .sender_id = osp_slice_str("P"), .recipient_id = osp_slice_str(recipient) };
+    struct osp_replay      empty = { 0 };
+    struct osp_made       *m = NULL;
+    struct osp_octx       *c;
+
+    EXPECT_OK(osp_made_new(&p, name, peer, &m));
+    c = m->octx;
+    osp_octx_set_label(c, osp_kept_label(kept, name));
+    osp_octx_set_window(c, &empty);
+    EXPECT_OK(osp_octx_live_add(osp_kept_live(kept), c));
+    assert_true(osp_kept_add(kept, m, (uint64_t)time(NULL)));
+    return c;
+}
+
+static bool
+is_live(const char *kid)
+{
+    struct osp_octx *c = osp_octx_live_find(osp_kept_live(kept), osp_slice_str(kid), false, OSP_EMPTY);
+
+    osp_octx_unref(c);
+    return c != NULL;
+}
+
+static size_t
+count(void)
+{
+    struct osp_kept_stats s;
+
+    osp_kept_stats(kept, &s);
+    assert_int_equal(s.count, osp_octx_live_count(osp_kept_live(kept)));
+    return s.count;
+}
+
+/* A lease of `c`, which writes what is due. */
+static struct osp_ssn
+lease(struct osp_octx *c)
+{
+    EXPECT_OK(osp_state_lease(state, &c, 1));
+    return osp_octx_ssn(c);
+}
+
+static struct osp_octx *
+found(const char *kid)
+{
+    struct osp_octx *c = osp_octx_live_find(osp_kept_live(kept), osp_slice_str(kid), false, OSP_EMPTY);
+
+    assert_non_null(c);
+    osp_octx_unref(c);          /* the table still holds it */
+    return c;
+}
+
+static void
+kept_context_survives_a_clean_stop(void **s)
+{
+    struct osp_octx  *c;
+    struct osp_replay w;
+    uint64_t          ssn;
+    uint32_t          label;
+
+    (void)s;
+    start();
+    c = make("meter", "kid 2b", "a", "secret number one");
+    label = osp_octx_label(c);
+    assert_int_equal(BLOCK, lease(c).limit);
+    EXPECT_OK(osp_octx_take_ssn(c, &ssn));
+    stop();
+    start();
+    c = found("a");
+    assert_int_equal(1, osp_octx_ssn(c).next);
+    assert_int_equal(OSP_WINDOW_KNOWN, osp_octx_get_window(c, &w));
+    assert_int_equal(label, osp_octx_label(c));
+    assert_int_equal(label, osp_kept_label(kept, "meter"));
+    stop();
+}
+
+/* [rfc8613#B.1.1] [rfc8613#B.1.2] numbers go on where they may have been used, the window is unknown */
+static void
+kept_context_survives_a_crash(void **s)
+{
+    struct osp_octx  *c;
+    struct osp_replay w;
+
+    (void)s;
+    start();
+    c = make("meter", "kid 2b", "a", "secret number one");
+    (void)lease(c);
+    (void)make("meter", "kid 2c", "b", "secret number two");    /* nothing of it was written: it is gone */
+    crash();
+    start();
+    c = found("a");
+    assert_int_equal(BLOCK, osp_octx_ssn(c).next);
+    assert_int_equal(BLOCK, osp_octx_ssn(c).limit);
+    assert_int_equal(OSP_WINDOW_UNKNOWN, osp_octx_get_window(c, &w));
+    assert_false(is_live("b"));
+    assert_int_equal(2 * BLOCK, lease(c).limit);
+    stop();
+}
+
+static void
+kept_context_that_was_never_leased_is_saved_by_a_clean_stop(void **s)
+{
+    (void)s;
+    start();
+    (void)make("meter", "kid 2b", "a", "secret number one");
+    stop();
+    start();
+    assert_true(is_live("a"));
+    stop();
+}
+
+static void
+kept_contexts_of_one_peer_are_bounded(void **s)
+{
+    struct osp_kept_stats st;
+
+    (void)s;
+    start();
+    (void)make("meter", "kid 2b", "a", "secret number one");
+    (void)make("meter", "kid 2c", "x", "secret of somebody else");
+    (void)make("meter", "kid 2b", "b", "secret number two");
+    assert_true(is_live("a"));
+    (void)lease(make("meter", "kid 2b", "c", "secret number three"));
+    assert_false(is_live("a"));
+    assert_true(is_live("b") && is_live("c") && is_live("x"));
+    osp_kept_stats(kept, &st);
+    assert_int_equal(1, st.replaced);
+    crash();
+    start();
+    assert_false(is_live("a"));
+    assert_true(is_live("b") && is_live("c") && is_live("x"));
+    stop();
+}
+
+static void
+kept_contexts_are_bounded_in_all(void **s)
+{
+    char recipient[3] = "00", peer[8], secret[20];
+
+    (void)s;
+    kept_cfg.bound = 5;
+    start();
+    for (unsigned i = 0; i < 50; i++) {
+        recipient[0] = (char)('0' + i / 10);
+        recipient[1] = (char)('0' + i % 10);
+        (void)snprintf(peer, sizeof(peer), "kid %u", i);
+        (void)snprintf(secret, sizeof(secret), "secret number %02u", i);
+        (void)lease(make("meter", peer, recipient, secret));
+        assert_true(count() <= 5);
+    }
+    assert_false(is_live("44"));
+    assert_true(is_live("45") && is_live("49"));
+    crash();
+    start();
+    assert_int_equal(5, count());       /* and the store forgot the rest */
+    stop();
+}
+
+static void
+kept_contexts_expire(void **s)
+{
+    (void)s;
+    kept_cfg.lifetime_s = 100;
+    start();
+    (void)lease(make("meter", "kid 2b", "a", "secret number one"));
+    assert_int_equal(0, osp_kept_expire(kept, (uint64_t)time(NULL) + 98));
+    assert_int_equal(1, osp_kept_expire(kept, (uint64_t)time(NULL) + 102));
+    assert_false(is_live("a"));
+    assert_true(osp_kept_is_due(kept));
+    stop();
+    start();
+    assert_int_equal(0, count());
+    stop();
+}
+
+/* A revoked context is gone at once, and stays gone even if the process dies right after the next write. */
+static void
+kept_contexts_are_revoked(void **s)
+{
+    struct osp_octx *other;
+
+    (void)s;
+    start();
+    (void)lease(make("meter", "kid 2b", "a", "secret number one"));
+    other = make("plant", "CN gateway", "b", "secret number two");
+    (void)lease(other);
+    assert_int_equal(0, osp_kept_revoke(kept, "nobody*"));
+    assert_int_equal(1, osp_kept_revoke(kept, "kid 2*"));
+    assert_false(is_live("a"));
+    (void)lease(other);
+    assert_false(osp_kept_is_due(kept));
+    crash();
+    start();
+    assert_false(is_live("a"));
+    assert_true(is_live("b"));
+    stop();
+}
+
+/* Whoever is configured no longer has no contexts either. */
+static void
+kept_contexts_end_with_their_credential(void **s)
+{
+    (void)s;
+    start();
+    (void)make("meter", "kid 2b", "a", "secret number one");
+    (void)make("plant", "CN gateway", "b", "secret number two");
+    stop();
+    cfg.edhoc.creds.trusted_count = 1;
+    start();
+    assert_true(is_live("a"));
+    assert_false(is_live("b"));
+    stop();
+    cfg.edhoc.creds.trusted_count = 2;
+    start();
+    assert_false(is_live("b"));
+    stop();
+}
+
+static void
+kept_contexts_need_no_store(void **s)
+{
+    struct osp_octx *c;
+    char            *where = cfg.state;
+
+    (void)s;
+    cfg.state = NULL;
+    start();
+    c = make("meter", "kid 2b", "a", "secret number one");
+    assert_int_equal(BLOCK, lease(c).limit);
+    stop();
+    cfg.state = where;
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(kept_context_survives_a_clean_stop),
+        T(kept_context_survives_a_crash),
+        T(kept_context_that_was_never_leased_is_saved_by_a_clean_stop),
+        T(kept_contexts_of_one_peer_are_bounded),
+        T(kept_contexts_are_bounded_in_all),
+        T(kept_contexts_expire),
+        T(kept_contexts_are_revoked),
+        T(kept_contexts_end_with_their_credential),
+        T(kept_contexts_need_no_store),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
