@@ -15,11 +15,13 @@ def show(c):
     for name in ("zipf", "scan"):
         r = c[name]
         print(f"{name:8} {r['lru']:8.4f} {r['s3fifo']:8.4f} {r['sieve']:8.4f} {r['cache']:10.4f}")
-    print(f"{c['entries']:,} responses of 64 bytes: {c['resident'] / 2**20:.1f} MiB resident, {c['resident_per_entry']:.0f} bytes "
-          f"each, of {ENTRY_LIMIT_MIB} MiB; store {c['store_us']:.2f} us, find {c['lookup_us']:.2f} us")
+    print(f"{c['entries']:,} responses of 64 bytes: {c['resident'] / 2**20:.1f} MiB resident, "
+          f"{c['resident_per_entry']:.0f} bytes each, of {ENTRY_LIMIT_MIB} MiB; "
+          f"store {c['store_us']:.2f} us, find {c['lookup_us']:.2f} us")
 
 
 def problems(c):
     if c["entries"] < ENTRIES or c["resident"] > ENTRY_LIMIT_MIB << 20 or c["found"] < ENTRIES:
-        return [f"{c['entries']} entries, {c['found']} found, {c['resident']} bytes: a million in {ENTRY_LIMIT_MIB} MiB is asked"]
+        return [f"cache: {c['entries']} entries, {c['found']} found, {c['resident']} bytes; "
+                f"a million in {ENTRY_LIMIT_MIB} MiB is asked"]
     return []

@@ -50,8 +50,8 @@ def check_hits(wanted, found, answered):
 def measure(stage, between="proxy", kind="non", layers="", cache=None, hits=None, count=None, warm_up=WARM_UP, ask=None,
             give=None):
     """
-    One run.  `layers`: "cp", "ps" or both; `hits`: whether the cache has to answer all of the requests or none; `ask` and `give`: further
-    arguments of load and origin.
+    One run.  `layers`: "cp", "ps" or both; `hits`: whether the cache has to answer all of the requests or none, which the
+    proxy's metrics have to confirm; `ask` and `give`: further arguments of load and origin.
     """
     keys = {"cp": secrets.token_hex(16), "ps": secrets.token_hex(16)}
     count, ask, give = count or stage.count, dict(ask or {}), dict(give or {})
