@@ -8,11 +8,9 @@ under the layers of proxies; `reach` are the options by which a proxy finds the 
 """
 from dataclasses import dataclass, field
 
-import cbor2
-
 from . import coap, edhoc, edhoc_cred, net, oscore
-from .coap import CONTENT_FORMAT, ECHO, EDHOC, OSCORE, POST, URI_PATH
-from .edhoc import ERR_UNSPECIFIED, EdhocError, Initiator, PeerError, Responder
+from .coap import CONTENT_FORMAT, ECHO, EDHOC, OSCORE, POST
+from .edhoc import ERR_UNSPECIFIED, EdhocError, PeerError, Responder
 from .edhoc_cred import CborError, encode_id
 
 PATH = "/.well-known/edhoc"
