@@ -97,6 +97,6 @@ osp_hkdf_expand(int alg, struct osp_slice prk, struct osp_slice info, uint8_t *o
             e = OSP_E_CRYPTO;
     }
     osp_wipe(t, sizeof(t));
-    osp_wipe(in, sizeof(in));
+    osp_wipe(in, len + info.n + 1);     /* no more of it was written */
     return e;
 }

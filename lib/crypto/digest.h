@@ -7,7 +7,7 @@
 #include "base/err.h"
 
 #define OSP_DIGEST_MAX 64
-#define OSP_HKDF_INFO_MAX 2048          /* bytes of info */
+#define OSP_HKDF_INFO_MAX 8192          /* bytes of info: EDHOC puts whole credentials there */
 
 /* COSE algorithm numbers [rfc9054#2] */
 enum osp_digest { OSP_SHA256 = -16, OSP_SHA384 = -43, OSP_SHA512 = -44 };

@@ -132,6 +132,23 @@ osp_pk_pair(enum osp_curve curve, const uint8_t seed[32], uint8_t priv[32], uint
 }
 
 enum osp_err
+osp_pk_fits(enum osp_curve curve, struct osp_slice pub, const uint8_t priv[32])
+{
+    uint8_t          same[32], b[64];
+    struct osp_slice made = osp_slice(b, curve == OSP_P256 ? 64 : 32);
+    bool             fits = false;
+
+    if (osp_pk_pair(curve, priv, same, b) == OSP_OK) {
+        if (curve == OSP_P256 && pub.n == 33)   /* compressed: the point decides, and half of it shows in x */
+            fits = osp_slice_eq(osp_slice_head(made, 32), osp_slice_tail(pub, 1)) && (made.p[63] & 1) == (pub.p[0] & 1);
+        else
+            fits = osp_slice_eq(made, pub);
+    }
+    osp_wipe(same, sizeof(same));
+    return fits ? OSP_OK : OSP_E_INVALID;
+}
+
+enum osp_err
 osp_pk_shared(enum osp_curve curve, const uint8_t priv[32], struct osp_slice peer_pub, uint8_t out[32])
 {
     EVP_PKEY     *own = private_key(curve, priv);

@@ -24,6 +24,9 @@ enum osp_sign { OSP_ES256 = -7, OSP_EDDSA = -8 };                       /* COSE 
  */
 OSP_CHECKED enum osp_err osp_pk_pair(enum osp_curve curve, const uint8_t seed[32], uint8_t priv[32], uint8_t pub[64]);
 
+/* OSP_OK when `priv` is the private key of `pub` (P-256: 64 or 33 bytes); OSP_E_INVALID when not, or when it is no key. */
+OSP_CHECKED enum osp_err osp_pk_fits(enum osp_curve curve, struct osp_slice pub, const uint8_t priv[32]);
+
 /* Diffie-Hellman over P-256 or X25519: 32 bytes.  OSP_E_INVALID: no point of the curve, or a result of zeroes. */
 OSP_CHECKED enum osp_err osp_pk_shared(enum osp_curve curve, const uint8_t priv[32], struct osp_slice peer_pub, uint8_t out[32]);
 
