@@ -46,6 +46,20 @@
     X(ID_LENGTH,      LOCAL,    500, "ID too long for the AEAD algorithm")                 \
     X(ALGORITHM,      LOCAL,    500, "algorithm not supported")                            \
     X(CRYPTO,         LOCAL,    500, "cryptographic library failed")                       \
+    /* EDHOC; the texts are those of its error messages with code 1 */                     \
+    X(EDHOC_STATE,    PEER,     400, "message not expected in this state")                 \
+    X(EDHOC_METHOD,   PEER,     400, "Method not supported")                               \
+    X(EDHOC_SUITE,    PEER,     400, "wrong selected cipher suite")                        \
+    X(EDHOC_CID,      PEER,     400, "connection identifier cannot be used")               \
+    X(EDHOC_KEY,      PEER,     400, "invalid public key")                                 \
+    X(EDHOC_EAD,      PEER,     400, "critical EAD item not understood")                   \
+    X(EDHOC_NO_CRED,  PEER,     400, "unknown credential referenced")                      \
+    X(EDHOC_CRED_TYPE, PEER,    400, "type of credential not supported")                   \
+    X(EDHOC_X5U,      PEER,     400, "x5u is not retrieved")                               \
+    X(EDHOC_REFLECTED, PEER,    400, "credential is our own")                              \
+    X(EDHOC_AUTH,     PEER,     400, "authentication failed")                              \
+    X(EDHOC_REFUSED,  PEER,     0,   "peer sent an EDHOC error message")                   \
+    X(CERTIFICATE,    PEER,     400, "certificate not valid")                              \
     /* dispatch and forwarding */                                                          \
     X(BAD_REQUEST,    PEER,     400, "bad request")                                        \
     X(UNKNOWN_OPTION, PEER,     402, "option not understood")                              \

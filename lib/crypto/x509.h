@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * X.509 certificates: the public key in one, and the verification of a chain against trust anchors at a given time.
+ *
+ * Signatures and keys of the three kinds that lib/crypto knows elsewhere: Ed25519, X25519 and P-256 keys.  Signatures
+ * within a chain are whatever the library verifies at security level 2 (112 bits).
+ */
+#ifndef OSP_CRYPTO_X509_H
+#define OSP_CRYPTO_X509_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+#define OSP_X509_CHAIN_MAX 4            /* certificates in one chain, the trust anchor not counted */
+#define OSP_X509_DER_MAX 4096           /* bytes of one certificate */
+#define OSP_X509_NAME_MAX 128           /* bytes of a subject's name with its zero */
+
+struct osp_x509 {
+    int     curve;                      /* enum osp_curve */
+    uint8_t key[64];                    /* as pk.h takes it */
+    uint8_t key_len;
+    bool    may_sign, may_agree;        /* keyUsage digitalSignature, keyAgreement; both when the extension is absent */
+    char    name[OSP_X509_NAME_MAX];    /* first dNSName, else the subject's common name, else empty */
+};
+
+/*
+ * Reads a certificate.  Nothing about it is verified.
+ *   OSP_E_CERTIFICATE   no certificate, bytes after it, too long
+ *   OSP_E_ALGORITHM     a key of another kind
+ *   OSP_E_NOMEM
+ */
+OSP_CHECKED enum osp_err osp_x509_read(struct osp_slice der, struct osp_x509 *out);
+
+/* Trust anchors.  May be read by several threads once it is made. */
+struct osp_x509_anchors;
+
+/* OSP_E_CERTIFICATE: one of `ders` is no certificate; OSP_E_NOMEM.  Nothing was made. */
+OSP_CHECKED enum osp_err osp_x509_anchors_new(const struct osp_slice *ders, size_t count, struct osp_x509_anchors **out);
+void osp_x509_anchors_free(struct osp_x509_anchors *a);
+
+/*
+ * Verifies `chain` (end entity first) up to one of the anchors at `now_s` (seconds since 1970, UTC) [rfc5280#6], and reads
+ * its end entity.  Revocation is not looked at.
+ *   OSP_E_CERTIFICATE   does not verify: expired, unknown issuer, bad signature, a CA that is none, malformed
+ *   OSP_E_ALGORITHM     verifies, but has a key of another kind
+ *   OSP_E_NOMEM
+ */
+OSP_CHECKED enum osp_err osp_x509_verify(const struct osp_x509_anchors *a, const struct osp_slice *chain, size_t count,
+                                         int64_t now_s, struct osp_x509 *out);
+
+#endif
