@@ -25,6 +25,12 @@ struct cfg_secret { struct cfg_bytes value; enum cfg_bytes_from from; char *sour
 
 struct cfg_listen { enum osp_scheme scheme; struct osp_ip ip; uint16_t port; struct cfg_pos pos; };
 
+/* How much keys may be used: as the algorithm recommends (for a context: as said for all), without a limit, or a number. */
+enum cfg_limit_kind { CFG_LIMIT_DEFAULT, CFG_LIMIT_OFF, CFG_LIMIT_SET };
+enum cfg_at_limit { CFG_AT_LIMIT_DEFAULT, CFG_AT_LIMIT_WARN, CFG_AT_LIMIT_STOP };
+struct cfg_key_limit { enum cfg_limit_kind kind; uint32_t n; };
+struct cfg_key_limits { struct cfg_key_limit q, v, l; enum cfg_at_limit at_limit; };
+
 struct cfg_context {
     char             *name;
     struct cfg_secret master_secret, master_salt;
@@ -32,6 +38,7 @@ struct cfg_context {
     bool              has_id_context;
     int               aead, hkdf;
     bool              fresh;            /* keys never used before: the replay window may start empty */
+    struct cfg_key_limits key_limits;
     struct cfg_pos    pos;
 };
 
@@ -149,6 +156,7 @@ struct osp_cfg {
     } limits;
     struct { size_t size, max_entry; bool serve_stale; unsigned request_hash; } cache;     /* size 0: none */
     struct cfg_edhoc     edhoc;
+    struct cfg_key_limits key_limits;                   /* of contexts that have none of their own */
     struct { unsigned block; } lease;                   /* sequence numbers leased at a time (K of B.1.1) */
     size_t               state_size;                    /* bytes preallocated for the store */
     char                *control;                       /* socket path, NULL: none */

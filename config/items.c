@@ -186,6 +186,8 @@ const struct cfg_item cfg_items[] = {
       .doc = "bounds of every table a peer can fill, shared out among the workers, and times" },
     { .key = "cache", .type = CFG_SECTION, .items = cache_items,
       .doc = "responses kept and given again while they are fresh (RFC 7252, 5.6), deterministic OSCORE requests included" },
+    { .key = "key-limits", .type = CFG_SECTION, .items = cfg_key_limit_items,
+      .doc = "how much the keys of a context may be used (draft-ietf-core-oscore-key-limits)" },
     { .key = "lease", .type = CFG_SECTION, .items = lease_items,
       .doc = "how sequence numbers are reserved" },
     { .key = "control", .type = CFG_PATH, AT(control), .dflt_text = "none", .check = check_control,

@@ -384,6 +384,65 @@ const struct cfg_kind cfg_kind_aead = { "the name or number of an AEAD algorithm
                                            print_aead, NULL };
 const struct cfg_kind cfg_kind_hkdf = { HKDF_FORM, read_hkdf, print_hkdf, NULL };
 
+/* ---- how much keys may be used ---- */
+
+#define LIMIT_FORM "a number, `off` or `default`"
+
+static void
+read_limit(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    struct cfg_key_limit *out = obj;
+    const char           *text = n ? cfg_scalar(l, n, path, LIMIT_FORM) : NULL;
+    uint64_t              v = 0;
+
+    *out = (struct cfg_key_limit){ .kind = CFG_LIMIT_DEFAULT };
+    if (!text || strcmp(text, "default") == 0)
+        return;
+    if (strcmp(text, "off") == 0)
+        out->kind = CFG_LIMIT_OFF;
+    else if (cfg_number(l, n, path, text, 1, UINT32_MAX, &v))
+        *out = (struct cfg_key_limit){ .kind = CFG_LIMIT_SET, .n = (uint32_t)v };
+}
+
+static void
+print_limit(struct cfg_out *o, const char *key, const void *obj)
+{
+    const struct cfg_key_limit *limit = obj;
+    char                        text[16];
+
+    switch (limit->kind) {
+    case CFG_LIMIT_DEFAULT: cfg_out_word(o, key, "default"); break;
+    case CFG_LIMIT_OFF: cfg_out_word(o, key, "off"); break;
+    case CFG_LIMIT_SET:
+        (void)snprintf(text, sizeof(text), "%u", limit->n);
+        cfg_out_word(o, key, text);
+        break;
+    }
+}
+
+static const struct cfg_kind kind_limit = { LIMIT_FORM, read_limit, print_limit, NULL };
+
+static const char *const at_limit[] = { "default", "warn", "stop", NULL };
+
+/* The same for all contexts and for one. */
+#define KEY_LIMIT_ITEMS(of)                                                                                                    \
+    { .key = "q", .type = CFG_OTHER, .at = offsetof(of, key_limits.q), .kind = &kind_limit, .dflt_text = "default",            \
+      .doc = "messages encrypted with one key; the default is 2^20" },                                                         \
+    { .key = "v", .type = CFG_OTHER, .at = offsetof(of, key_limits.v), .kind = &kind_limit, .dflt_text = "default",            \
+      .doc = "messages that did not decrypt with one key, replays not counted; the default is 2^14 for algorithms with a tag " \
+             "of 8 bytes (AES-CCM-16-64-128), 2^20 for others" },                                                              \
+    { .key = "l", .type = CFG_OTHER, .at = offsetof(of, key_limits.l), .kind = &kind_limit, .dflt_text = "default",            \
+      .doc = "blocks of the cipher in one message, always kept; the default is 2^8 (4096 bytes) with a tag of 8 bytes, "       \
+             "2^10 for others. `off` for peers that send longer messages, at the price of a lower q" },                        \
+    { .key = "at-limit", .type = CFG_CHOICE, .dflt = CFG_AT_LIMIT_DEFAULT, .at = offsetof(of, key_limits.at_limit),            \
+      .choices = at_limit,                                                                                                     \
+      .doc = "at q or v, `warn` logs it and goes on, `stop` does not use the context any more. The default is `warn`: a "      \
+             "context of the configuration cannot renew itself, and anybody can make decryptions fail" },                      \
+    { .key = NULL }
+
+static const struct cfg_item key_limit_items[] = { KEY_LIMIT_ITEMS(struct cfg_context) };
+const struct cfg_item cfg_key_limit_items[] = { KEY_LIMIT_ITEMS(struct osp_cfg) };
+
 /* ---- the context ---- */
 
 const struct cfg_item cfg_context_items[] = {
@@ -404,6 +463,8 @@ const struct cfg_item cfg_context_items[] = {
       .doc = "AEAD algorithm" },
     { .key = "hkdf", .type = CFG_OTHER, AT(hkdf), .kind = &cfg_kind_hkdf, .dflt_text = "HKDF SHA-256",
       .doc = "hash function of the key derivation" },
+    { .key = "key-limits", .type = CFG_SECTION, .items = key_limit_items,
+      .doc = "how much these keys may be used, where it differs from what `key-limits` says for all" },
     { .key = "fresh", .type = CFG_BOOL, .dflt = false, AT(fresh),
       .doc = "these keys were never used before, so the replay window may start empty; without it the first request is "
              "answered with an Echo challenge. Has no effect once the state knows the context" },

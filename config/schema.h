@@ -55,7 +55,7 @@ struct cfg_item {
 extern const struct cfg_item cfg_items[], cfg_context_items[];
 /* Parts of them, each in a file of its own. */
 extern const struct cfg_item cfg_client_items[], cfg_route_items[], cfg_upstream_items[], cfg_limits_items[],
-    cfg_edhoc_items[];
+    cfg_edhoc_items[], cfg_key_limit_items[];
 extern const struct cfg_kind cfg_kind_contexts, cfg_kind_next_hop, cfg_kind_hosts, cfg_kind_names, cfg_kind_listen,
     cfg_kind_status;
 

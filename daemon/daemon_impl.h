@@ -29,6 +29,7 @@ struct osp_daemon {
     size_t                   worker_count, drained;
     struct osp_time          started;
     uint64_t                 reloads, reloads_refused;
+    uint64_t                 keys_worn, keys_over;      /* contexts that came near a limit of their keys, or to it */
     bool                     has_inbox, unclean_start, draining, leaving, was_clean;
 };
 
@@ -38,6 +39,9 @@ const struct osp_cfg *osp_daemon_cfg(const struct osp_daemon *d);
 /* The policy of `cfg` (taken on OSP_OK) over `set` with the sockets of `l`. */
 OSP_CHECKED enum osp_err osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_listeners *l,
                                            struct osp_policy **out, char why[OSP_STORE_WHY_MAX]);
+
+/* The keys of `c` are near a limit or at it: says so. */
+void osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c);
 
 /* Asks every worker for counters and returns how many answered in time. */
 size_t osp_daemon_poll(struct osp_daemon *d);

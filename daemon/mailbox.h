@@ -22,6 +22,7 @@ enum osp_note_kind {
     OSP_NOTE_PUBLISH,   /* main -> worker: publish counters */
     OSP_NOTE_DRAIN,     /* main -> worker: no new requests; say when idle */
     OSP_NOTE_DRAINED,   /* worker -> main */
+    OSP_NOTE_WORN,      /* worker -> main: the keys of `ctx` are near a limit or at it; a reference comes along */
     OSP_NOTE_END,       /* main -> worker: end all exchanges and leave */
 };
 

@@ -138,6 +138,9 @@ render_state(const struct osp_metrics *m, FILE *to)
     one(to, "osprey_state_size_bytes", "Size of the state file.", GAUGE, m->state_size);
     one(to, "osprey_unclean_start", "1 if the stop before this run was unclean.", GAUGE, m->unclean_start);
     one(to, "osprey_contexts", "Security contexts configured.", GAUGE, m->contexts);
+    head(to, "osprey_key_limits_total", "Security contexts whose keys came near a usage limit, or to it, in this run.", COUNTER);
+    (void)fprintf(to, "osprey_key_limits_total{state=\"worn\"} %" PRIu64 "\n", m->keys_worn);
+    (void)fprintf(to, "osprey_key_limits_total{state=\"over\"} %" PRIu64 "\n", m->keys_over);
 }
 
 static void

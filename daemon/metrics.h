@@ -22,6 +22,7 @@ struct osp_metrics {
     struct osp_cache_stats         cache;               /* zeroes without one */
     size_t                         state_used, state_size;      /* bytes */
     size_t                         contexts;
+    uint64_t                       keys_worn, keys_over;
     uint64_t                       reloads, reloads_refused;
     uint64_t                       uptime_s;
     bool                           draining;

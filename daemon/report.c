@@ -40,6 +40,8 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
     if (d->cache)
         osp_cache_stats(d->cache, &m.cache);
     m.contexts = osp_daemon_cfg(d)->context_count;
+    m.keys_worn = d->keys_worn;
+    m.keys_over = d->keys_over;
     m.reloads = d->reloads;
     m.reloads_refused = d->reloads_refused;
     m.uptime_s = osp_time_between(d->started, osp_loop_now()) / OSP_SEC(1);
@@ -103,6 +105,30 @@ put_hex(FILE *to, const char *key, struct osp_slice s)
     (void)fprintf(to, " %s=%s", key, text);
 }
 
+static const char *
+state_text(enum osp_key_state s)
+{
+    return s == OSP_KEY_FINE ? "fine" : s == OSP_KEY_WORN ? "worn" : "over";
+}
+
+void
+osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c)
+{
+    struct osp_key_usage u = osp_octx_usage(c);
+    size_t               i = 0;
+    bool                 known = osp_ctxset_index(osp_state_set(d->state), c, &i);
+    const char          *name = known ? osp_daemon_cfg(d)->contexts[i].name : "(none)";
+
+    if (u.state == OSP_KEY_OVER)
+        d->keys_over++;
+    else
+        d->keys_worn++;
+    log_warning("key-limit", "context=%s state=%s q=%" PRIu32 " q-limit=%" PRIu32 " v=%" PRIu32 " v-limit=%" PRIu32 " effect=%s",
+                name, state_text(u.state), u.q, u.limits.q, u.v, u.limits.v,
+                u.state == OSP_KEY_OVER && u.limits.stop ? "the context is not used any more; provision new keys"
+                                                         : "provision new keys");
+}
+
 void
 osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE *to)
 {
@@ -111,10 +137,11 @@ osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE 
     size_t                   shown = 0, more = 0;
 
     for (size_t i = 0; i < set->count; i++) {
-        struct osp_octx  *c = set->entries[i].octx;
-        struct osp_ssn    ssn = osp_octx_ssn(c);
-        struct osp_replay w;
-        bool              known;
+        struct osp_octx     *c = set->entries[i].octx;
+        struct osp_ssn       ssn = osp_octx_ssn(c);
+        struct osp_key_usage used = osp_octx_usage(c);
+        struct osp_replay    w;
+        bool                 known;
 
         if (!osp_glob_match(pattern, cfg->contexts[i].name))
             continue;
@@ -127,7 +154,8 @@ osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE 
         (void)fprintf(to, "%s", cfg->contexts[i].name);
         put_hex(to, "sender-id", osp_octx_sender_id(c));
         put_hex(to, "recipient-id", osp_octx_recipient_id(c));
-        (void)fprintf(to, " next=%" PRIu64 " leased=%" PRIu64 " window=%s\n", ssn.next, ssn.limit, known ? "known" : "unknown");
+        (void)fprintf(to, " next=%" PRIu64 " leased=%" PRIu64 " window=%s", ssn.next, ssn.limit, known ? "known" : "unknown");
+        (void)fprintf(to, " q=%" PRIu32 " v=%" PRIu32 " keys=%s\n", used.q, used.v, state_text(used.state));
     }
     if (more)
         (void)fprintf(to, "(%zu more)\n", more);

@@ -125,13 +125,42 @@ params_of(const struct cfg_context *c)
     return p;
 }
 
+/* What one limit says: for the context, for all, by the algorithm. */
+static uint32_t
+limit_of(const struct cfg_key_limit *own, const struct cfg_key_limit *all, uint32_t dflt)
+{
+    const struct cfg_key_limit *l = own->kind != CFG_LIMIT_DEFAULT ? own : all;
+
+    return l->kind == CFG_LIMIT_DEFAULT ? dflt : l->kind == CFG_LIMIT_OFF ? 0 : l->n;
+}
+
+/*
+ * A context of the configuration cannot renew its keys: unless the operator wants it to end at a limit, it goes on and
+ * says so.  Anybody can make decryptions fail, so ending there would hand a context to whoever sends 16,384 datagrams.
+ */
+static struct osp_key_limits
+limits_of(const struct osp_cfg *cfg, const struct cfg_context *c)
+{
+    const struct cfg_key_limits *own = &c->key_limits, *all = &cfg->key_limits;
+    struct osp_key_limits        dflt = osp_key_limits_default(c->aead);
+    enum cfg_at_limit            at = own->at_limit != CFG_AT_LIMIT_DEFAULT ? own->at_limit : all->at_limit;
+
+    return (struct osp_key_limits){
+        .q = limit_of(&own->q, &all->q, dflt.q),
+        .v = limit_of(&own->v, &all->v, dflt.v),
+        .l = limit_of(&own->l, &all->l, dflt.l),
+        .stop = at == CFG_AT_LIMIT_STOP,
+    };
+}
+
 /* The object of the old set if it has one, a new one otherwise. */
 static void
-make_entry(const struct osp_ctxset *old, const struct cfg_context *c, struct osp_ctx_entry *out)
+make_entry(const struct osp_ctxset *old, const struct osp_cfg *cfg, const struct cfg_context *c, struct osp_ctx_entry *out)
 {
     struct osp_octx_params p = params_of(c);
     struct osp_ctx_entry  *had;
 
+    out->limits = limits_of(cfg, c);
     out->err = osp_octx_fingerprint(&p, out->key);
     if (out->err != OSP_OK)
         return;
@@ -143,12 +172,14 @@ make_entry(const struct osp_ctxset *old, const struct cfg_context *c, struct osp
     }
     out->is_new = true;
     out->err = osp_octx_new(&p, &out->octx);
+    if (out->err == OSP_OK)
+        osp_octx_set_limits(out->octx, &out->limits);
 }
 
 /* Deriving keys is what a start with many contexts takes its time for, and each is by itself: on all cores. */
 struct share {
     const struct osp_ctxset  *old;
-    const struct cfg_context *contexts;
+    const struct osp_cfg     *cfg;
     struct osp_ctx_entry     *entries;
     size_t                    from, to;
 };
@@ -159,7 +190,7 @@ make_share(void *arg)
     const struct share *s = arg;
 
     for (size_t i = s->from; i < s->to; i++)
-        make_entry(s->old, &s->contexts[i], &s->entries[i]);
+        make_entry(s->old, s->cfg, &s->cfg->contexts[i], &s->entries[i]);
     return NULL;
 }
 
@@ -173,7 +204,7 @@ make_entries(const struct osp_ctxset *old, const struct osp_cfg *cfg, struct osp
     size_t       n = set->count < FEW_CONTEXTS || cores < 1 ? 1 : (size_t)cores < CORES_MAX ? (size_t)cores : CORES_MAX;
 
     for (size_t i = 0; i < n; i++) {
-        shares[i] = (struct share){ old, cfg->contexts, set->entries, set->count * i / n, set->count * (i + 1) / n };
+        shares[i] = (struct share){ old, cfg, set->entries, set->count * i / n, set->count * (i + 1) / n };
         started[i] = i > 0 && pthread_create(&threads[i], NULL, make_share, &shares[i]) == 0;
     }
     for (size_t i = 0; i < n; i++) {
@@ -265,14 +296,13 @@ osp_state_build(struct osp_state *st, const struct osp_cfg *cfg, struct osp_ctxs
 
 /* ---- records ---- */
 
-static enum osp_err
-write_record(struct osp_store *s, const uint8_t *key, uint64_t limit, const struct osp_replay *window)
+static void
+set_window(struct osp_record *r, struct osp_octx *c)
 {
-    struct osp_record r = { .limit = limit, .has_window = window != NULL };
+    struct osp_replay w;
 
-    if (window)
-        r.window = *window;
-    return osp_store_put(s, key, &r);
+    r->has_window = osp_octx_get_window(c, &w) == OSP_WINDOW_KNOWN;
+    r->window = r->has_window ? w : (struct osp_replay){ 0 };
 }
 
 /* A context whose past is in the store: its numbers start where those that may have been used end. */
@@ -280,6 +310,7 @@ static void
 restore(const struct osp_state *st, struct osp_octx *c, const struct osp_record *r)
 {
     osp_octx_grant(c, r->limit, r->limit);
+    osp_octx_usage_restore(c, r->used_q, r->used_v);
     if (r->has_window && !st->tainted)
         osp_octx_set_window(c, &r->window);
 }
@@ -290,6 +321,7 @@ start_new(struct osp_octx *c, const struct cfg_context *cfg)
 {
     struct osp_replay empty = { 0 };
 
+    osp_octx_usage_restore(c, 0, 0);
     if (cfg->fresh)
         osp_octx_set_window(c, &empty);
     else
@@ -300,7 +332,7 @@ start_new(struct osp_octx *c, const struct cfg_context *cfg)
 static enum osp_err
 load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_context *cfg)
 {
-    struct osp_record r;
+    struct osp_record r, nothing = { 0 };
     enum osp_err      err = osp_store_get(st->store, e->key, &r);
 
     if (err == OSP_OK) {
@@ -311,7 +343,7 @@ load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_conte
         return err;
     start_new(e->octx, cfg);
     /* From now on it is known, so `fresh` counts only once; and the store proves now that it has room for it. */
-    return write_record(st->store, e->key, 0, NULL);
+    return osp_store_put(st->store, e->key, &nothing);
 }
 
 /* ---- contexts that no configuration holds ---- */
@@ -394,19 +426,19 @@ osp_state_prepare(struct osp_state *st, struct osp_ctxset *set, const struct osp
 /* ---- the switch ---- */
 
 /*
- * Saves the window of a context that is configured no longer.  Its limit stays as leased: an exchange in
+ * Saves the window of a context that is configured no longer.  Its limit and its usage stay as leased: an exchange in
  * flight may still use numbers below it.
  */
 static enum osp_err
 retire(struct osp_state *st, struct osp_ctx_entry *e)
 {
-    struct osp_replay w;
     struct osp_record r;
     enum osp_err      err = osp_store_get(st->store, e->key, &r);
 
-    if (err == OSP_OK && osp_octx_get_window(e->octx, &w) == OSP_WINDOW_KNOWN)
-        err = write_record(st->store, e->key, r.limit, &w);
-    return err;
+    if (err != OSP_OK)
+        return err;
+    set_window(&r, e->octx);
+    return r.has_window ? osp_store_put(st->store, e->key, &r) : OSP_OK;
 }
 
 static enum osp_err
@@ -431,8 +463,10 @@ osp_state_adopt(struct osp_state *st, struct osp_ctxset *set)
 {
     struct osp_ctxset *old = st->set;
 
-    for (size_t i = 0; i < set->count; i++)
+    for (size_t i = 0; i < set->count; i++) {
         set->entries[i].is_new = false;
+        osp_octx_set_limits(set->entries[i].octx, &set->entries[i].limits);
+    }
     (void)pthread_mutex_lock(&st->lock);
     st->set = set;
     st->next = NULL;
@@ -468,12 +502,23 @@ osp_state_set(const struct osp_state *st)
     return st->set;
 }
 
+bool
+osp_ctxset_index(const struct osp_ctxset *set, const struct osp_octx *c, size_t *out)
+{
+    const struct osp_ctx_entry *e = find_object(set, c);
+
+    if (e)
+        *out = (size_t)(e - set->entries);
+    return e != NULL;
+}
+
 /* ---- leases ---- */
 
 struct lease {
     bool     found, is_kept;
     uint8_t  key[OSP_STORE_KEY_LEN];    /* a copy: the set may be replaced meanwhile */
     uint64_t at_least, limit;
+    uint32_t q, v;
 };
 
 static void
@@ -500,20 +545,22 @@ static enum osp_err
 lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
 {
     struct osp_ssn    ssn = osp_octx_ssn(c);
-    struct osp_record r;
+    struct osp_record r, next = { 0 };
     enum osp_err      e = osp_store_get(st->store, l->key, &r);
 
     if (e == OSP_E_NOT_FOUND) /* a kept one that the next flush writes; the others have had one since prepare */
         return l->is_kept ? OSP_OK : OSP_E_STORE;
     if (e != OSP_OK)
         return e;
+    osp_octx_usage_ahead(c, &l->q, &l->v);
     if (r.limit < ssn.limit)
         r.limit = ssn.limit;
     l->at_least = r.limit == ssn.limit ? 0 : r.limit;
-    l->limit = r.limit + st->block < SSN_END ? r.limit + st->block : SSN_END;
-    if (l->limit == r.limit) /* [rfc8613#7.2.1] the end of the space */
-        return OSP_OK;
-    return write_record(st->store, l->key, l->limit, NULL);
+    l->limit = r.limit + st->block < SSN_END ? r.limit + st->block : SSN_END; /* [rfc8613#7.2.1] the end of the space */
+    next.limit = l->limit;
+    next.used_q = l->q > r.used_q ? l->q : r.used_q;
+    next.used_v = l->v > r.used_v ? l->v : r.used_v;
+    return osp_store_put(st->store, l->key, &next);
 }
 
 static enum osp_err
@@ -546,6 +593,7 @@ grant_volatile(struct osp_state *st, struct osp_octx *const *ctxs, struct lease 
     for (size_t i = 0; i < count; i++) {
         leases[i].found = st->kept && osp_kept_find(st->kept, ctxs[i], leases[i].key);
         leases[i].limit = leases[i].found ? osp_octx_ssn(ctxs[i]).next + st->block : 0;
+        leases[i].q = leases[i].v = UINT32_MAX; /* there is nothing to write */
     }
     return OSP_OK;
 }
@@ -560,10 +608,12 @@ osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count
         e = st->store ? write_leases(st, ctxs, leases, count) : grant_volatile(st, ctxs, leases, count);
     for (size_t i = 0; i < count; i++) {
         /* [rfc8613#B.1.1] only now, when the limit is on disk */
-        if (e == OSP_OK && leases[i].limit)
+        if (e == OSP_OK && leases[i].limit) {
+            osp_octx_usage_kept(ctxs[i], leases[i].q, leases[i].v);
             osp_octx_grant(ctxs[i], leases[i].at_least, leases[i].limit);
-        else
+        } else {
             osp_octx_lease_failed(ctxs[i]);
+        }
     }
     free(leases);
     return e;
@@ -624,17 +674,24 @@ osp_state_close(struct osp_state *st)
 static enum osp_err
 save_context(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN])
 {
-    struct osp_state *st = ctx;
-    struct osp_ssn    ssn = osp_octx_ssn(c);
-    struct osp_record r;
-    struct osp_replay w;
-    bool              known = osp_octx_get_window(c, &w) == OSP_WINDOW_KNOWN;
-    enum osp_err      err = osp_store_get(st->store, key, &r);
+    struct osp_state    *st = ctx;
+    struct osp_ssn       ssn = osp_octx_ssn(c);
+    struct osp_key_usage used = osp_octx_usage(c);
+    struct osp_record    r;
+    enum osp_err         err = osp_store_get(st->store, key, &r);
 
     if (err != OSP_OK)
         return err;
     /* A limit above this object's: another one, retired with exchanges in flight, may have used what is below. */
-    return write_record(st->store, key, r.limit == ssn.limit ? ssn.next : r.limit, known ? &w : NULL);
+    if (r.limit == ssn.limit) {
+        r.limit = ssn.next;
+        r.used_q = used.q;
+        r.used_v = used.v;
+    }
+    r.used_q = used.q > r.used_q ? used.q : r.used_q;
+    r.used_v = used.v > r.used_v ? used.v : r.used_v;
+    set_window(&r, c);
+    return osp_store_put(st->store, key, &r);
 }
 
 /* Writes what the store has not heard of yet of the kept contexts. */

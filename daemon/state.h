@@ -4,6 +4,8 @@
  *
  * A context set holds the contexts of one configuration.  A reload builds a new set, which reuses the
  * context objects of the old one (same keys, same object), so that counters and windows go on.
+ * How often keys were used is written ahead of use with each lease, so that it is never less than the truth but for
+ * the moment between the first use in a run and the lease that it asks for.
  * Order of a reload: build, prepare (durable before a worker sees a context), switch the workers,
  * adopt.  The main thread builds and switches; the store thread leases in between.
  *
@@ -25,6 +27,7 @@ struct osp_ctx_entry {
     struct osp_octx  *octx;             /* one reference */
     struct osp_node   by_object, by_key;
     uint8_t           key[OSP_STORE_KEY_LEN];   /* fingerprint */
+    struct osp_key_limits limits;       /* as configured; in force once adopted */
     bool              is_new;           /* was not in the set before */
     enum osp_err      err;              /* why there is no object, while the set is built */
 };
@@ -75,6 +78,9 @@ void osp_state_discard(struct osp_state *st, struct osp_ctxset *set);
 
 /* The set in force, borrowed until the next adopt; NULL before the first. */
 const struct osp_ctxset *osp_state_set(const struct osp_state *st);
+
+/* The place of `c` in the set, and in cfg->contexts; false: it is not in it. */
+bool osp_ctxset_index(const struct osp_ctxset *set, const struct osp_octx *c, size_t *out);
 
 /*
  * Leases a block of numbers for each of `ctxs` in one commit, and grants them; what is to be written of the kept contexts

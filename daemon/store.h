@@ -26,6 +26,7 @@
 
 struct osp_record {
     uint64_t          limit;            /* all numbers below it may have been used */
+    uint32_t          used_q, used_v;   /* so often at most the keys were used (osp_octx_usage_ahead()) */
     bool              has_window;
     struct osp_replay window;
 };

@@ -5,7 +5,7 @@
  * is all there is.
  *
  *   "osprey-state"       -> version, run, valid_from, dirty, check
- *   32-byte key          -> limit, window (next, seen), run that saved the window (0: none), check
+ *   32-byte key          -> limit, window (next, seen), run that saved the window (0: none), use of the keys (q, v), check
  *   "kept:" 32-byte key  -> what its owner wrote, check
  *
  * LMDB has no checksums, so each value carries one that covers its key.  A damaged file can make
@@ -163,13 +163,17 @@ osp_store_get(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct 
 
     if (e != OSP_OK)
         return e;
-    if (v.n != OSP_STORE_RECORD_LEN)
+    if (v.n != OSP_STORE_RECORD_LEN && v.n != OSP_STORE_RECORD_LEN_OLD)
         return fail(s, MDB_CORRUPTED);
     rd = osp_rd_from(v);
     r.limit = osp_rd_uint(&rd, 8);
     r.window.next = osp_rd_uint(&rd, 8);
     r.window.seen = osp_rd_u32(&rd);
     run = osp_rd_u32(&rd);
+    if (v.n == OSP_STORE_RECORD_LEN) {
+        r.used_q = osp_rd_u32(&rd);
+        r.used_v = osp_rd_u32(&rd);
+    }
     r.has_window = run != 0 && run >= s->valid_from;
     if (!r.has_window)
         r.window = (struct osp_replay){ 0 };
@@ -188,6 +192,8 @@ osp_store_put(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], const s
     osp_wr_uint(&w, r->has_window ? r->window.next : 0, 8);
     osp_wr_u32(&w, r->has_window ? r->window.seen : 0);
     osp_wr_u32(&w, r->has_window ? s->run : 0);
+    osp_wr_u32(&w, r->used_q);
+    osp_wr_u32(&w, r->used_v);
     seal(&w, k);
     return put_value(s, k, osp_wr_slice(&w));
 }

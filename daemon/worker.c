@@ -156,6 +156,19 @@ ask_name(struct osp_worker *w, const char *host, struct osp_time now)
 }
 
 static void
+tell_worn(struct osp_worker *w, struct osp_octx *c)
+{
+    struct osp_note *n = osp_note_new(OSP_NOTE_WORN);
+
+    if (!n) {
+        osp_octx_unref(c);
+        return;
+    }
+    n->ctx = c;
+    osp_mailbox_post(w->cfg.main, n);
+}
+
+static void
 take_asks(struct osp_worker *w, struct osp_time now)
 {
     struct osp_ask ask;
@@ -167,6 +180,9 @@ take_asks(struct osp_worker *w, struct osp_time now)
             break;
         case OSP_ASK_LEASE:
             osp_leaser_ask(w->leaser, ask.ctx);
+            break;
+        case OSP_ASK_WORN:
+            tell_worn(w, ask.ctx);
             break;
         }
     }
@@ -338,6 +354,7 @@ handle_note(struct osp_worker *w, struct osp_note *n, struct osp_time now)
         break;
     case OSP_NOTE_RESOLVE:
     case OSP_NOTE_DRAINED:
+    case OSP_NOTE_WORN:
         break; /* the main thread's */
     }
 }

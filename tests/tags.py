@@ -4,7 +4,7 @@ import pathlib
 import re
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
-TAG = re.compile(r"\[((?:rfc\d+|ocp|otp|cacheable|gosc)#[A-Za-z0-9.]+)")
+TAG = re.compile(r"\[((?:rfc\d+|ocp|otp|cacheable|gosc|key-limits)#[A-Za-z0-9.]+)")
 MARK = re.compile(r"\brows?\s+((?:[A-Z]\d\d)\b.*)")
 ROW = re.compile(r"([A-Z])(\d\d)(?:-(?:[A-Z])?(\d\d))?(\s*\(partly[^)]*\))?")
 CODE = ("lib", "daemon", "config")

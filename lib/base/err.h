@@ -37,11 +37,13 @@
     X(NO_CONTEXT,     PEER,     401, "Security context not found")                         \
     X(REPLAY,         PEER,     401, "Replay detected")                                    \
     X(DECRYPT,        PEER,     400, "Decryption failed")                                  \
+    X(KEY_SPENT,      PEER,     401, "Security context not found")                         \
     X(NOT_FRESH,      PEER,     401, "freshness not proven yet")                           \
     X(LAYERS,         PEER,     401, "too many OSCORE layers")                             \
     X(UNPROTECTED,    UPSTREAM, 502, "response lacks an OSCORE layer")                     \
     X(EXTRA_LAYER,    UPSTREAM, 502, "response has an OSCORE layer too many")              \
     X(SSN_EXHAUSTED,  LOCAL,    500, "sender sequence numbers are used up")                \
+    X(KEY_LIMIT,      LOCAL,    503, "key usage limit of the security context reached")    \
     X(NO_LEASE,       LOCAL,    503, "no leased sender sequence number")                   \
     X(ID_LENGTH,      LOCAL,    500, "ID too long for the AEAD algorithm")                 \
     X(ALGORITHM,      LOCAL,    500, "algorithm not supported")                            \

@@ -226,12 +226,16 @@ osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn)
     enum osp_err e = OSP_OK;
 
     osp_lock_take(&c->lock);
-    if (c->ssn_next > OSP_PIV_MAX)
+    if (c->ssn_next > OSP_PIV_MAX) {
         e = OSP_E_SSN_EXHAUSTED;
-    else if (c->ssn_next >= c->ssn_limit)
+    } else if (!octx_may_seal(c)) {
+        e = OSP_E_KEY_LIMIT;
+    } else if (c->ssn_next >= c->ssn_limit) {
         e = OSP_E_NO_LEASE;
-    else
+    } else {
         *ssn = c->ssn_next++;
+        octx_count_seal(c);
+    }
     osp_lock_release(&c->lock);
     return e;
 }
@@ -242,7 +246,8 @@ osp_octx_wants_lease(struct osp_octx *c, uint64_t low)
     bool wants;
 
     osp_lock_take(&c->lock);
-    wants = !c->lease_asked && c->ssn_limit <= OSP_PIV_MAX && c->ssn_next + low >= c->ssn_limit;
+    wants = !c->lease_asked &&
+            ((c->ssn_limit <= OSP_PIV_MAX && c->ssn_next + low >= c->ssn_limit) || octx_usage_is_ahead(c));
     if (wants)
         c->lease_asked = true;
     osp_lock_release(&c->lock);
@@ -281,15 +286,30 @@ osp_octx_get_window(struct osp_octx *c, struct osp_replay *out)
     return known ? OSP_WINDOW_KNOWN : OSP_WINDOW_UNKNOWN;
 }
 
-bool
-octx_window_is_fresh(struct osp_octx *c, uint64_t piv)
+/* A replay is no attempt at the key, whatever is left of it [key-limits#2.3.2] */
+enum osp_err
+octx_may_open(struct osp_octx *c, uint64_t piv)
 {
-    bool fresh;
+    enum osp_err e = OSP_OK;
 
     osp_lock_take(&c->lock);
-    fresh = !c->window_known || osp_replay_is_fresh(&c->window, piv);
+    if (c->window_known && !osp_replay_is_fresh(&c->window, piv))
+        e = OSP_E_REPLAY;
+    else if (octx_is_spent(c))
+        e = OSP_E_KEY_SPENT;
     osp_lock_release(&c->lock);
-    return fresh;
+    return e;
+}
+
+enum osp_err
+octx_may_open_response(struct osp_octx *c)
+{
+    bool may;
+
+    osp_lock_take(&c->lock);
+    may = octx_may_decrypt(c);
+    osp_lock_release(&c->lock);
+    return may ? OSP_OK : OSP_E_KEY_SPENT;
 }
 
 /* True if `request` carries the Echo value that this context gave out [rfc8613#B.1.2]. */

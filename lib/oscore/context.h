@@ -10,6 +10,8 @@
  * own until osp_octx_grant() is called.
  * Replay window: UNKNOWN until set (fresh keys, restored after a clean stop, or recovered with
  * Echo [rfc8613#B.1.2]).
+ * Keys wear out: encryptions and failed decryptions are counted exactly, by all workers together,
+ * and a context with limits of its own choice stops being used at them [key-limits#2].
  */
 #ifndef OSP_OSCORE_CONTEXT_H
 #define OSP_OSCORE_CONTEXT_H
@@ -65,18 +67,58 @@ void osp_octx_grant(struct osp_octx *c, uint64_t at_least, uint64_t limit);
 struct osp_ssn osp_octx_ssn(struct osp_octx *c);
 
 /*
- * Takes the next number.
+ * Takes the next number, for one encryption, which is counted.
  *   OSP_E_NO_LEASE        none below the limit: ask the owner for a lease, try again after the grant
  *   OSP_E_SSN_EXHAUSTED   all 2^40 used: the context is at its end [rfc8613#7.2.1]
+ *   OSP_E_KEY_LIMIT       a limit of the keys is reached: the same
  */
 OSP_CHECKED enum osp_err osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn);
 
 /*
- * True once per lease when fewer than `low` numbers are left: the caller then asks for a lease.
+ * True once per lease when fewer than `low` numbers are left, or when more was used than is written down
+ * (osp_octx_usage_restore()): the caller then asks for a lease, with which the owner writes both.
  * Another call returns false until osp_octx_grant() or osp_octx_lease_failed().
  */
 bool osp_octx_wants_lease(struct osp_octx *c, uint64_t low);
 void osp_octx_lease_failed(struct osp_octx *c);
+
+/* ---- how much the keys may be used [key-limits#2.1.1] ---- */
+
+struct osp_key_limits {
+    uint32_t q;         /* messages encrypted with the Sender Key; 0: no limit, as below */
+    uint32_t v;         /* messages that failed to decrypt with the Recipient Key; replays are not decrypted, so do not count */
+    uint32_t l;         /* blocks of the cipher in one message that is encrypted (plaintext and tag) */
+    bool     stop;      /* at q or v no request is sent or taken any more, nor a response beyond the limit of its own key;
+                           else it only says so (osp_octx_notice()) */
+};
+
+enum osp_key_state {
+    OSP_KEY_FINE,
+    OSP_KEY_WORN,       /* less than a tenth is left: time to renew */
+    OSP_KEY_OVER,       /* a limit is reached */
+};
+
+struct osp_key_usage { uint32_t q, v; struct osp_key_limits limits; enum osp_key_state state; };
+
+/* What the draft recommends for the AEAD: q 2^20, v 2^14, l 2^8 with an 8-byte tag, 2^20, 2^20, 2^10 with a longer one. */
+struct osp_key_limits osp_key_limits_default(int aead);
+
+/* A new context has none, until its owner says how it shall end.  Any thread. */
+void osp_octx_set_limits(struct osp_octx *c, const struct osp_key_limits *limits);
+struct osp_key_usage osp_octx_usage(struct osp_octx *c);
+
+/* True if a limit is near or reached: whoever can renew the context should. */
+bool osp_octx_is_worn(struct osp_octx *c);
+
+/* WORN and OVER once each, for the log; FINE in between. */
+enum osp_key_state osp_octx_notice(struct osp_octx *c);
+
+/* What was used before this run; from here on osp_octx_wants_lease() asks for it to be written down, too. */
+void osp_octx_usage_restore(struct osp_octx *c, uint32_t q, uint32_t v);
+/* What to write down: where more was used than is kept, somewhat more than that, so that a crash is covered until next time. */
+void osp_octx_usage_ahead(struct osp_octx *c, uint32_t *q, uint32_t *v);
+/* It is durable. */
+void osp_octx_usage_kept(struct osp_octx *c, uint32_t q, uint32_t v);
 
 /* ---- replay window and freshness ---- */
 

@@ -28,8 +28,13 @@ struct osp_octx {
     bool            echo_set;           /* `echo` was given out for the unknown window */
     bool            lease_asked;
     uint8_t         echo[OSP_ECHO_LEN];
+    bool            usage_kept;         /* someone writes the usage down: kept_q, kept_v are what is written */
+    uint8_t         told;               /* enum osp_key_state that osp_octx_notice() gave out */
     uint64_t        ssn_next, ssn_limit;
     struct osp_replay window;
+    uint32_t        used_q, used_v;     /* encryptions with the Sender Key, failed decryptions with the Recipient Key */
+    uint32_t        kept_q, kept_v;
+    struct osp_key_limits limits;
 
     uint8_t         bytes[];
 };
@@ -46,9 +51,35 @@ octx_recipient_key(const struct osp_octx *c)
     return c->bytes + c->key_len;
 }
 
-/* Outcome of the window check before and after decryption; an Echo option that proves freshness is removed. */
-bool octx_window_is_fresh(struct osp_octx *c, uint64_t piv);
+/*
+ * Before decryption of a request, and after it; an Echo option that proves freshness is removed.
+ *   OSP_E_REPLAY, OSP_E_KEY_SPENT   nothing is to be decrypted
+ */
+enum osp_err octx_may_open(struct osp_octx *c, uint64_t piv);
 enum osp_err octx_window_commit(struct osp_octx *c, uint64_t piv, struct osp_msg *request);
+
+/* Before decryption of a response, and before its request is made. OSP_E_KEY_SPENT. */
+enum osp_err octx_may_open_response(struct osp_octx *c);
+
+/* ---- usage.c ---- */
+
+/*
+ * The lock is held.  A request is neither sent nor taken with one of the two keys at its limit, since there would be no
+ * answer to it; for the answer its own key counts.
+ */
+bool octx_is_spent(const struct osp_octx *c);
+bool octx_may_seal(const struct osp_octx *c);
+bool octx_may_decrypt(const struct osp_octx *c);
+/* The lock is held: more was used than is written down. */
+bool octx_usage_is_ahead(const struct osp_octx *c);
+/* The lock is held: one encryption begins. */
+void octx_count_seal(struct osp_octx *c);
+/* One encryption under the nonce of a request begins. OSP_E_KEY_LIMIT: it must not. */
+enum osp_err octx_admit_seal(struct osp_octx *c);
+/* A tag did not verify. */
+void octx_count_failure(struct osp_octx *c);
+/* Bytes of plaintext and tag that one message may have. */
+uint32_t octx_longest(const struct osp_octx *c);
 
 /* Partial IV of `ssn` in its shortest form, at least one byte; returns its length. */
 uint8_t octx_piv_write(uint64_t ssn, uint8_t piv[5]);

@@ -28,6 +28,7 @@ osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer
     struct osp_made *m = calloc(1, sizeof(*m));
     struct osp_wr    w;
     enum osp_err     e;
+    struct osp_key_limits limits = osp_key_limits_default(p->aead);
 
     if (!m)
         return OSP_E_NOMEM;
@@ -45,6 +46,9 @@ osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer
         osp_made_free(m);
         return e;
     }
+    limits.stop = true;         /* what was made can be made again */
+    osp_octx_set_limits(m->octx, &limits);
+    osp_octx_usage_restore(m->octx, 0, 0);
     *out = m;
     return OSP_OK;
 }

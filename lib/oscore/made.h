@@ -24,7 +24,8 @@ struct osp_made {
 
 /*
  * Derives the context of `p` and notes what it was made from; names that are too long are cut short.
- * As osp_octx_new(); OSP_E_INVALID: more than OSP_MADE_BYTES_MAX bytes.  The caller owns the result.
+ * Its keys have the limits of their algorithm, and end there.  The caller owns the result.
+ * As osp_octx_new(); OSP_E_INVALID: more than OSP_MADE_BYTES_MAX bytes.
  */
 OSP_CHECKED enum osp_err osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer, struct osp_made **out);
 void osp_made_free(struct osp_made *m); /* drops the reference. NULL is fine */

@@ -76,7 +76,8 @@ void osp_layer_fini(struct osp_layer *l);
  * `out` is the decrypted request (type, mid and token copied); `scratch` receives the plaintext
  * (in->payload.n bytes are enough).
  *   OSP_E_OSCORE_OPTION  option undecodable, or no payload
- *   OSP_E_REPLAY, OSP_E_DECRYPT   window unmoved
+ *   OSP_E_REPLAY, OSP_E_DECRYPT   window unmoved; a tag that does not verify is counted against the key
+ *   OSP_E_KEY_SPENT      the keys are at a limit: nothing was decrypted [key-limits#2.3.2]
  *   OSP_E_NOT_FRESH      decrypted and valid, but the window is unknown and the request carries no
  *                        valid Echo: `layer` is set, nothing else; the caller answers with
  *                        osp_oscore_challenge() and executes nothing [rfc8613#B.1.2]
@@ -99,7 +100,8 @@ void osp_oscore_challenge(struct osp_octx *ctx, struct osp_randbuf *rand, uint8_
  * `own_piv`, when the nonce was used already, or for a further notification.
  * `classes` has an entry per option of `in` (classes.h). `out` borrows from `in` and `scratch`
  * (OSP_OSCORE_OVERHEAD bytes beyond the encoded message).
- *   OSP_E_NO_LEASE, OSP_E_SSN_EXHAUSTED   nothing was used
+ *   OSP_E_NO_LEASE, OSP_E_SSN_EXHAUSTED, OSP_E_KEY_LIMIT   nothing was used
+ *   OSP_E_TOO_LARGE   longer than the keys may encrypt at a time [key-limits#2.3]
  *   OSP_E_NOSPACE, OSP_E_CRYPTO, OSP_E_OPTION_COUNT
  */
 OSP_CHECKED enum osp_err osp_oscore_protect_response(struct osp_crypto *cr, struct osp_layer *layer, const struct osp_msg *in,
@@ -121,7 +123,7 @@ OSP_CHECKED enum osp_err osp_oscore_protect_request(struct osp_crypto *cr, struc
 /*
  * Takes the layer off response `in` [rfc8613#8.4].
  *   OSP_E_UNPROTECTED     no OSCORE option: an error made by someone on the way, unverified
- *   OSP_E_OSCORE_OPTION, OSP_E_DECRYPT, OSP_E_FORMAT, OSP_E_OPTION_COUNT
+ *   OSP_E_OSCORE_OPTION, OSP_E_DECRYPT, OSP_E_KEY_SPENT, OSP_E_FORMAT, OSP_E_OPTION_COUNT
  *   OSP_E_BAD_RESPONSE    a notification though the request asked for none
  *   OSP_E_REPLAY          second response without Partial IV, or one not newer; the layer is as before
  */

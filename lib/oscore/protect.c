@@ -82,6 +82,8 @@ seal_message(struct osp_crypto *cr, const struct seal *s, const struct osp_msg *
     sealed = plain_at < scratch->cap ? scratch->p + plain_at : NULL;
     if (!osp_wr_reserve(scratch, s->ctx->tag_len))
         return OSP_E_NOSPACE;
+    if (plain.n + s->ctx->tag_len > octx_longest(s->ctx))       /* [key-limits#2.3] */
+        return OSP_E_TOO_LARGE;
     e = osp_aead_seal(cr, s->ctx->aead, octx_sender_key(s->ctx), s->nonce, osp_wr_slice(&a), plain, sealed);
     if (e != OSP_OK)
         return e;
@@ -97,8 +99,12 @@ osp_oscore_protect_request(struct osp_crypto *cr, struct osp_octx *ctx, const st
     uint8_t      nonce[OSP_AEAD_NONCE_MAX];
     uint64_t     ssn = 0;
     struct seal  s = { .ctx = ctx, .request_kid = osp_octx_sender_id(ctx), .nonce = nonce };
-    enum osp_err e = osp_oscore_shows_uri(in, classes) ? OSP_E_INVALID : osp_octx_take_ssn(ctx, &ssn);
+    enum osp_err e = osp_oscore_shows_uri(in, classes) ? OSP_E_INVALID : OSP_OK;
 
+    if (e == OSP_OK && octx_may_open_response(ctx) != OSP_OK)
+        e = OSP_E_KEY_LIMIT;            /* what comes back could not be read */
+    if (e == OSP_OK)
+        e = osp_octx_take_ssn(ctx, &ssn);
     if (e != OSP_OK)
         return e;
     *layer = (struct osp_layer){ .ctx = ctx, .observe = osp_msg_has(in, OSP_OPT_OBSERVE) };
@@ -137,6 +143,10 @@ osp_oscore_protect_response(struct osp_crypto *cr, struct osp_layer *layer, cons
         s.opt.piv = osp_slice(piv, octx_piv_write(ssn, piv));
         osp_oscore_nonce(osp_octx_sender_id(ctx), s.opt.piv, ctx->common_iv, ctx->nonce_len, nonce);
     } else {
+        enum osp_err e = octx_admit_seal(ctx);
+
+        if (e != OSP_OK)
+            return e;
         layer->nonce_used = true;       /* whatever happens from here on: never again */
         osp_oscore_nonce(s.request_kid, s.request_piv, ctx->common_iv, ctx->nonce_len, nonce);
     }

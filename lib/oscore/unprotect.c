@@ -12,7 +12,7 @@ piv_value(struct osp_slice piv)
 
 /* Opens in->payload into `scratch`: code, then the body decoded into `inner`. */
 static enum osp_err
-open_message(struct osp_crypto *cr, const struct osp_octx *ctx, const struct osp_msg *in, struct osp_slice request_kid,
+open_message(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in, struct osp_slice request_kid,
              struct osp_slice request_piv, const uint8_t *nonce, struct osp_wr *scratch, struct osp_msg *inner)
 {
     uint8_t          aad[96];
@@ -31,6 +31,8 @@ open_message(struct osp_crypto *cr, const struct osp_octx *ctx, const struct osp
     if (!to)
         return OSP_E_NOSPACE;
     e = osp_aead_open(cr, ctx->aead, octx_recipient_key(ctx), nonce, osp_wr_slice(&a), in->payload, to);
+    if (e == OSP_E_DECRYPT)
+        octx_count_failure(ctx);
     if (e != OSP_OK)
         return e;
     plain = osp_slice_tail(osp_wr_slice(scratch), at);
@@ -73,8 +75,9 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
     if (!osp_slice_eq(opt.kid, osp_octx_recipient_id(ctx)))     /* not for this context: no key of it fits */
         return OSP_E_DECRYPT;
     piv = piv_value(opt.piv);
-    if (!octx_window_is_fresh(ctx, piv))        /* [rfc8613#7.4] asked before, moved after */
-        return OSP_E_REPLAY;
+    e = octx_may_open(ctx, piv);                /* [rfc8613#7.4] asked before, moved after */
+    if (e != OSP_OK)
+        return e;
     osp_oscore_nonce(opt.kid, opt.piv, ctx->common_iv, ctx->nonce_len, nonce);
     e = open_message(cr, ctx, in, opt.kid, opt.piv, nonce, scratch, out);
     if (e != OSP_OK)
@@ -125,6 +128,8 @@ osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, co
     if (!osp_msg_has(in, OSP_OPT_OSCORE))
         return OSP_E_UNPROTECTED;
     e = find_option(in, &opt);
+    if (e == OSP_OK)
+        e = octx_may_open_response(ctx);
     if (e != OSP_OK)
         return e;
     has_piv = opt.piv.n > 0;

@@ -85,9 +85,8 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
         return;
     }
     e = put_layers_on(t, x, resp, false, &out, &failed);
-    if (x->notify)              /* each further one takes a number of its own in every layer */
-        for (size_t i = 0; i < x->removed_count; i++)
-            px_want_lease(t->px, x->removed[i].ctx);
+    for (size_t i = 0; i < x->removed_count; i++)
+        px_used(t->px, x->removed[i].ctx);
     if (e == OSP_OK) {
         count_answer(t, resp->code);
         finish(t, x, out);
@@ -95,6 +94,8 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
         px_observe_hold(t, x, resp, failed);
     } else if (e == OSP_E_UNKNOWN_OPTION_RESPONSE) {    /* [ocp#2.2] 5.02 instead */
         px_answer_error(t, x, e);
+    } else if (e == OSP_E_TOO_LARGE) {  /* [key-limits#2.3] the next hop is to send it in blocks */
+        px_answer_error(t, x, OSP_E_BAD_RESPONSE);
     } else {
         px_drop(t, x, e);       /* our own trouble: an answer under fewer layers would tell too much */
     }
@@ -112,6 +113,7 @@ add_unprotected_detail(const struct px_exchange *x, enum osp_err why, struct osp
     switch (why) {      /* NOLINT: the others carry nothing */
     case OSP_E_OSCORE_OPTION:
     case OSP_E_NO_CONTEXT:
+    case OSP_E_KEY_SPENT:
     case OSP_E_REPLAY:
     case OSP_E_DECRYPT:
         if (osp_msg_add(resp, OSP_OPT_MAX_AGE, OSP_EMPTY) == OSP_OK)
@@ -139,6 +141,8 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     add_unprotected_detail(x, why, &resp);
     if (why == OSP_E_HOP_LIMIT)         /* [rfc8768#4] who saw the end of it */
         resp.payload = osp_slice_str(x->policy->node_name);
+    if (why == OSP_E_KEY_LIMIT)         /* trying again will not help before the operator or a new key does */
+        resp.payload = osp_slice_str(osp_err_text(why));
     if ((code == OSP_CODE(5, 3) || code == OSP_CODE(4, 29)) &&  /* when to try again */
         osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK)
         resp.opt_count = 0;
@@ -161,7 +165,7 @@ px_challenge(struct px_turn *t, struct px_exchange *x)
 
     osp_oscore_challenge(ctx, &t->px->rand, echo, &resp);
     e = put_layers_on(t, x, &resp, true, &out, &failed);
-    px_want_lease(t->px, ctx);
+    px_used(t->px, ctx);
     if (e == OSP_E_NO_LEASE && failed == ctx) {
         px_park(t, x, NULL, ctx, PX_WAIT_LEASE_CHALLENGE);
         return;

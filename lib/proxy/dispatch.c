@@ -133,6 +133,7 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     e = osp_oscore_unprotect_request(t->px->crypto, ctx, *req, &t->scratch, out, &x->removed[x->removed_count]);
     if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT)   /* what was protected is no message */
         e = OSP_E_DECRYPT;
+    px_used(t->px, ctx);                                /* a tag that does not verify uses the key up, too */
     if (e != OSP_OK && e != OSP_E_NOT_FRESH)
         return fail(t, x, e);
     x->removed_count++;

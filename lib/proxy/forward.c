@@ -2,20 +2,25 @@
 /* Towards the next hop: resolve, protect, send; park what has to wait. */
 #include "proxy/impl.h"
 
-/* ---- leases of sequence numbers ---- */
+/* ---- what contexts need ---- */
 
-/* Asks for a lease once, when few numbers are left; the ask holds a reference. */
-void
-px_want_lease(struct osp_proxy *px, struct osp_octx *ctx)
+static void
+ask_about(struct osp_proxy *px, struct osp_octx *ctx, enum osp_ask_kind kind)
 {
-    if (!osp_octx_wants_lease(ctx, px->cfg.lease_low))
-        return;
-    if (px->lease_count == PX_LEASE_ASKS) {     /* the daemon is far behind: ask again later */
-        osp_octx_lease_failed(ctx);
-        return;
-    }
     osp_octx_ref(ctx);
-    px->lease_asks[(px->lease_head + px->lease_count++) % PX_LEASE_ASKS] = ctx;
+    px->ctx_asks[(px->ctx_ask_head + px->ctx_ask_count++) % PX_CTX_ASKS] = (struct px_ctx_ask){ ctx, kind };
+}
+
+/* A lease once, when few numbers are left; once each that the keys are worn, and at their limit. */
+void
+px_used(struct osp_proxy *px, struct osp_octx *ctx)
+{
+    if (px->ctx_ask_count + 2 > PX_CTX_ASKS)    /* the daemon is far behind: ask again later */
+        return;
+    if (osp_octx_wants_lease(ctx, px->cfg.lease_low))
+        ask_about(px, ctx, OSP_ASK_LEASE);
+    if (osp_octx_notice(ctx) != OSP_KEY_FINE)
+        ask_about(px, ctx, OSP_ASK_WORN);
 }
 
 static struct osp_list *
@@ -32,7 +37,7 @@ px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, str
         px_answer_error(t, x, OSP_E_NOMEM);
         return;
     }
-    px_want_lease(t->px, ctx);
+    px_used(t->px, ctx);
     x->lease_ctx = ctx;
     if (x->state == PX_RUNNING)
         t->px->stats.parked++;
@@ -164,7 +169,7 @@ px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
             px_park(t, x, plain, x->hop_ctx, PX_WAIT_LEASE_OUT);
             return;
         }
-        px_want_lease(t->px, x->hop_ctx);
+        px_used(t->px, x->hop_ctx);
     }
     if (e == OSP_OK)
         e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);

@@ -24,6 +24,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/table.h"
+#include "base/timer.h"
 #include "msg/option.h"
 #include "proxy/proxy.h"
 
@@ -31,7 +32,7 @@
 #define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */
 #define PX_NAME_IPS 4
 #define PX_LEASE_SLOTS 256
-#define PX_LEASE_ASKS 1024
+#define PX_CTX_ASKS 1024
 
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
 enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY };
@@ -67,6 +68,7 @@ struct px_exchange {
     struct px_observation  *obs;        /* NULL: an ordinary exchange */
     struct osp_cache_key    key;        /* its bytes in pool memory; none: bytes.n is 0 */
     struct osp_time         deadline;
+    struct osp_timer        patience;   /* set while parked: whoever should wake it up may be unable to */
     struct osp_layer        added;
     enum px_wait            state;
     enum osp_err            resolved;   /* what the name it waited for led to: `to`, or this error */
@@ -98,6 +100,9 @@ struct px_name {
     char            host[256];
 };
 
+/* What the daemon is asked about a context; with a reference. */
+struct px_ctx_ask { struct osp_octx *ctx; enum osp_ask_kind kind; };
+
 struct osp_proxy {
     struct osp_proxy_cfg   cfg;
     struct osp_pool        pool;
@@ -111,8 +116,9 @@ struct osp_proxy {
     struct osp_table       names, buckets, obs_clients, obs_handles;
     struct osp_list        name_lru, name_asks, bucket_lru;
     struct osp_list        lease_waiters[PX_LEASE_SLOTS];
-    struct osp_octx       *lease_asks[PX_LEASE_ASKS];   /* ring, with references */
-    size_t                 lease_head, lease_count;
+    struct px_ctx_ask      ctx_asks[PX_CTX_ASKS];       /* ring */
+    size_t                 ctx_ask_head, ctx_ask_count;
+    struct osp_wheel       patience;                    /* px_exchange.patience */
     struct osp_proxy_stats stats;
     uint8_t               *scratch;             /* plaintexts and values of one turn */
     size_t                 scratch_cap;
@@ -171,7 +177,12 @@ void px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
 void px_leased(struct osp_proxy *px, const struct osp_octx *ctx);
 /* Takes up what is ready while there is room for its datagrams; true: all of it was. */
 bool px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
-void px_want_lease(struct osp_proxy *px, struct osp_octx *ctx);
+/* A parked exchange waited long enough. */
+void px_give_up(struct px_turn *t, struct px_exchange *x);
+/* The exchange waits, until `deadline` at most. */
+void px_wait(struct osp_proxy *px, struct px_exchange *x, enum px_wait why, struct osp_time deadline);
+/* After a use of the keys of `ctx`: asks the daemon for what is needed now. */
+void px_used(struct osp_proxy *px, struct osp_octx *ctx);
 
 /* ---- names.c ---- */
 /* OSP_OK with *ip; OSP_E_RESOLVE; OSP_E_INCOMPLETE: the exchange waits in *name. OSP_E_OVERLOAD. */

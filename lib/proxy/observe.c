@@ -123,7 +123,7 @@ begin(struct px_turn *t, struct px_exchange *x, uint64_t hash)
     osp_table_add(&px->obs_handles, &o->by_handle, x->in);
     x->obs = o;
     for (size_t i = 0; i < x->removed_count; i++)       /* the second notification will need a number */
-        px_want_lease(px, x->removed[i].ctx);
+        px_used(px, x->removed[i].ctx);
     return true;
 }
 

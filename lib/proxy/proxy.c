@@ -82,9 +82,8 @@ osp_proxy_free(struct osp_proxy *px)
         return;
     while (px->exchanges.next && (n = osp_list_first(&px->exchanges)) != NULL)
         px_exchange_end(px, OSP_CONTAINER(n, struct px_exchange, link));
-    while (px->lease_count > 0 && osp_proxy_next_ask(px, &ask))
-        if (ask.kind == OSP_ASK_LEASE)
-            osp_octx_unref(ask.ctx);
+    while (px->ctx_ask_count > 0 && osp_proxy_next_ask(px, &ask))
+        osp_octx_unref(ask.ctx);
     px_names_free(px);
     osp_table_fini(&px->names);
     px_buckets_free(px);
@@ -219,11 +218,11 @@ osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
 {
     struct osp_list *n;
 
-    if (px->lease_count > 0) {
-        ask->kind = OSP_ASK_LEASE;
-        ask->ctx = px->lease_asks[px->lease_head];
-        px->lease_head = (px->lease_head + 1) % PX_LEASE_ASKS;
-        px->lease_count--;
+    if (px->ctx_ask_count > 0) {
+        ask->kind = px->ctx_asks[px->ctx_ask_head].kind;
+        ask->ctx = px->ctx_asks[px->ctx_ask_head].ctx;
+        px->ctx_ask_head = (px->ctx_ask_head + 1) % PX_CTX_ASKS;
+        px->ctx_ask_count--;
         return true;
     }
     n = osp_list_first(&px->name_asks);

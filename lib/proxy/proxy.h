@@ -54,6 +54,8 @@ enum osp_ask_kind {
     OSP_ASK_RESOLVE,    /* look `host` up, then osp_proxy_resolved() */
     OSP_ASK_LEASE,      /* lease sequence numbers for `ctx` durably, osp_octx_grant() or
                            osp_octx_lease_failed(), then osp_proxy_leased().  A reference on ctx comes along. */
+    OSP_ASK_WORN,       /* the keys of `ctx` are near a limit, or at it (osp_octx_usage() says which): tell the operator,
+                           or renew them.  Nothing waits for it.  A reference on ctx comes along. */
 };
 
 struct osp_ask {

@@ -88,6 +88,7 @@ take_layer_off(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
     if (!x->has_added)
         return OSP_OK;
     e = osp_oscore_unprotect_response(t->px->crypto, &x->added, *resp, &t->scratch, &t->px->b);
+    px_used(t->px, x->added.ctx);
     if (e == OSP_OK) {
         *resp = &t->px->b;
         return OSP_OK;

@@ -57,6 +57,8 @@ after(struct run *r)
             osp_octx_grant(ask.ctx, 0, osp_octx_ssn(ask.ctx).limit + 4);
             osp_proxy_leased(r->px, ask.ctx, r->now, &r->tx);
             osp_octx_unref(ask.ctx);
+        } else if (ask.kind == OSP_ASK_WORN) {
+            osp_octx_unref(ask.ctx);
         } else {
             osp_proxy_resolved(r->px, ask.host, ask.host[0] & 1 ? OSP_OK : OSP_E_RESOLVE, &ip, 1, OSP_SEC(1), r->now, &r->tx);
         }

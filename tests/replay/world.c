@@ -142,6 +142,11 @@ answer_asks(struct world *w)
             snprintf(w->resolving[w->resolving_count++], 256, "%s", ask.host);
             continue;
         }
+        if (ask.kind == OSP_ASK_WORN) {
+            w->worn++;
+            osp_octx_unref(ask.ctx);
+            continue;
+        }
         w->leases++;
         if (w->hold_leases) {
             assert_true(w->held_count < 8);

@@ -35,6 +35,7 @@ struct world {
     size_t                 out_count;
     uint64_t               counter;             /* randomness */
     uint64_t               leases;              /* asks that came */
+    uint64_t               worn;                /* contexts that came near a limit of their keys, or to it */
     bool                   hold_leases;         /* leave lease asks unanswered, kept below */
     struct osp_octx       *held[8];
     size_t                 held_count;

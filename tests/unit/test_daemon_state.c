@@ -319,6 +319,109 @@ two_objects_of_one_context_never_share_a_number(void **state)
     stop(st);
 }
 
+/* ---- how much keys were used ---- */
+
+/* row S12 */
+static void
+usage_survives_a_clean_stop_exactly(void **state)
+{
+    struct osp_state    *st = start();
+    struct osp_key_usage u;
+
+    (void)state;
+    lease(st, ctx(st, 0));
+    for (int i = 0; i < 7; i++)
+        (void)take(ctx(st, 0));
+    stop(st);
+    for (int i = 0; i < 2; i++) {
+        st = start();
+        u = osp_octx_usage(ctx(st, 0));
+        assert_int_equal(u.q, 7);
+        assert_int_equal(u.v, 0);
+        stop(st);
+    }
+}
+
+/* row S12: never less than the truth, and not so much more that crashes use keys up */
+static void
+usage_after_a_crash_is_rounded_up(void **state)
+{
+    struct osp_state    *st;
+    struct osp_key_usage u;
+
+    (void)state;
+    contexts[0].key_limits.q = (struct cfg_key_limit){ CFG_LIMIT_SET, 2560 };   /* written 10 ahead */
+    st = start();
+    for (unsigned i = 0; i < 100; i++) {
+        if (osp_octx_wants_lease(ctx(st, 0), 2))
+            lease(st, ctx(st, 0));
+        (void)take(ctx(st, 0));
+    }
+    osp_state_close(st);
+    st = start();
+    u = osp_octx_usage(ctx(st, 0));
+    assert_true(u.q >= 100 && u.q <= 110);
+    osp_state_close(st); /* it was not used: another crash costs nothing */
+    st = start();
+    assert_int_equal(osp_octx_usage(ctx(st, 0)).q, u.q);
+    stop(st);
+}
+
+/* row S12 */
+static void
+limits_are_those_of_the_context_of_all_or_of_the_algorithm(void **state)
+{
+    struct osp_state    *st;
+    struct osp_key_usage u;
+
+    (void)state;
+    cfg.context_count = 2;
+    cfg.key_limits.v = (struct cfg_key_limit){ CFG_LIMIT_SET, 99 };
+    cfg.key_limits.l = (struct cfg_key_limit){ .kind = CFG_LIMIT_OFF };
+    contexts[1].key_limits.v = (struct cfg_key_limit){ .kind = CFG_LIMIT_OFF };
+    contexts[1].key_limits.at_limit = CFG_AT_LIMIT_STOP;
+    st = start();
+    u = osp_octx_usage(ctx(st, 0));
+    assert_true(u.limits.q == 1u << 20 && u.limits.v == 99 && u.limits.l == 0 && !u.limits.stop);
+    u = osp_octx_usage(ctx(st, 1));
+    assert_true(u.limits.q == 1u << 20 && u.limits.v == 0 && u.limits.l == 0 && u.limits.stop);
+    cfg.key_limits.at_limit = CFG_AT_LIMIT_STOP;        /* a reload changes those of contexts that stay */
+    contexts[1].key_limits.at_limit = CFG_AT_LIMIT_WARN;
+    contexts[1].key_limits.q = (struct cfg_key_limit){ CFG_LIMIT_SET, 5 };
+    load(st);
+    assert_true(osp_octx_usage(ctx(st, 0)).limits.stop);
+    u = osp_octx_usage(ctx(st, 1));
+    assert_true(u.limits.q == 5 && !u.limits.stop);
+    stop(st);
+}
+
+/* row S12 */
+static void
+context_at_its_limit_stays_there(void **state)
+{
+    struct osp_state *st;
+    uint64_t          n;
+
+    (void)state;
+    contexts[0].key_limits = (struct cfg_key_limits){ .q = { CFG_LIMIT_SET, 5 }, .at_limit = CFG_AT_LIMIT_STOP };
+    for (int crash = 0; crash < 2; crash++) {
+        st = start();
+        lease(st, ctx(st, 0));
+        for (int i = 0; i < 5; i++)
+            if (osp_octx_take_ssn(ctx(st, 0), &n) == OSP_OK)
+                lease(st, ctx(st, 0));
+        EXPECT_ERR(OSP_E_KEY_LIMIT, osp_octx_take_ssn(ctx(st, 0), &n));
+        if (crash)
+            osp_state_close(st);
+        else
+            stop(st);
+    }
+    st = start();
+    lease(st, ctx(st, 0));
+    EXPECT_ERR(OSP_E_KEY_LIMIT, osp_octx_take_ssn(ctx(st, 0), &n));
+    stop(st);
+}
+
 static void
 distrusted_state_saves_no_window(void **state)
 {
@@ -481,6 +584,10 @@ main(void)
         T(reload_gives_no_label_that_the_old_set_uses),
         T(reload_that_brings_a_context_back_brings_its_past_back),
         T(two_objects_of_one_context_never_share_a_number),
+        T(usage_survives_a_clean_stop_exactly),
+        T(usage_after_a_crash_is_rounded_up),
+        T(limits_are_those_of_the_context_of_all_or_of_the_algorithm),
+        T(context_at_its_limit_stays_there),
         T(distrusted_state_saves_no_window),
         T(same_keys_twice_are_refused),
         T(contexts_without_a_state_directory_are_refused),

@@ -98,7 +98,8 @@ get(struct osp_store *s, unsigned n, struct osp_record *r)
     return e;
 }
 
-static const struct osp_record with_window = { .limit = 700, .has_window = true, .window = { .next = 42, .seen = 0x15 } };
+static const struct osp_record with_window = { .limit = 700, .has_window = true, .window = { .next = 42, .seen = 0x15 },
+                                               .used_q = 0x89abcdef, .used_v = 16384 };
 
 static void
 store_gives_back_what_was_committed(void **state)
@@ -118,6 +119,8 @@ store_gives_back_what_was_committed(void **state)
     assert_true(r.has_window);
     assert_int_equal(r.window.next, 42);
     assert_int_equal(r.window.seen, 0x15);
+    assert_int_equal(r.used_q, 0x89abcdef);
+    assert_int_equal(r.used_v, 16384);
     EXPECT_ERR(OSP_E_NOT_FOUND, get(s, 2, &r));
     osp_store_close(s);
 }

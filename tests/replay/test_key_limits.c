@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Contexts of the proxy at their limits: what clients and next hops see, what the daemon is told. */
+#include "../unit/unit.h"
+
+#include <stdlib.h>
+
+#include "world.h"
+
+static struct world       w;
+static struct osp_crypto *cr;
+static uint16_t           next_mid;
+static const char         secret[] = "000102030405060708090a0b0c0d0e0f";
+
+static int
+setup(void **state)
+{
+    (void)state;
+    world_init(&w);
+    w.policy.forward = true;
+    world_allow_all(&w);
+    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
+    w.policy.host_count = 1;
+    return osp_crypto_new(&cr) == OSP_OK ? 0 : -1;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    world_run(&w, OSP_SEC(500));
+    osp_proxy_abort_all(w.px, w.now, &w.tx);
+    osp_txq_reset(&w.tx);
+    assert_true(osp_proxy_idle(w.px));
+    world_fini(&w);
+    osp_crypto_free(cr);
+    return 0;
+}
+
+/* ---- the ends ---- */
+
+static struct osp_octx *
+client_side(const char *sid, const char *rid)
+{
+    uint8_t                key[16];
+    size_t                 n;
+    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str(sid),
+                                 .recipient_id = osp_slice_str(rid) };
+    struct osp_octx       *c;
+
+    assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
+    p.master_secret = osp_slice(key, 16);
+    EXPECT_OK(osp_octx_new(&p, &c));
+    osp_octx_grant(c, 0, 1u << 30);
+    osp_octx_set_window(c, &(struct osp_replay){ 0 });
+    return c;
+}
+
+static void
+limit(struct osp_octx *c, uint32_t q, uint32_t v, bool stop)
+{
+    osp_octx_set_limits(c, &(struct osp_key_limits){ q, v, 0, stop });
+}
+
+static void
+plain_get(struct osp_msg *m)
+{
+    osp_msg_init(m, OSP_GET);
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_PATH, osp_slice_str("x")));
+    EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+}
+
+static void
+send(struct osp_msg *m)
+{
+    uint8_t       buf[2048];
+    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+    m->type = OSP_NON;
+    m->mid = ++next_mid;
+    m->token = osp_slice_str("tk");
+    EXPECT_OK(osp_msg_encode_udp(m, &d));
+    world_in(&w, WORLD_LISTENER, 1, 40000, osp_wr_slice(&d));
+}
+
+/* A GET under the client's layer; `broken`: with a tag that does not verify. */
+static void
+send_protected(struct osp_octx *c, bool broken, struct osp_layer *l)
+{
+    struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
+    struct osp_msg m, out;
+    uint8_t        buf[1024], body[256], classes[OSP_MSG_OPTS_MAX];
+    struct osp_wr  b = osp_wr_to(buf, sizeof(buf));
+    size_t         n;
+
+    plain_get(&m);
+    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_oscore_protect_request(cr, c, &m, classes, &b, &out, l));
+    n = out.payload.n;
+    assert_true(osp_slice_copy(out.payload, body, sizeof(body)));
+    body[n - 1] ^= broken;
+    out.payload = osp_slice(body, n);
+    send(&out);
+}
+
+static bool
+take(struct world_out *o, struct osp_msg *m)
+{
+    static uint8_t keep[4][2048];
+    static int     turn;
+    bool           header;
+
+    if (!world_take(&w, o))
+        return false;
+    turn = (turn + 1) % 4;
+    memcpy(keep[turn], o->bytes, o->n);
+    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o->n), m, &header));
+    return true;
+}
+
+/* The origin answers 2.05 to the request that left last; true if there was one. */
+static bool
+origin_answers(void)
+{
+    struct world_out o;
+    struct osp_msg   q, r;
+    uint8_t          buf[256];
+    struct osp_wr    d = osp_wr_to(buf, sizeof(buf));
+
+    if (!take(&o, &q))
+        return false;
+    assert_int_equal(o.to.sock, 0);
+    osp_msg_init(&r, OSP_CODE(2, 5));
+    r.type = OSP_NON;
+    r.mid = ++next_mid;
+    r.token = q.token;
+    EXPECT_OK(osp_msg_encode_udp(&r, &d));
+    world_in(&w, o.to.sock, o.to.peer.ip.b[15], o.to.peer.port, osp_wr_slice(&d));
+    return true;
+}
+
+/* What the client was told, in the clear. */
+static uint8_t
+told(struct osp_msg *m)
+{
+    struct world_out o;
+
+    if (!take(&o, m))
+        return 0;
+    assert_int_equal(o.to.sock, WORLD_LISTENER);
+    return m->code;
+}
+
+static uint64_t
+errors(enum osp_err e)
+{
+    struct osp_proxy_stats s;
+
+    osp_proxy_stats(w.px, &s);
+    return s.errors[e];
+}
+
+static struct osp_octx *
+protect_upstream(void)
+{
+    struct osp_octx *c = world_context(&w, secret, "", "d4", "54", 0);
+
+    w.upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN }, .ctx = c };
+    w.policy.upstream_count = 1;
+    return c;
+}
+
+/* ---- scenarios ---- */
+
+/* row S12: what can no longer be decrypted is answered like what never could be [key-limits#2.3.2] */
+static void
+client_whose_context_is_at_v_is_told_that_there_is_none(void **state)
+{
+    struct osp_octx *p = world_context(&w, secret, "", "50", "20", 0), *c = client_side(" ", "P");
+    struct osp_layer l = { 0 };
+    struct osp_msg   m;
+
+    (void)state;
+    limit(p, 0, 20, true);
+    world_start(&w);
+    for (int i = 0; i < 20; i++) {
+        send_protected(c, true, &l);
+        assert_int_equal(told(&m), OSP_CODE(4, 0));
+        EXPECT_BYTES(osp_slice_str("Decryption failed"), m.payload);
+        osp_layer_fini(&l);
+        assert_int_equal(w.worn, i < 17 ? 0 : i < 19 ? 1 : 2);
+    }
+    for (int broken = 0; broken < 2; broken++) {
+        send_protected(c, broken, &l);
+        assert_int_equal(told(&m), OSP_CODE(4, 1));
+        EXPECT_BYTES(osp_slice_str("Security context not found"), m.payload);
+        assert_true(osp_msg_has(&m, OSP_OPT_MAX_AGE));
+        osp_layer_fini(&l);
+    }
+    assert_int_equal(errors(OSP_E_KEY_SPENT), 2);
+    assert_int_equal(w.worn, 2);
+    osp_octx_unref(c);
+}
+
+/* row S12 */
+static void
+context_that_warns_goes_on_beyond_its_limits(void **state)
+{
+    struct osp_octx *p = world_context(&w, secret, "", "50", "20", 0), *c = client_side(" ", "P");
+    struct osp_layer l = { 0 };
+    struct osp_msg   m;
+
+    (void)state;
+    limit(p, 10, 10, false);
+    world_start(&w);
+    for (int i = 0; i < 30; i++) {
+        send_protected(c, i % 2, &l);
+        if (i % 2 == 0)
+            assert_true(origin_answers());
+        assert_int_equal(told(&m), i % 2 ? OSP_CODE(4, 0) : OSP_CODE(2, 4));
+        osp_layer_fini(&l);
+    }
+    assert_int_equal(w.worn, 2);                        /* said once that they are near, once that they are there */
+    osp_octx_unref(c);
+}
+
+/* row S12 [key-limits#2.3.1] */
+static void
+leg_whose_context_is_at_q_is_closed_with_a_reason(void **state)
+{
+    struct osp_octx *up = protect_upstream();
+    struct osp_msg   m;
+    struct world_out o;
+
+    (void)state;
+    limit(up, 3, 0, true);
+    world_start(&w);
+    for (int i = 0; i < 5; i++) {
+        plain_get(&m);
+        send(&m);
+        assert_true(take(&o, &m));
+        assert_int_equal(o.to.sock, i < 3 ? 0 : WORLD_LISTENER);
+    }
+    assert_int_equal(m.code, OSP_CODE(5, 3));
+    EXPECT_BYTES(osp_slice_str("key usage limit of the security context reached"), m.payload);
+    assert_int_equal(errors(OSP_E_KEY_LIMIT), 2);
+    limit(up, 4, 0, true);                              /* a reload gave it more */
+    plain_get(&m);
+    send(&m);
+    assert_true(take(&o, &m) && o.to.sock == 0);
+}
+
+/* An answer that cannot be protected is not given, and nothing is asked of the origin any more. */
+static void
+answer_beyond_q_is_dropped(void **state)
+{
+    struct osp_octx *p = world_context(&w, secret, "", "50", "20", 0), *c = client_side(" ", "P");
+    struct osp_layer l = { 0 }, l2 = { 0 };
+    struct osp_msg   m;
+
+    (void)state;
+    limit(p, 1, 0, true);
+    world_start(&w);
+    send_protected(c, false, &l);                       /* two on their way, one answer left */
+    send_protected(c, false, &l2);
+    assert_true(origin_answers());
+    assert_true(origin_answers());
+    assert_int_equal(told(&m), OSP_CODE(2, 4));
+    assert_int_equal(told(&m), 0);
+    assert_int_equal(errors(OSP_E_KEY_LIMIT), 1);
+    osp_layer_fini(&l);
+    osp_layer_fini(&l2);
+    send_protected(c, false, &l);
+    assert_int_equal(told(&m), OSP_CODE(4, 1));
+    osp_layer_fini(&l);
+    osp_octx_unref(c);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(client_whose_context_is_at_v_is_told_that_there_is_none),
+        T(context_that_warns_goes_on_beyond_its_limits),
+        T(leg_whose_context_is_at_q_is_closed_with_a_reason),
+        T(answer_beyond_q_is_dropped),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
