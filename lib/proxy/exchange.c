@@ -23,6 +23,7 @@ px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
     *x = (struct px_exchange){ .policy = px->policy, .in = ev->handle, .from = ev->flow, .type = ev->msg->type };
     osp_policy_ref(px->policy);
     osp_list_init(&x->wait);
+    osp_timer_init(&x->patience, 0);
     osp_list_push(&px->exchanges, &x->link);
     px->stats.exchanges++;
     return x;
@@ -38,6 +39,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     if (x->state != PX_RUNNING)
         px->stats.parked--;
     osp_list_remove(&x->wait);
+    osp_timer_stop(&px->patience, &x->patience);
     osp_list_remove(&x->link);
     px_unsave(px, x);
     osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);

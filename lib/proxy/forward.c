@@ -39,19 +39,41 @@ px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, str
     }
     px_used(t->px, ctx);
     x->lease_ctx = ctx;
-    if (x->state == PX_RUNNING)
-        t->px->stats.parked++;
-    x->state = why;
+    px_wait(t->px, x, why,
+            why == PX_WAIT_LEASE_OUT ? x->deadline : osp_time_after(t->now, x->policy->response_timeout_us));
     osp_list_remove(&x->wait);
     osp_list_push(lease_slot(t->px, ctx), &x->wait);
+}
+
+void
+px_wait(struct osp_proxy *px, struct px_exchange *x, enum px_wait why, struct osp_time deadline)
+{
+    if (x->state == PX_RUNNING)
+        px->stats.parked++;
+    x->state = why;
+    osp_timer_set(&px->patience, &x->patience, deadline);
 }
 
 static void
 unpark(struct osp_proxy *px, struct px_exchange *x)
 {
     osp_list_remove(&x->wait);
+    osp_timer_stop(&px->patience, &x->patience);
     x->state = PX_RUNNING;
     px->stats.parked--;
+}
+
+/* The ask may have found no room, or its answer got lost: an exchange ends all the same. */
+void
+px_give_up(struct px_turn *t, struct px_exchange *x)
+{
+    enum px_wait was = x->state;
+
+    unpark(t->px, x);
+    if (was == PX_WAIT_LEASE_NOTIFY)
+        px_observe_release(t, x, false);
+    else
+        px_answer_error(t, x, was == PX_WAIT_NAME ? OSP_E_TIMEOUT : OSP_E_NO_LEASE);
 }
 
 /* What waited for `ctx` is ready. */

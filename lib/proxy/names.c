@@ -89,8 +89,7 @@ px_name_find(struct px_turn *t, struct osp_slice host, struct osp_ip *ip, struct
 void
 px_name_wait(struct osp_proxy *px, struct px_name *n, struct px_exchange *x)
 {
-    x->state = PX_WAIT_NAME;
-    px->stats.parked++;
+    px_wait(px, x, PX_WAIT_NAME, x->deadline);
     osp_list_push(&n->waiters, &x->wait);
 }
 

@@ -31,6 +31,7 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     osp_randbuf_take(&px->rand, (uint8_t *)&px->seed, sizeof(px->seed));
     osp_list_init(&px->exchanges);
     osp_list_init(&px->ready);
+    osp_wheel_init(&px->patience, now);
     osp_list_init(&px->name_lru);
     osp_list_init(&px->name_asks);
     osp_list_init(&px->bucket_lru);
@@ -184,12 +185,30 @@ osp_proxy_input(struct osp_proxy *px, const struct osp_flow *from, struct osp_sl
     on_event(px, &ev, now, tx);
 }
 
+/* False: call again. */
+static bool
+give_up_waiting(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+{
+    for (int i = 0; i < EXPIRE_PER_CALL; i++) {
+        struct osp_timer *due;
+        struct px_turn    t = px_turn_begin(px, now, tx);
+
+        if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
+            return false;
+        due = osp_wheel_pop(&px->patience, now);
+        if (!due)
+            return true;
+        px_give_up(&t, OSP_CONTAINER(due, struct px_exchange, patience));
+    }
+    return false;
+}
+
 bool
 osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 {
     struct osp_ep_event ev;
 
-    if (!px_go_on(px, now, tx))
+    if (!px_go_on(px, now, tx) || !give_up_waiting(px, now, tx))
         return true;
     for (int i = 0; i < EXPIRE_PER_CALL; i++) {
         if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
@@ -204,11 +223,19 @@ osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 bool
 osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
 {
+    struct osp_time patience;
+    bool            has;
+
     if (!osp_list_empty(&px->ready)) {
         out->us = 0;            /* at once */
         return true;
     }
-    return osp_ep_deadline(px->ep, out);
+    has = osp_ep_deadline(px->ep, out);
+    if (osp_wheel_deadline(&px->patience, &patience) && (!has || patience.us < out->us)) {
+        *out = patience;
+        has = true;
+    }
+    return has;
 }
 
 /* ---- asks ---- */

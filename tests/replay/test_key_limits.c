@@ -276,6 +276,75 @@ answer_beyond_q_is_dropped(void **state)
     osp_octx_unref(c);
 }
 
+/* ---- what nobody wakes up ---- */
+
+/* The ask for a lease may get lost: the ring of asks was full, the store's thread is stuck. */
+static void
+parked_exchange_ends_at_its_deadline(void **state)
+{
+    struct osp_octx       *up = protect_upstream();
+    struct osp_msg         m;
+    struct world_out       o;
+    struct osp_proxy_stats s;
+    uint64_t               n;
+
+    (void)state;
+    while (osp_octx_take_ssn(up, &n) == OSP_OK)
+        ;
+    w.hold_leases = true;
+    world_start(&w);
+    plain_get(&m);
+    send(&m);
+    world_run(&w, w.policy.response_timeout_us - OSP_SEC(1));
+    assert_int_equal(w.out_count, 0);
+    osp_proxy_stats(w.px, &s);
+    assert_int_equal(s.parked, 1);
+    world_run(&w, OSP_SEC(2));
+    assert_true(take(&o, &m));
+    assert_int_equal(m.code, OSP_CODE(5, 3));
+    assert_int_equal(errors(OSP_E_NO_LEASE), 1);
+    osp_proxy_stats(w.px, &s);
+    assert_int_equal(s.parked, 0);
+    world_release_leases(&w, true);                     /* too late: nothing goes out twice */
+    assert_int_equal(w.out_count, 0);
+}
+
+/* The same for a challenge [rfc8613#B.1.2] and for a name. */
+static void
+parked_challenge_and_name_end_at_their_deadline(void **state)
+{
+    struct osp_octx       *c = client_side(" ", "P"), *p;
+    struct osp_octx_params params = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str("P"),
+                                      .recipient_id = osp_slice_str(" ") };
+    struct osp_layer       l = { 0 };
+    struct osp_msg         m;
+    uint8_t                key[16];
+    size_t                 n;
+
+    (void)state;
+    assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
+    params.master_secret = osp_slice(key, 16);
+    EXPECT_OK(osp_octx_new(&params, &p));
+    EXPECT_OK(osp_octx_table_add(w.table, p));          /* window unknown, no numbers */
+    w.hold_leases = true;
+    world_start(&w);
+    send_protected(c, false, &l);
+    plain_get(&m);
+    osp_msg_remove(&m, OSP_OPT_URI_HOST);
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("dns.example")));
+    send(&m);
+    assert_int_equal(w.out_count, 0);
+    world_run(&w, w.policy.response_timeout_us + OSP_SEC(1));
+    assert_int_equal(errors(OSP_E_NO_LEASE), 2);        /* the exchange, and the error that could not be protected */
+    assert_int_equal(told(&m), OSP_CODE(5, 4));
+    assert_int_equal(w.out_count, 0);
+    assert_true(osp_proxy_idle(w.px));
+    world_release_leases(&w, false);
+    osp_layer_fini(&l);
+    osp_octx_unref(c);
+    osp_octx_unref(p);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -286,6 +355,8 @@ main(void)
         T(context_that_warns_goes_on_beyond_its_limits),
         T(leg_whose_context_is_at_q_is_closed_with_a_reason),
         T(answer_beyond_q_is_dropped),
+        T(parked_exchange_ends_at_its_deadline),
+        T(parked_challenge_and_name_end_at_their_deadline),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
