@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from daemon import BUILD, SLOW, Proxy  # noqa: E402
 from peer import net  # noqa: E402
+from peer.edhoc_coap import EdhocOrigin  # noqa: E402
 from peer.oscore import Context, Hop  # noqa: E402
 
 TEST_SECONDS = 30
@@ -77,6 +78,10 @@ class Stage:
 
     def origin(self, answer=net.hello, contexts=(), address=None):
         return self.add(net.Origin(answer, contexts, address))
+
+    def edhoc_origin(self, credentials, peers, answer=net.hello, **options):
+        """An EDHOC Responder that knows `peers`; options of EdhocOrigin."""
+        return self.add(EdhocOrigin(credentials, [p.without_private() for p in peers], answer, **options))
 
     def client(self, to, source=None):
         return self.add(net.Client(getattr(to, "address", to), source))

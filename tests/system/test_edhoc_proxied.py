@@ -9,13 +9,11 @@ from daemon import context_entry
 from peer import coap, edhoc_coap, net, oscore
 from peer.coap import EDHOC, OSCORE, PROXY_SCHEME, URI_HOST, URI_PORT
 from peer.edhoc import EdhocError, Initiator, PeerError
-from peer.edhoc_coap import EdhocOrigin
-from peer.edhoc_cred import Credential, new_key
+from peer.edhoc_cred import Credential
 from peer.oscore import Hop
 from test_layers import ALLOW
 
-CLIENT = Credential.ccs(new_key("P-256"), b"\x2b", "client")
-SERVER = Credential.ccs(new_key("P-256"), b"\x2c", "server")
+CLIENT, SERVER = Credential.new("P-256", kid=b"\x2b"), Credential.new("P-256", kid=b"\x2c")
 
 
 def initiator(method=3, suites=(2,), **kw):
@@ -30,8 +28,7 @@ class Through:
     """A client, the proxy, and an origin that does EDHOC; `cp` and `ps` say which layers are there besides."""
 
     def __init__(self, stage, keys, cp, ps, config=None, **options):
-        self.origin = stage.add(EdhocOrigin(SERVER, [CLIENT.without_private()],
-                                            contexts=[keys.ps.other_side()] if ps else [], **options))
+        self.origin = stage.edhoc_origin(SERVER, [CLIENT], contexts=[keys.ps.other_side()] if ps else [], **options)
         made = {"contexts": [context_entry("c-p", keys.cp.other_side()), context_entry("p-s", keys.ps)],
                 "clients": [{"match": {"context": "c-p"} if cp else {"any": True}, "allow": ALLOW}]}
         if ps:
@@ -96,7 +93,7 @@ def test_errors_of_the_responder_pass(stage, keys, cp, ps):
 @LEGS
 def test_errors_of_the_initiator_pass(stage, keys, cp, ps):
     t = Through(stage, keys, cp, ps)
-    stranger = Initiator(CLIENT, [Credential.ccs(new_key("P-256"), b"\x2c")], 3, [2])
+    stranger = Initiator(CLIENT, [Credential.new("P-256", kid=b"\x2c")], 3, [2])
     with pytest.raises(EdhocError, match="verification"):
         edhoc_coap.start(t.party, stranger, t.reach)
     assert [(type(e), e.code) for e in t.origin.failures] == [(PeerError, 1)]

@@ -13,7 +13,7 @@ from peer import coap, edhoc, edhoc_coap, edhoc_cred, net
 from peer.coap import OSCORE
 from peer.edhoc import EdhocError, Initiator, PeerError, Responder
 from peer.edhoc_coap import EdhocOrigin, edhoc_run
-from peer.edhoc_cred import CborError, Credential, new_key, private_key
+from peer.edhoc_cred import CborError, Credential, private_key
 
 VECTORS = pathlib.Path(__file__).resolve().parent.parent / "vectors"
 TRACES = json.loads((VECTORS / "edhoc-rfc9529.json").read_text())
@@ -194,17 +194,10 @@ def test_an_invalid_message_is_refused(case):
 KIND = {0: ("Ed25519", "X25519"), 1: ("Ed25519", "X25519"), 2: ("P-256", "P-256"), 3: ("P-256", "P-256")}
 
 
-def credential(kind, how="kid", kid=b"\x05"):
-    key = new_key(kind)
-    if how.startswith("x5"):
-        return Credential.certificate(key, by_value=how == "x5chain")
-    return Credential.ccs(key, kid, "test", by_value=how == "kccs")
-
-
 def pair(method, suite, how="kid", **changes):
     """An initiator and a responder that know each other."""
-    i = credential(KIND[suite][method >> 1 & 1], how, b"\x2b")
-    r = credential(KIND[suite][method & 1], how, b"\x4a\x4b")
+    i = Credential.new(KIND[suite][method >> 1 & 1], how, b"\x2b")
+    r = Credential.new(KIND[suite][method & 1], how, b"\x4a\x4b")
     mine = {k: v for k, v in changes.items() if k in ("ead_1", "ead_3", "c_i")}
     theirs = {k: v for k, v in changes.items() if k in ("ead_2", "ead_4", "c_r", "taken", "suites", "methods")}
     return (Initiator(i, [r.without_private()], method, [suite], understood=changes.get("known_i", ()), **mine),
@@ -358,7 +351,7 @@ def test_connection_identifiers_differ():
 def test_an_unknown_credential(how, code):
     """Error 3 for references only (RFC 9528, 6.4)."""
     initiator, responder = pair(0, 2, how)
-    responder.peers = [credential("P-256", how, b"\x77").without_private()]
+    responder.peers = [Credential.new("P-256", how, b"\x77").without_private()]
     responder.take_message_1(initiator.message_1())
     initiator.take_message_2(responder.message_2())
     with pytest.raises(EdhocError) as caught:
@@ -369,14 +362,14 @@ def test_an_unknown_credential(how, code):
 def test_a_kid_may_mean_several_credentials():
     """RFC 9528, 3.5.3"""
     initiator, responder = pair(3, 2)
-    responder.peers.insert(0, credential("P-256", "kid", b"\x2b").without_private())
+    responder.peers.insert(0, Credential.new("P-256", "kid", b"\x2b").without_private())
     run(initiator, responder)
     assert agree(initiator, responder) and responder.peer.cred == responder.peers[1].cred
 
 
 def test_a_key_of_another_kind_proves_nothing():
     initiator, responder = pair(3, 0)
-    responder.peers = [credential("Ed25519", "kid", b"\x2b").without_private()]
+    responder.peers = [Credential.new("Ed25519", "kid", b"\x2b").without_private()]
     responder.take_message_1(initiator.message_1())
     initiator.take_message_2(responder.message_2())
     with pytest.raises(EdhocError, match="verification failed"):
@@ -396,7 +389,7 @@ def test_suites_that_are_refused(offered, ours, info):
 
 def test_the_examples_of_negotiation():
     """RFC 9528, 6.3.2: what SUITES_I becomes."""
-    c = credential("P-256")
+    c = Credential.new("P-256")
     for selected, suites_r, chosen, wire in ((5, [6], 6, "820506"), (6, [9, 8], 8, "8405060708")):
         again = Initiator(c, [c], 3, [5, 6, 7, 8, 9], selected).retry(suites_r)
         assert again.suite == chosen and again.message_1()[1:].startswith(H(wire))
@@ -436,8 +429,8 @@ def loopback():
     parties = []
 
     def make(method=0, suite=0, how="kid", message_4=False, **options):
-        i = credential(KIND[suite][method >> 1 & 1], how, b"\x2b")
-        r = credential(KIND[suite][method & 1], how, b"\x4a\x4b")
+        i = Credential.new(KIND[suite][method >> 1 & 1], how, b"\x2b")
+        r = Credential.new(KIND[suite][method & 1], how, b"\x4a\x4b")
         origin = EdhocOrigin(r, [i.without_private()], message_4=message_4, **options)
         client = net.Client(origin.address)
         parties.extend([client, origin])
@@ -540,7 +533,7 @@ def test_what_is_an_error_of_edhoc():
 
 def test_a_bad_message_2_is_reported(loopback):
     client, origin, initiator = loopback(0, 2)
-    initiator.peers = [credential("P-256", "kid", b"\x4a\x4b").without_private()]
+    initiator.peers = [Credential.new("P-256", "kid", b"\x4a\x4b").without_private()]
     with pytest.raises(EdhocError, match="verification"):
         edhoc_coap.start(client, initiator)
     assert [e.code for e in origin.failures] == [1] and not origin.established()

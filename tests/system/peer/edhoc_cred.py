@@ -199,6 +199,14 @@ class Credential:
         return Credential(self.cred, self.id_cred, self.public)
 
     @classmethod
+    def new(cls, kind, how="kid", kid=b"\x05"):
+        """With a new key; `how` is the way in which messages refer to it: kid, kccs, x5t, x5chain."""
+        key = new_key(kind)
+        if how in ("x5t", "x5chain"):
+            return cls.certificate(key, by_value=how == "x5chain")
+        return cls.ccs(key, kid, "test", by_value=how == "kccs")
+
+    @classmethod
     def from_ccs(cls, ccs, private=None, by_value=False):
         """`ccs` as encoded; referred to by the kid in its COSE_Key."""
         try:
