@@ -90,6 +90,8 @@ osp_daemon_status(struct osp_daemon *d, FILE *to)
     line(to, "layers-removed", SUM(proxy.layers_removed));
     line(to, "layers-added", SUM(proxy.layers_added));
     line(to, "exchanges", SUM(proxy.exchanges));
+    line(to, "observations", SUM(proxy.observations));
+    line(to, "observed-subjects", SUM(proxy.subjects));
     line(to, "reloads", m.reloads);
     line(to, "reloads-refused", m.reloads_refused);
     line(to, "leases", m.lease.granted);

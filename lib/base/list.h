@@ -46,6 +46,19 @@ osp_list_remove(struct osp_list *node)
     osp_list_init(node);
 }
 
+/* Moves all nodes of `from` to the end of `head`, in their order. */
+static inline void
+osp_list_splice(struct osp_list *head, struct osp_list *from)
+{
+    if (osp_list_empty(from))
+        return;
+    from->next->prev = head->prev;
+    head->prev->next = from->next;
+    from->prev->next = head;
+    head->prev = from->prev;
+    osp_list_init(from);
+}
+
 /* First node, still linked; NULL when empty. */
 static inline struct osp_list *
 osp_list_first(const struct osp_list *l)

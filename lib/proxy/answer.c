@@ -61,7 +61,7 @@ finish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
         px_drop(t, x, e);
     } else if (x->notify) {
         x->notify = false;
-        px_observe_unhold(t->px, x->obs);
+        px_observe_sent(t->px, x->obs, x->notify_con, t->now);
     } else {
         px_exchange_end(t->px, x);
     }
@@ -90,8 +90,8 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
     if (e == OSP_OK) {
         count_answer(t, resp->code);
         finish(t, x, out);
-    } else if (e == OSP_E_NO_LEASE && x->notify) {
-        px_observe_hold(t, x, resp, failed);
+    } else if (e == OSP_E_NO_LEASE && x->obs && px_observe_hold(t, x, resp, failed)) {
+        return;                 /* it waits */
     } else if (e == OSP_E_UNKNOWN_OPTION_RESPONSE) {    /* [ocp#2.2] 5.02 instead */
         px_answer_error(t, x, e);
     } else if (e == OSP_E_TOO_LARGE) {  /* [key-limits#2.3] the next hop is to send it in blocks */
@@ -131,6 +131,10 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     uint8_t        age[4];
     struct osp_msg resp;
 
+    if (x->subject) {
+        px_subject_fail(t, x->subject, why);
+        return;
+    }
     t->px->stats.errors[why]++;
     x->notify = x->notify_con = false;
     if (code == 0 || is_suppressed(x, code)) {

@@ -13,39 +13,54 @@ is_safe(uint8_t method)
     return method == OSP_GET || method == OSP_FETCH;
 }
 
+void
+px_put_context(struct osp_wr *w, const struct osp_octx *ctx)
+{
+    struct osp_slice id[3] = { osp_octx_sender_id(ctx), osp_octx_recipient_id(ctx), OSP_EMPTY };
+
+    (void)osp_octx_id_context(ctx, &id[2]);
+    for (size_t i = 0; i < 3; i++) {
+        osp_wr_u16(w, (uint16_t)id[i].n);
+        osp_wr_put(w, id[i]);
+    }
+}
+
 /*
  * An origin may tell our context what it does not tell just anybody, and what came over an unprotected leg is not for
  * those who take the protected one: the context of the leg is a part of the key.  It stands at the end with its length
  * last, so that no payload can pretend to be one.
  */
 static bool
-add_leg(struct px_turn *t, const struct px_exchange *x, struct osp_cache_key *key)
+add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_hash_key *seed, struct osp_cache_key *key)
 {
-    size_t           start = t->scratch.n;
-    struct osp_slice id[3] = { OSP_EMPTY, OSP_EMPTY, OSP_EMPTY };
+    size_t start = t->scratch.n;
 
-    if (x->hop_ctx) {
-        id[0] = osp_octx_sender_id(x->hop_ctx);
-        id[1] = osp_octx_recipient_id(x->hop_ctx);
-        (void)osp_octx_id_context(x->hop_ctx, &id[2]);
-    }
-    for (size_t i = 0; x->hop_ctx && i < 3; i++) {
-        osp_wr_u16(&t->scratch, (uint16_t)id[i].n);
-        osp_wr_put(&t->scratch, id[i]);
-    }
+    if (x->hop_ctx)
+        px_put_context(&t->scratch, x->hop_ctx);
     osp_wr_u16(&t->scratch, (uint16_t)(t->scratch.n - start));
     if (osp_wr_bad(&t->scratch))
         return false;
     key->bytes = osp_slice(key->bytes.p, key->bytes.n + (t->scratch.n - start));
-    key->hash = osp_hash(osp_cache_seed(x->policy->cache), key->bytes);
+    key->hash = osp_hash(seed, key->bytes);
     return true;
 }
 
-/* The key outlives the request: an answer is stored under it, or it says what an unsafe method made stale. */
-static bool
-keep_key(struct px_turn *t, struct px_exchange *x, const struct osp_cache_key *key)
+bool
+px_key_make(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req, const struct osp_authority *to,
+            struct osp_cache_key *key)
 {
-    uint8_t *block = osp_pool_get(&t->px->pool, key->bytes.n);
+    const struct osp_cache    *c = x->policy->cache;
+    const struct osp_hash_key *seed = c ? osp_cache_seed(c) : &t->px->seed;
+    uint16_t                   hash = c ? osp_cache_cfg(c)->request_hash : OSP_OPT_REQUEST_HASH;
+
+    return osp_cache_key_make(seed, to, hash, req, &t->scratch, key) == OSP_OK && add_leg(t, x, seed, key);
+}
+
+/* An answer is stored under it, or it says what an unsafe method made stale. */
+bool
+px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key)
+{
+    uint8_t *block = osp_pool_get(&px->pool, key->bytes.n);
 
     if (!block)
         return false;
@@ -83,8 +98,7 @@ px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
     usable = osp_cache_is_usable(req, hash);
     if (!usable && (is_safe(req->code) || osp_msg_has(req, OSP_OPT_OSCORE)))
         return false;
-    if (osp_cache_key_make(osp_cache_seed(c), to, hash, req, &t->scratch, &key) != OSP_OK || !add_leg(t, x, &key) ||
-        !keep_key(t, x, &key))
+    if (!px_key_make(t, x, req, to, &key) || !px_key_keep(t->px, x, &key))
         return false;
     x->keep_answer = usable;
     if (!usable)
@@ -146,6 +160,10 @@ px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
     }
     if (x->validating && (*resp)->code == OSP_CODE(2, 3))
         return refreshed(t, x, resp);
+    if (x->subject && (*resp)->code == OSP_CODE(2, 3)) {        /* to an ETag of its observers */
+        (void)osp_cache_refresh(c, &x->key, *resp, t->now);
+        return OSP_OK;
+    }
     /* [cacheable#3.4.4] a wrong Request-Hash: not used */
     return osp_cache_store(c, &x->key, *resp, t->now) == OSP_CACHE_WRONG_HASH ? OSP_E_BAD_RESPONSE : OSP_OK;
 }
@@ -157,7 +175,7 @@ px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     struct osp_msg    req;
     uint32_t          age;
 
-    if (!c || !x->policy->serve_stale || !x->keep_answer || osp_err_class(why) != OSP_CLASS_UPSTREAM)
+    if (!c || x->subject || !x->policy->serve_stale || !x->keep_answer || osp_err_class(why) != OSP_CLASS_UPSTREAM)
         return false;
     osp_msg_init(&req, OSP_GET);        /* no ETag: the whole response, with Max-Age 0 */
     if (osp_cache_lookup(c, &x->key, &req, t->now, &t->scratch, &t->px->a, &age) != OSP_CACHE_STALE)

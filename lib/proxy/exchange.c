@@ -9,9 +9,8 @@ px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
     return t;
 }
 
-/* NULL at the bound. */
-struct px_exchange *
-px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
+static struct px_exchange *
+make(struct osp_proxy *px, struct osp_policy *policy)
 {
     struct px_exchange *x;
 
@@ -20,12 +19,43 @@ px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
     x = osp_pool_get(&px->pool, sizeof(*x));
     if (!x)
         return NULL;
-    *x = (struct px_exchange){ .policy = px->policy, .in = ev->handle, .from = ev->flow, .type = ev->msg->type };
-    osp_policy_ref(px->policy);
+    *x = (struct px_exchange){ .policy = policy };
+    osp_policy_ref(policy);
     osp_list_init(&x->wait);
     osp_timer_init(&x->patience, 0);
     osp_list_push(&px->exchanges, &x->link);
     px->stats.exchanges++;
+    return x;
+}
+
+struct px_exchange *
+px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
+{
+    struct px_exchange *x = make(px, px->policy);
+
+    if (x) {
+        x->in = ev->handle;
+        x->from = ev->flow;
+        x->type = ev->msg->type;
+    }
+    return x;
+}
+
+struct px_exchange *
+px_exchange_branch(struct osp_proxy *px, const struct px_exchange *from)
+{
+    struct px_exchange *x = make(px, from->policy);
+
+    if (x) {
+        x->from = from->from;
+        x->to = from->to;
+        x->route = from->route;
+        x->rule = from->rule;
+        x->hop_ctx = from->hop_ctx;
+        x->vouched = from->vouched;
+        x->deadline = from->deadline;
+        x->type = OSP_CON;
+    }
     return x;
 }
 
@@ -34,6 +64,8 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
 {
     if (x->obs)
         px_observe_end(px, x);
+    if (x->subject)
+        x->subject->up = NULL;
     if (x->out)
         osp_ep_cancel(px->ep, x->out);
     if (x->state != PX_RUNNING)
@@ -41,7 +73,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     osp_list_remove(&x->wait);
     osp_timer_stop(&px->patience, &x->patience);
     osp_list_remove(&x->link);
-    px_unsave(px, x);
+    px_unkeep(px, &x->saved);
     osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);
     if (x->has_added)
         osp_layer_fini(&x->added);
@@ -52,40 +84,54 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     px->stats.exchanges--;
 }
 
+/* `m` may borrow from what is replaced. */
+bool
+px_keep(struct osp_proxy *px, struct px_saved *to, const struct osp_msg *m)
+{
+    struct osp_msg bare;
+    size_t         n;
+    uint8_t       *p;
+    struct osp_wr  w;
+
+    osp_msg_copy(&bare, m);
+    bare.token = OSP_EMPTY;
+    n = osp_msg_size_udp(&bare);
+    p = osp_pool_get(&px->pool, n);
+    w = osp_wr_to(p, p ? n : 0);
+    if (!p || osp_msg_encode_udp(&bare, &w) != OSP_OK) {
+        osp_pool_put(&px->pool, p, n);
+        return false;
+    }
+    px_unkeep(px, to);
+    *to = (struct px_saved){ p, (uint32_t)n };
+    return true;
+}
+
+void
+px_unkeep(struct osp_proxy *px, struct px_saved *s)
+{
+    osp_pool_put(&px->pool, s->p, s->n);
+    *s = (struct px_saved){ 0 };
+}
+
+bool
+px_kept(const struct px_saved *s, struct osp_msg *out)
+{
+    bool header_ok;
+
+    return s->p && osp_msg_decode_udp(osp_slice(s->p, s->n), out, &header_ok) == OSP_OK;
+}
+
 /* Keeps a copy of `req`; one that is there already stays. False when there is no memory. */
 bool
 px_save(struct osp_proxy *px, struct px_exchange *x, const struct osp_msg *req)
 {
-    size_t        n = osp_msg_size_udp(req);
-    uint8_t      *p;
-    struct osp_wr w;
-
-    if (x->saved.p)
-        return true;
-    p = osp_pool_get(&px->pool, n);
-    if (!p)
-        return false;
-    w = osp_wr_to(p, n);
-    if (osp_msg_encode_udp(req, &w) != OSP_OK) {
-        osp_pool_put(&px->pool, p, n);
-        return false;
-    }
-    x->saved = (struct px_saved){ p, (uint32_t)n };
-    return true;
+    return x->saved.p || px_keep(px, &x->saved, req);
 }
 
 /* The saved request again; borrows from the exchange. */
 bool
 px_restore(struct px_exchange *x, struct osp_msg *req)
 {
-    bool header_ok;
-
-    return x->saved.p && osp_msg_decode_udp(osp_slice(x->saved.p, x->saved.n), req, &header_ok) == OSP_OK;
-}
-
-void
-px_unsave(struct osp_proxy *px, struct px_exchange *x)
-{
-    osp_pool_put(&px->pool, x->saved.p, x->saved.n);
-    x->saved = (struct px_saved){ 0 };
+    return px_kept(&x->saved, req);
 }

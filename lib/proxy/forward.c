@@ -149,44 +149,66 @@ px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
         else
             go_on_leased(&t, x, was);
     }
-    return true;
+    return px_subjects_run(px, now, tx);
 }
 
 /* ---- sending ---- */
 
-static enum osp_err
-protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
+enum osp_err
+px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 {
     static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
     struct osp_msg             *out = *req == &t->px->a ? &t->px->b : &t->px->a;
     uint8_t                     classes[OSP_MSG_OPTS_MAX];
+    struct osp_layer            added;
     enum osp_err                e = osp_classes(&leg, *req, classes);
 
     if (e != OSP_OK)
         return e;
     if (!px_save(t->px, x, *req))       /* the next hop may challenge with Echo */
         return OSP_E_NOMEM;
-    e = osp_oscore_protect_request(t->px->crypto, x->hop_ctx, *req, classes, &t->scratch, out, &x->added);
+    e = osp_oscore_protect_request(t->px->crypto, x->hop_ctx, *req, classes, &t->scratch, out, &added);
     if (e != OSP_OK)
         return e;
+    if (x->has_added)                   /* asked again: what comes now belongs to this one */
+        osp_layer_fini(&x->added);
+    x->added = added;
     x->has_added = true;
     t->px->stats.layers_added++;
     *req = out;
     return OSP_OK;
 }
 
+/* An observed request that was sent before is sent again under its Token; when that is not possible, under another. */
+static enum osp_err
+send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+{
+    bool               keep = x->obs != NULL || x->subject != NULL;
+    uint64_t           before = x->out;
+    struct osp_request how = { .type = x->type, .keep = keep, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
+                               .instead_of = before };
+    enum osp_err       e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
+
+    if (!before || (e != OSP_E_OVERLOAD && e != OSP_E_INVALID))
+        return e;
+    how.instead_of = 0;
+    e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
+    if (e == OSP_OK)
+        osp_ep_cancel(t->px->ep, before);
+    return e;
+}
+
 /* Sends the translated request to x->to, under the next hop's layer if there is one. */
 void
 px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    struct osp_request how = { .type = x->type, .keep = x->obs != NULL, .deadline = x->deadline,
-                               .user = (uint64_t)(uintptr_t)x };
-    enum osp_err       e = OSP_OK;
+    bool         again = x->echo_tried || x->out;
+    enum osp_err e = OSP_OK;
 
     if (x->hop_ctx) {
         struct osp_msg *plain = req;
 
-        e = protect(t, x, &req);
+        e = px_protect(t, x, &req);
         if (e == OSP_E_NO_LEASE) {
             px_park(t, x, plain, x->hop_ctx, PX_WAIT_LEASE_OUT);
             return;
@@ -194,13 +216,13 @@ px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         px_used(t->px, x->hop_ctx);
     }
     if (e == OSP_OK)
-        e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
+        e = send_or_replace(t, x, req);
     if (e != OSP_OK) {
         px_answer_error(t, x, e);
         return;
     }
-    if (x->echo_tried)
-        return; /* the same request again */
+    if (again)
+        return; /* the same request */
     if (x->route)
         t->px->stats.forwarded_reverse++;
     else
@@ -261,6 +283,11 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
         e = osp_classes(&leg, req, classes);
     if (e == OSP_OK && px_cache_answers(t, x, req, &hop->to))
         return;
+    if (e == OSP_OK && x->obs) {
+        x = px_subject_join(t, x, req, &hop->to);
+        if (!x)
+            return;
+    }
     if (e != OSP_OK)
         px_answer_error(t, x, e);
     else if (hop->to.is_ip)

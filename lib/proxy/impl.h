@@ -10,6 +10,7 @@
  *   answer.c      responses and errors to the client, under the layers removed
  *   response.c    what came back from the next hop
  *   observe.c     observations that clients hold through the proxy
+ *   subject.c     one registration upstream for all clients that observe the same
  *   caching.c     what the cache is asked, and what it is given
  *   names.c       name cache
  *   local.c       resources of the proxy itself
@@ -37,19 +38,54 @@
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
 enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY };
 
-/* The request as it would be forwarded, before the next hop's layer: encoded, in pool memory. */
+/* A message without its Token, encoded, in pool memory. */
 struct px_saved { uint8_t *p; uint32_t n; };
+
+/* Which notification is the newest [rfc7641#3.4]. */
+struct px_order {
+    uint64_t last_us;           /* when the last one came */
+    uint32_t last;              /* its Observe value */
+    bool     any;               /* there was one: the registration holds */
+};
 
 /* An observation of a client [rfc7641#3]: its exchange stays open for notifications. */
 struct px_observation {
     struct osp_node     by_client;      /* in px.obs_clients by (client, Token) */
     struct osp_node     by_handle;      /* in px.obs_handles by the handle of the client's request */
+    struct px_subject  *subject;        /* NULL: its registration upstream is its own exchange's */
+    struct osp_list     fan;            /* in subject->fans or subject->late */
     struct px_exchange *x;
-    struct px_saved     held;           /* the newest notification, while it waits for a sequence number */
-    uint64_t            last_us;        /* when the last notification came */
+    struct px_saved     held;           /* the newest notification, while it waits for a sequence number (no subject) */
+    struct px_order     order;          /* of what comes from upstream (no subject) */
+    uint64_t            sent_us;        /* when the last notification after the first was sent; 0: none was */
     uint64_t            confirmed_us;   /* when one was last sent confirmably */
-    uint32_t            last;           /* its Observe value */
-    bool                established;    /* the first notification was relayed */
+    uint64_t            rtt_us;         /* how long that took to be acknowledged, 0: not known */
+    uint32_t            unconfirmed;    /* notifications since then */
+    bool                answered;       /* the first one was sent */
+    bool                held_last;      /* what is held ends the observation */
+};
+
+/*
+ * What several clients observe: one registration upstream, whose notifications go to all of them [rfc7641#5].
+ * It ends with its last observer, or with the registration; then it stays until everybody was told.
+ */
+struct px_subject {
+    struct osp_node     node;           /* in px.subjects by `id`, until it has ended */
+    struct osp_list     run;            /* in px.running while there is something to do: `late`, or nobody left */
+    struct osp_list     fans;           /* px_observation.fan: who has the newest, or waits for the first or for a number */
+    struct osp_list     late;           /* ... who is to get the newest */
+    struct osp_timer    timer;          /* when to register again */
+    struct px_exchange *up;             /* its exchange upstream; NULL once it has ended */
+    struct osp_slice    id;             /* in pool memory: what the cache key says, and the ETags of the request */
+    struct px_saved     newest;         /* the newest representation, without Observe */
+    struct px_order     order;
+    uint64_t            asked_us;       /* when it was registered for last */
+    uint32_t            max_age;        /* of `newest`, seconds; it came at order.last_us */
+    uint32_t            version;        /* our Observe value */
+    enum osp_err        why;            /* it ended with this error; OSP_OK: with the answer in `newest` */
+    bool                asking;         /* a registration is under way */
+    bool                con;            /* the newest came confirmably */
+    bool                ended;
 };
 
 struct px_exchange {
@@ -66,6 +102,7 @@ struct px_exchange {
     struct osp_addr         to;
     struct px_saved         saved;
     struct px_observation  *obs;        /* NULL: an ordinary exchange */
+    struct px_subject      *subject;    /* whose registration upstream this is; no client waits for it then */
     struct osp_cache_key    key;        /* its bytes in pool memory; none: bytes.n is 0 */
     struct osp_time         deadline;
     struct osp_timer        patience;   /* set while parked: whoever should wake it up may be unable to */
@@ -113,7 +150,10 @@ struct osp_proxy {
     struct osp_policy     *policy;
     struct osp_list        exchanges;
     struct osp_list        ready;               /* px_exchange.wait: parked no longer, not yet taken up */
-    struct osp_table       names, buckets, obs_clients, obs_handles;
+    struct osp_table       names, buckets, obs_clients, obs_handles, subjects;
+    struct osp_list        running;             /* px_subject.run */
+    struct osp_wheel       renewals;            /* px_subject.timer */
+    bool                   aborting;            /* nothing is parked any more */
     struct osp_list        name_lru, name_asks, bucket_lru;
     struct osp_list        lease_waiters[PX_LEASE_SLOTS];
     struct px_ctx_ask      ctx_asks[PX_CTX_ASKS];       /* ring */
@@ -136,11 +176,18 @@ struct px_turn {
 struct px_turn px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
 
 /* ---- exchange.c ---- */
+/* For request `ev` of a client; NULL at the bound. */
 struct px_exchange *px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev);
+/* One upstream for the request of `x`, without a client of its own; NULL at the bound. */
+struct px_exchange *px_exchange_branch(struct osp_proxy *px, const struct px_exchange *x);
 void px_exchange_end(struct osp_proxy *px, struct px_exchange *x);
+/* Keeps a copy of `m` without its Token, in place of what `to` holds. False, and nothing changed, without memory. */
+bool px_keep(struct osp_proxy *px, struct px_saved *to, const struct osp_msg *m);
+void px_unkeep(struct osp_proxy *px, struct px_saved *s);
+/* What was kept, borrowing from it; false when there is nothing. */
+bool px_kept(const struct px_saved *s, struct osp_msg *out);
 bool px_save(struct osp_proxy *px, struct px_exchange *x, const struct osp_msg *req);
 bool px_restore(struct px_exchange *x, struct osp_msg *req);
-void px_unsave(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- dispatch.c ---- */
 void px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
@@ -173,6 +220,8 @@ uint16_t px_unsafe_option(const struct osp_msg *m);
 /* ---- forward.c ---- */
 void px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop);
 void px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+/* The next hop's layer on *req, which then is another message. */
+enum osp_err px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req);
 void px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_octx *ctx, enum px_wait why);
 void px_leased(struct osp_proxy *px, const struct osp_octx *ctx);
 /* Takes up what is ready while there is room for its datagrams; true: all of it was. */
@@ -204,19 +253,57 @@ void px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
 void px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token);
 /* A response to an observed request: false: it is old and to be ignored. Sets x->notify for a notification. */
 bool px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
-/* Keeps notification `resp` until `ctx` has a number, in place of an older one that waits. */
-void px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, struct osp_octx *ctx);
+/*
+ * Keeps notification `resp` until `ctx` has a number, in place of an older one that waits; without x->notify it is the last.
+ * False: it cannot be kept, the caller ends the exchange.
+ */
+bool px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, struct osp_octx *ctx);
 /* A number was leased, or not: what was held is sent, or lost. */
 void px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased);
-/* What was held is out of date. */
-void px_observe_unhold(struct osp_proxy *px, struct px_observation *o);
+/* False: the notification is old. Otherwise it is the newest now. */
+bool px_order_take(struct px_order *o, const struct osp_msg *resp, struct osp_time now);
+/* Whether the next notification to this client is to be confirmed: `con`: the one that came was [rfc7641#4.5]. */
+bool px_observe_confirms(const struct px_observation *o, bool con, struct osp_time now);
+/* It was sent; what was held is out of date. */
+void px_observe_sent(struct osp_proxy *px, struct px_observation *o, bool con, struct osp_time now);
+/* A confirmable notification was acknowledged. */
+void px_observe_delivered(struct px_observation *o, struct osp_time now);
 /* The exchange whose client's request has this handle, if it is an observation. */
 struct px_exchange *px_observe_find(struct osp_proxy *px, uint64_t handle);
 void px_observe_end(struct osp_proxy *px, struct px_exchange *x);
 
+/* ---- subject.c ---- */
+/*
+ * For registration `req` of `x`: the exchange that goes on upstream.  `x` itself: not merged; another: the first for a new
+ * subject; NULL: there is a subject already, and `x` was answered or waits with it.
+ */
+struct px_exchange *px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req,
+                                    const struct osp_authority *to);
+/* A response to the registration: out to everybody. */
+void px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *resp, uint8_t type);
+/* The registration came to nothing: everybody gets the error. */
+void px_subject_fail(struct px_turn *t, struct px_subject *s, enum osp_err why);
+/* The newest to this observer now. */
+void px_subject_deliver(struct px_turn *t, struct px_observation *o);
+/* An observer has gone. */
+void px_subject_left(struct osp_proxy *px, struct px_observation *o);
+/* Does what is to be done while there is room for its datagrams; true: all of it was. */
+bool px_subjects_run(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+/* Registers again for one subject that is due; false: none is. */
+bool px_subjects_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+/* Frees what is left when no exchange is. */
+void px_subjects_free(struct osp_proxy *px);
+
 /* ---- caching.c ---- */
 /* Answers from the cache, which ends the exchange: true. Otherwise what is needed for the answer to come is kept. */
 bool px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_authority *to);
+/* The key of `req`, in the turn's scratch memory; also without a cache. */
+bool px_key_make(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req, const struct osp_authority *to,
+                 struct osp_cache_key *key);
+/* Keeps the key in the exchange, which it outlives the turn in. */
+bool px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key);
+/* Sender, Recipient and ID Context of `ctx`: who is at the other end of a layer. */
+void px_put_context(struct osp_wr *w, const struct osp_octx *ctx);
 /* Offers `resp`; *resp is replaced where the cache knows better (a validated entry). */
 enum osp_err px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp);
 /* True, and the exchange is over, if a stale response stood in for the error. */

@@ -1,89 +1,94 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Observations through the proxy [rfc7641], one upstream for each of a client's.
+ * Observations that clients hold through the proxy [rfc7641].
  *
- * A registration is forwarded as it is, and its exchange stays open: every notification of the next hop is relayed
- * under the client's layers, each after the first with a Partial IV of our own [ocp#2.5.1].  Registrations under an
- * OSCORE layer that is not ours are never merged and never made here [rfc8613#4.1.3.5] [rfc8613#10].
+ * The exchange of a registration stays open: every notification is sent under the client's layers, each after the first
+ * with a Partial IV of our own [ocp#2.5.1].  Where they come from: a subject (subject.c), which several clients share; or,
+ * for a registration under an OSCORE layer that is not ours, the next hop's answers to that very registration, which is
+ * forwarded as it is and never merged with another nor made here [rfc8613#4.1.3.5] [rfc8613#10].
  *
- * It ends when the client says so (Observe 1, or the same Token in another request, or a Reset, or a confirmable
- * notification that is never acknowledged) or when the next hop does (an answer without Observe, or not 2.xx).  Upstream
- * it is then forgotten, and the next notification that still comes is answered with a Reset.
+ * It ends when the client says so (Observe 1, or the same Token in another registration, or a Reset, or a confirmable
+ * notification that is never acknowledged) or when the next hop does (an answer without Observe, or not 2.xx).
  */
 #include "proxy/impl.h"
 
 #define REGISTER 0
 #define DEREGISTER 1
 #define CONFIRM_EVERY_US OSP_SEC(24 * 3600)     /* [rfc7641#4.5] at least once in 24 hours */
+#define CONFIRM_EVERY 32                        /* ... and so often that little is sent to a client that is gone */
+#define PACE_US OSP_SEC(3)                      /* [rfc7641#4.5.1] while the round-trip time is not known */
 #define NEWER_AFTER_US OSP_SEC(128)             /* [rfc7641#3.4] */
 #define HALF_OF_24_BITS 0x800000u
 
+/*
+ * Who it is: besides address and Token the context of the innermost layer taken off, so that whoever sends from the
+ * client's address in the clear cannot end what the client holds under a layer.
+ */
 static uint64_t
-client_hash(const struct osp_proxy *px, const struct osp_flow *from, struct osp_slice token)
+client_hash(const struct osp_proxy *px, const struct px_exchange *x, struct osp_slice token)
 {
-    uint8_t          key[sizeof(struct osp_addr) + 2 + 64];
+    uint8_t          key[sizeof(struct osp_addr) + 8 + 64 + 3 * (OSP_OSCORE_ID_MAX + 2)];
     struct osp_wr    w = osp_wr_to(key, sizeof(key));
 
-    osp_wr_put(&w, osp_slice(&from->peer, sizeof(from->peer)));
-    osp_wr_u16(&w, from->sock);
+    osp_wr_put(&w, osp_slice(&x->from.peer, sizeof(x->from.peer)));
+    osp_wr_u16(&w, x->from.sock);
+    osp_wr_u16(&w, (uint16_t)token.n);
     osp_wr_put(&w, osp_slice_head(token, 64));
+    if (x->removed_count > 0)
+        px_put_context(&w, x->removed[x->removed_count - 1].ctx);
     return osp_hash(&px->seed, osp_wr_slice(&w));
 }
 
-void
-px_observe_unhold(struct osp_proxy *px, struct px_observation *o)
-{
-    osp_pool_put(&px->pool, o->held.p, o->held.n);
-    o->held = (struct px_saved){ 0 };
-}
-
-/* Without memory this notification is lost; the next brings the newer state anyway [rfc7641#1.3]. */
-void
+/*
+ * Without memory this notification is lost; the next brings the newer state anyway [rfc7641#1.3].  A subject has the
+ * newest itself.
+ */
+bool
 px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, struct osp_octx *ctx)
 {
-    struct osp_msg m;
-    size_t         n;
-    uint8_t       *p;
-    struct osp_wr  w;
+    struct px_observation *o = x->obs;
+    bool                   last = !x->notify;
+    bool                   kept = o->subject && (!last || o->subject->ended);
 
-    osp_msg_copy(&m, resp);
-    m.token = OSP_EMPTY;
-    n = osp_msg_size_udp(&m);
-    p = osp_pool_get(&t->px->pool, n);
-    w = osp_wr_to(p, p ? n : 0);
     x->notify = false;
-    if (!p || osp_msg_encode_udp(&m, &w) != OSP_OK) {
-        osp_pool_put(&t->px->pool, p, n);
+    if (t->px->aborting)
+        return false;
+    if (!kept && !px_keep(t->px, &o->held, resp)) {
         t->px->stats.errors[OSP_E_NO_LEASE]++;
-        return;
+        return !last;
     }
-    px_observe_unhold(t->px, x->obs);   /* after the copy: `resp` may be what was held */
-    x->obs->held = (struct px_saved){ p, (uint32_t)n };
+    o->held_last = last;
     px_park(t, x, NULL, ctx, PX_WAIT_LEASE_NOTIFY);
+    return true;
 }
 
 void
 px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased)
 {
     struct px_observation *o = x->obs;
-    bool                   header;
 
     if (!leased)
         t->px->stats.errors[OSP_E_NO_LEASE]++;
-    if (!leased || !o->held.p || osp_msg_decode_udp(osp_slice(o->held.p, o->held.n), &t->px->a, &header) != OSP_OK) {
-        px_observe_unhold(t->px, o);
-        return;
+    if (leased && px_kept(&o->held, &t->px->a)) {
+        x->notify = !o->held_last;      /* what is held is freed when it was sent, or held again */
+        px_answer(t, x, &t->px->a);
+    } else if (leased && o->subject) {
+        px_subject_deliver(t, o);
+    } else if (o->held_last) {
+        px_drop(t, x, OSP_OK);
+    } else {
+        px_unkeep(t->px, &o->held);
     }
-    x->notify = true;           /* what is held is freed when it was sent, or held again */
-    px_answer(t, x, &t->px->a);
 }
 
 void
 px_observe_end(struct osp_proxy *px, struct px_exchange *x)
 {
+    if (x->obs->subject)
+        px_subject_left(px, x->obs);
     osp_table_remove(&px->obs_clients, &x->obs->by_client);
     osp_table_remove(&px->obs_handles, &x->obs->by_handle);
-    px_observe_unhold(px, x->obs);
+    px_unkeep(px, &x->obs->held);
     osp_pool_put(&px->pool, x->obs, sizeof(*x->obs));
     x->obs = NULL;
 }
@@ -113,12 +118,13 @@ begin(struct px_turn *t, struct px_exchange *x, uint64_t hash)
     struct osp_proxy      *px = t->px;
     struct px_observation *o;
 
-    if (px->obs_handles.count >= px->cfg.max_exchanges / 2)
+    if (px->obs_handles.count + px->subjects.count >= px->cfg.max_exchanges / 2)
         return false;
     o = osp_pool_get(&px->pool, sizeof(*o));
     if (!o)
         return false;
     *o = (struct px_observation){ .x = x, .confirmed_us = t->now.us };
+    osp_list_init(&o->fan);
     osp_table_add(&px->obs_clients, &o->by_client, hash);
     osp_table_add(&px->obs_handles, &o->by_handle, x->in);
     x->obs = o;
@@ -136,11 +142,11 @@ px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req
 
     if (!o)
         return;
-    hash = client_hash(t->px, &x->from, token);
+    hash = client_hash(t->px, x, token);
     (void)osp_opt_uint(o->val, &v);
     if (v == REGISTER || v == DEREGISTER)
         end_of_client(t, hash);
-    if (v == DEREGISTER)                /* goes on: under an end-to-end layer only the origin can end it */
+    if (v == DEREGISTER && osp_msg_has(req, OSP_OPT_OSCORE))    /* only the origin can end what is under its layer */
         return;
     if (v != REGISTER || (req->code != OSP_GET && req->code != OSP_FETCH) || !begin(t, x, hash))
         osp_msg_remove(req, OSP_OPT_OBSERVE);
@@ -148,11 +154,58 @@ px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req
 
 /* [rfc7641#3.4] */
 static bool
-is_newer(const struct px_observation *o, uint32_t v, struct osp_time now)
+is_newer(const struct px_order *o, uint32_t v, struct osp_time now)
 {
-    if (!o->established || now.us > o->last_us + NEWER_AFTER_US)
+    if (!o->any || now.us > o->last_us + NEWER_AFTER_US)
         return true;
     return (o->last < v && v - o->last < HALF_OF_24_BITS) || (o->last > v && o->last - v > HALF_OF_24_BITS);
+}
+
+bool
+px_order_take(struct px_order *o, const struct osp_msg *resp, struct osp_time now)
+{
+    const struct osp_opt *opt = osp_msg_get(resp, OSP_OPT_OBSERVE);
+    uint32_t              v;
+
+    if (!opt || !osp_opt_uint(opt->val, &v) || !is_newer(o, v & 0xffffff, now))
+        return false;
+    *o = (struct px_order){ .last_us = now.us, .last = v & 0xffffff, .any = true };
+    return true;
+}
+
+/*
+ * One at a time is confirmed, and the message layer lets the newest wait for its turn: so what comes faster than the
+ * client's round-trip time is paced by its acknowledgements, and none is sent for nothing while that time is not known.
+ */
+bool
+px_observe_confirms(const struct px_observation *o, bool con, struct osp_time now)
+{
+    uint64_t pace = o->rtt_us ? o->rtt_us : PACE_US;
+
+    if (!o->answered)           /* the first one is an answer, and goes out as the request asks */
+        return false;
+    return con || now.us - o->confirmed_us >= CONFIRM_EVERY_US || o->unconfirmed >= CONFIRM_EVERY ||
+           (o->sent_us && now.us - o->sent_us < pace);
+}
+
+void
+px_observe_sent(struct osp_proxy *px, struct px_observation *o, bool con, struct osp_time now)
+{
+    px_unkeep(px, &o->held);
+    if (o->answered)
+        o->sent_us = now.us;
+    if (con || !o->answered)
+        o->confirmed_us = now.us;
+    o->unconfirmed = con ? 0 : o->unconfirmed + 1;
+    o->answered = true;
+}
+
+void
+px_observe_delivered(struct px_observation *o, struct osp_time now)
+{
+    uint64_t rtt = now.us - o->confirmed_us;    /* retransmissions make it longer: all the better */
+
+    o->rtt_us = rtt ? rtt : 1;
 }
 
 /*
@@ -160,36 +213,29 @@ is_newer(const struct px_observation *o, uint32_t v, struct osp_time now)
  * ignored [rfc8613#4.1.3.5.2]: the client gets a count of ours.
  */
 static bool
-number(struct px_turn *t, const struct px_observation *o, struct osp_msg *resp, uint32_t *v)
+number(struct px_turn *t, struct px_order *o, struct osp_msg *resp)
 {
     uint8_t *value = osp_wr_reserve(&t->scratch, 4);
 
-    *v = o->established ? (o->last + 1) & 0xffffff : 0;
+    *o = (struct px_order){ .last_us = t->now.us, .last = o->any ? (o->last + 1) & 0xffffff : 0, .any = true };
     osp_msg_remove(resp, OSP_OPT_OBSERVE);
-    return value && osp_msg_add(resp, OSP_OPT_OBSERVE, osp_opt_uint_make(*v, value)) == OSP_OK;
+    return value && osp_msg_add(resp, OSP_OPT_OBSERVE, osp_opt_uint_make(o->last, value)) == OSP_OK;
 }
 
 bool
 px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type)
 {
     struct px_observation *o = x->obs;
-    const struct osp_opt  *opt = osp_msg_get(resp, OSP_OPT_OBSERVE);
-    uint32_t               v = 0;
 
-    if (!opt || OSP_CODE_CLASS(resp->code) != 2) {      /* [rfc7641#4.2] the last answer */
+    if (!osp_msg_has(resp, OSP_OPT_OBSERVE) || OSP_CODE_CLASS(resp->code) != 2) {       /* [rfc7641#4.2] the last answer */
         x->notify = false;
         x->notify_con = type == OSP_CON;
         return true;
     }
-    if (x->has_added ? !number(t, o, resp, &v) : !osp_opt_uint(opt->val, &v) || !is_newer(o, v & 0xffffff, t->now))
+    if (x->has_added ? !number(t, &o->order, resp) : !px_order_take(&o->order, resp, t->now))
         return false;
-    o->last = v & 0xffffff;
-    o->last_us = t->now.us;
     x->notify = true;
-    x->notify_con = o->established && (type == OSP_CON || t->now.us - o->confirmed_us >= CONFIRM_EVERY_US);
-    if (x->notify_con || !o->established)
-        o->confirmed_us = t->now.us;
-    o->established = true;
+    x->notify_con = px_observe_confirms(o, type == OSP_CON, t->now);
     t->px->stats.notifications++;
     return true;
 }

@@ -32,6 +32,8 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     osp_list_init(&px->exchanges);
     osp_list_init(&px->ready);
     osp_wheel_init(&px->patience, now);
+    osp_list_init(&px->running);
+    osp_wheel_init(&px->renewals, now);
     osp_list_init(&px->name_lru);
     osp_list_init(&px->name_asks);
     osp_list_init(&px->bucket_lru);
@@ -51,6 +53,8 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
         e = osp_table_init(&px->obs_clients, cfg->max_exchanges / 2 + 1);
     if (e == OSP_OK)
         e = osp_table_init(&px->obs_handles, cfg->max_exchanges / 2 + 1);
+    if (e == OSP_OK)
+        e = osp_table_init(&px->subjects, cfg->max_exchanges / 2 + 1);
     if (e == OSP_OK)
         e = osp_ep_new(&cfg->ep, rand, &px->pool, now, &px->ep);
     return e;
@@ -83,6 +87,7 @@ osp_proxy_free(struct osp_proxy *px)
         return;
     while (px->exchanges.next && (n = osp_list_first(&px->exchanges)) != NULL)
         px_exchange_end(px, OSP_CONTAINER(n, struct px_exchange, link));
+    px_subjects_free(px);
     while (px->ctx_ask_count > 0 && osp_proxy_next_ask(px, &ask))
         osp_octx_unref(ask.ctx);
     px_names_free(px);
@@ -91,6 +96,7 @@ osp_proxy_free(struct osp_proxy *px)
     osp_table_fini(&px->buckets);
     osp_table_fini(&px->obs_clients);
     osp_table_fini(&px->obs_handles);
+    osp_table_fini(&px->subjects);
     osp_ep_free(px->ep);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);
@@ -150,6 +156,8 @@ on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time no
     struct px_exchange *x = (struct px_exchange *)(uintptr_t)ev->user;
     struct px_turn      t;
 
+    if (!x && (ev->kind == OSP_EV_RESPONSE || ev->kind == OSP_EV_FAILED))
+        return;                 /* to a deregistration: nobody waits for it */
     switch (ev->kind) {
     case OSP_EV_REQUEST:
         on_request(px, ev, now, tx);
@@ -169,8 +177,12 @@ on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time no
         if (x)
             px_exchange_end(px, x);
         break;
-    case OSP_EV_NONE:
     case OSP_EV_DELIVERED:
+        x = px_observe_find(px, ev->handle);
+        if (x)
+            px_observe_delivered(x->obs, now);
+        break;
+    case OSP_EV_NONE:
         break;
     }
 }
@@ -183,6 +195,8 @@ osp_proxy_input(struct osp_proxy *px, const struct osp_flow *from, struct osp_sl
 
     osp_ep_input(px->ep, from, datagram, now, tx, &ev);
     on_event(px, &ev, now, tx);
+    if (!osp_list_empty(&px->running))
+        (void)px_subjects_run(px, now, tx);
 }
 
 /* False: call again. */
@@ -213,8 +227,10 @@ osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
     for (int i = 0; i < EXPIRE_PER_CALL; i++) {
         if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
             return true;
+        if (px_subjects_expire(px, now, tx))
+            continue;
         if (!osp_ep_expire(px->ep, now, tx, &ev))
-            return false;
+            return !px_go_on(px, now, tx);      /* what the events led to */
         on_event(px, &ev, now, tx);
     }
     return true;
@@ -223,17 +239,20 @@ osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 bool
 osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
 {
-    struct osp_time patience;
-    bool            has;
+    const struct osp_wheel *wheels[] = { &px->patience, &px->renewals };
+    struct osp_time         due;
+    bool                    has;
 
-    if (!osp_list_empty(&px->ready)) {
+    if (!osp_list_empty(&px->ready) || !osp_list_empty(&px->running)) {
         out->us = 0;            /* at once */
         return true;
     }
     has = osp_ep_deadline(px->ep, out);
-    if (osp_wheel_deadline(&px->patience, &patience) && (!has || patience.us < out->us)) {
-        *out = patience;
-        has = true;
+    for (size_t i = 0; i < 2; i++) {
+        if (osp_wheel_deadline(wheels[i], &due) && (!has || due.us < out->us)) {
+            *out = due;
+            has = true;
+        }
     }
     return has;
 }
@@ -277,12 +296,15 @@ osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_txq *t
 {
     struct osp_list *n;
 
+    px->aborting = true;
     while ((n = osp_list_first(&px->exchanges)) != NULL) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, link);
         struct px_turn      t = px_turn_begin(px, now, tx);
 
         px_answer_error(&t, x, OSP_E_OVERLOAD);
     }
+    px_subjects_free(px);
+    px->aborting = false;
 }
 
 /* ---- what it did ---- */
@@ -292,6 +314,7 @@ osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out)
 {
     *out = px->stats;
     out->observations = px->obs_handles.count;
+    out->subjects = px->subjects.count;
     out->pool_used = px->pool.used;
     out->pool_limit = px->pool.limit;
 }

@@ -90,9 +90,12 @@ struct osp_proxy_stats {
     uint64_t stale;                             /* answered with a stale response instead of an error */
     uint64_t answers[8];                        /* responses given to clients by class 2..5 (after the layers) */
     uint64_t errors[OSP_ERR_COUNT];             /* errors answered or dropped, by reason */
-    uint64_t notifications;                     /* relayed to clients */
+    uint64_t notifications;                     /* sent to clients */
+    uint64_t merged;                            /* registrations that joined one that was there */
+    uint64_t renewed;                           /* registrations upstream made again */
     size_t   exchanges, names, parked;          /* now */
     size_t   observations;                      /* of the exchanges */
+    size_t   subjects;                          /* what they observe, where they share it */
     size_t   pool_used, pool_limit;
 };
 

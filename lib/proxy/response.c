@@ -2,21 +2,6 @@
 /* What came back from the next hop: its layer off, judged, and on to the client. */
 #include "proxy/impl.h"
 
-/* The request with the Echo takes the place of the one that was saved. */
-static bool
-save_again(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
-{
-    struct px_saved old = x->saved;
-
-    x->saved = (struct px_saved){ 0 };
-    if (!px_save(t->px, x, req)) {
-        x->saved = old;
-        return false;
-    }
-    osp_pool_put(&t->px->pool, old.p, old.n);
-    return px_restore(x, req);
-}
-
 /*
  * The next hop does not know its window for our context and asks for freshness [rfc8613#B.1.2]: a 4.01 with
  * an Echo inside our layer.  It is between the two of us, so it is answered here, once, with the same request
@@ -40,7 +25,8 @@ answer_echo(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp
     if (!px_restore(x, req))
         return false;
     osp_msg_remove(req, OSP_OPT_ECHO);
-    return osp_msg_add(req, OSP_OPT_ECHO, value) == OSP_OK && save_again(t, x, req);
+    /* the request with the Echo takes the place of the one that was saved */
+    return osp_msg_add(req, OSP_OPT_ECHO, value) == OSP_OK && px_keep(t->px, &x->saved, req) && px_restore(x, req);
 }
 
 /* Own identifier in a 5.08 that passes by [rfc8768#4]: prepended; there already: a loop. */
@@ -114,30 +100,30 @@ px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
     uint8_t      type = resp->type;
     enum osp_err e = take_layer_off(t, x, &resp);
 
-    if (!x->obs)
+    if (!x->obs && !x->subject)
         x->out = 0;
-    else if (e != OSP_OK && x->obs->established) {      /* [rfc8613#8.4.2] does not end the observation */
-        t->px->stats.errors[e]++;
+    else if (e != OSP_OK && (x->subject ? x->subject->order.any : x->obs->answered)) {
+        t->px->stats.errors[e]++;                       /* [rfc8613#8.4.2] does not end the observation */
         return;
     }
     if (e == OSP_OK)
         e = judge(x, resp);
     if (e == OSP_OK && answer_echo(t, x, resp)) {
         x->echo_tried = true;
-        osp_ep_cancel(t->px->ep, x->out);
-        x->out = 0;
-        osp_layer_fini(&x->added);
-        x->has_added = false;
         px_send(t, x, &t->px->a);
         return;
     }
     if (e == OSP_OK)
         e = mark_hop_limit(t, x, resp);
-    if (e == OSP_OK && x->route)
+    if (e == OSP_OK && x->route && !x->subject)
         e = px_location_back(x->route, resp);
     if (e == OSP_E_LOOP) {              /* [rfc8768#4] not forwarded: the client hears of it as a bad gateway */
         t->px->stats.errors[e]++;
         e = OSP_E_BAD_RESPONSE;
+    }
+    if (e == OSP_OK && x->subject) {
+        px_subject_response(t, x->subject, resp, type);
+        return;
     }
     if (e == OSP_OK)
         e = px_cache_take(t, x, &resp);

@@ -316,6 +316,7 @@ partial_ivs_order_protected_notifications(void **state)
         assert_true(osp_opt_uint(osp_msg_get(&a, OSP_OPT_OBSERVE)->val, &v));
         assert_true(i == 0 || (v > before && v - before < 0x800000));   /* in an order that a plain client sees */
         before = v;
+        world_run(&w, OSP_SEC(4));              /* slow enough not to need an acknowledgement */
     }
     osp_layer_fini(&l);
     osp_octx_unref(origin);

@@ -95,10 +95,10 @@ world_start(struct world *w)
     struct osp_rand      rand = { fill, w };
 
     osp_proxy_cfg_default(&cfg);
-    cfg.ep.max_messages = 4096;
+    cfg.max_exchanges = w->exchanges ? w->exchanges : 1024;
+    cfg.ep.max_messages = 4 * cfg.max_exchanges;
     cfg.ep.max_requests = 1024;
     cfg.ep.max_peers = 64;
-    cfg.max_exchanges = 1024;
     cfg.lease_low = 0;
     EXPECT_OK(osp_proxy_new(&cfg, rand, w->now, &w->px));
     osp_proxy_set_policy(w->px, &w->policy);
@@ -184,6 +184,15 @@ world_in(struct world *w, uint16_t sock, uint8_t host, uint16_t port, struct osp
     f.peer.port = port;
     osp_proxy_input(w->px, &f, bytes, w->now, &w->tx);
     answer_asks(w);
+}
+
+bool
+world_expire(struct world *w)
+{
+    bool more = osp_proxy_expire(w->px, w->now, &w->tx);
+
+    answer_asks(w);
+    return more;
 }
 
 void

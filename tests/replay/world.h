@@ -36,6 +36,7 @@ struct world {
     uint64_t               counter;             /* randomness */
     uint64_t               leases;              /* asks that came */
     uint64_t               worn;                /* contexts that came near a limit of their keys, or to it */
+    size_t                 exchanges;           /* bound, 0: 1024 */
     bool                   hold_leases;         /* leave lease asks unanswered, kept below */
     struct osp_octx       *held[8];
     size_t                 held_count;
@@ -58,6 +59,9 @@ void world_in(struct world *w, uint16_t sock, uint8_t host, uint16_t port, struc
 
 /* Moves the clock, doing what is due on the way. */
 void world_run(struct world *w, uint64_t us);
+
+/* One turn of what is due now; true: there is more. */
+bool world_expire(struct world *w);
 
 /* Takes the oldest datagram that left the proxy; false when there is none. */
 bool world_take(struct world *w, struct world_out *out);

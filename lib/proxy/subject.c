@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Subjects: what several clients observe, registered for upstream once [rfc7641#5].
+ *
+ *     registration of a client --+                            +-- notification, under this client's layers
+ *     registration of a client --+-- subject -- `up` -- next hop
+ *     registration of a client --+                            +-- notification, under that client's layers
+ *
+ * Registrations are equal when their cache keys are (the context of the layer for the next hop is in it) and their ETags.
+ * `up` is an exchange without a client.  What comes back is kept as the newest representation and goes to every observer
+ * with an Observe value of ours and with the Max-Age that is left; a later one gets it at once while it is fresh.
+ *
+ * Sending to many takes many turns: who is to get the newest stands in `late`, and goes back to `fans` when it was sent.
+ * Whoever has not got one when the next comes gets the next only [rfc7641#1.3].
+ *
+ * When Max-Age passes without news, the subject registers again under the same Token [rfc7641#3.3.1]; so the observers do
+ * not notice when the origin has forgotten us.  With the last observer it deregisters [rfc7641#3.6].  It ends, for all of
+ * them, with an answer without Observe, one that is not 2.xx, or none.
+ */
+#include "proxy/impl.h"
+
+#define DEREGISTER 1
+#define MAX_AGE_DEFAULT 60              /* [rfc7252#5.10.5] */
+#define MAX_AGE_LEAST 10                /* seconds between registrations, whatever Max-Age says */
+#define WAIT_LEAST_US OSP_SEC(5)        /* [rfc7641#3.3.1] after Max-Age has passed */
+#define WAIT_MOST_US OSP_SEC(15)
+#define DELIVER_PER_CALL 128
+
+/* ---- which ---- */
+
+/* A conditional request, or one for a part, is about more than the state of the resource. */
+static bool
+is_mergeable(const struct osp_msg *req)
+{
+    static const uint16_t own[] = { OSP_OPT_OSCORE, OSP_OPT_IF_MATCH, OSP_OPT_IF_NONE_MATCH, OSP_OPT_BLOCK1, OSP_OPT_BLOCK2,
+                                    OSP_OPT_REQUEST_TAG, OSP_OPT_ECHO, OSP_OPT_NO_RESPONSE };
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (osp_msg_has(req, own[i]))
+            return false;
+    return true;
+}
+
+/* What tells subjects apart: the key, and behind it the ETags, which the key does not have but a 2.03 depends on. */
+static bool
+make_id(struct px_turn *t, const struct osp_msg *req, const struct osp_cache_key *key, struct osp_slice *id)
+{
+    size_t start = t->scratch.n, tail;
+
+    osp_wr_put(&t->scratch, key->bytes);
+    tail = t->scratch.n;
+    for (size_t i = 0; i < req->opt_count; i++) {
+        if (req->opts[i].num != OSP_OPT_ETAG)
+            continue;
+        osp_wr_u16(&t->scratch, (uint16_t)req->opts[i].val.n);
+        osp_wr_put(&t->scratch, req->opts[i].val);
+    }
+    osp_wr_u16(&t->scratch, (uint16_t)(t->scratch.n - tail));
+    if (osp_wr_bad(&t->scratch))
+        return false;
+    *id = osp_slice_tail(osp_wr_slice(&t->scratch), start);
+    return true;
+}
+
+/* What `up` leads to is what `x` would have led to, also under a policy of another time. */
+static bool
+is_same_hop(const struct px_exchange *up, const struct px_exchange *x)
+{
+    return up->hop_ctx == x->hop_ctx && up->vouched == x->vouched &&
+           (!up->out || px_ip_is_allowed(x, &up->to.ip, up->to.port));
+}
+
+static struct px_subject *
+find(const struct osp_proxy *px, uint64_t hash, struct osp_slice id, const struct px_exchange *x)
+{
+    for (struct osp_node *n = osp_table_first(&px->subjects, hash); n; n = osp_table_next(n)) {
+        struct px_subject *s = OSP_CONTAINER(n, struct px_subject, node);
+
+        if (osp_slice_eq(s->id, id) && is_same_hop(s->up, x))
+            return s;
+    }
+    return NULL;
+}
+
+/* ---- beginning and end ---- */
+
+static void
+subject_free(struct osp_proxy *px, struct px_subject *s)
+{
+    if (s->up)
+        px_exchange_end(px, s->up);
+    if (!s->ended)
+        osp_table_remove(&px->subjects, &s->node);
+    osp_timer_stop(&px->renewals, &s->timer);
+    osp_list_remove(&s->run);
+    px_unkeep(px, &s->newest);
+    osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)s->id.p, s->id.n);
+    osp_pool_put(&px->pool, s, sizeof(*s));
+}
+
+static struct px_subject *
+subject_new(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req, const struct osp_cache_key *key,
+            struct osp_slice id, uint64_t hash)
+{
+    struct osp_proxy   *px = t->px;
+    struct px_subject  *s = osp_pool_get(&px->pool, sizeof(*s));
+    struct px_exchange *up = px_exchange_branch(px, x);
+    uint8_t            *block = osp_pool_get(&px->pool, id.n);
+
+    if (!s || !up || !block || !px_save(px, up, req) || !px_key_keep(px, up, key)) {
+        osp_pool_put(&px->pool, s, sizeof(*s));
+        osp_pool_put(&px->pool, block, id.n);
+        if (up)
+            px_exchange_end(px, up);
+        return NULL;
+    }
+    (void)osp_slice_copy(id, block, id.n);
+    *s = (struct px_subject){ .up = up, .id = osp_slice(block, id.n), .asking = true, .asked_us = t->now.us };
+    osp_list_init(&s->run);
+    osp_list_init(&s->fans);
+    osp_list_init(&s->late);
+    osp_timer_init(&s->timer, 0);
+    osp_table_add(&px->subjects, &s->node, hash);
+    up->subject = s;
+    up->keep_answer = true;
+    return s;
+}
+
+/* There is something to do for it. */
+static void
+make_run(struct osp_proxy *px, struct px_subject *s)
+{
+    if (osp_list_empty(&s->run))
+        osp_list_push(&px->running, &s->run);
+}
+
+static void
+everybody_is_late(struct osp_proxy *px, struct px_subject *s)
+{
+    osp_list_splice(&s->late, &s->fans);        /* behind those who miss an older one already */
+    make_run(px, s);
+}
+
+/*
+ * Tells the next hop that nobody is interested any more.  Where that is not possible the registration is forgotten, and
+ * the next notification answered with a Reset.  [rfc7641#3.6]
+ */
+static void
+deregister(struct px_turn *t, struct px_exchange *up)
+{
+    struct osp_request how = { .type = OSP_CON, .instead_of = up->out };
+    struct osp_msg    *req = &t->px->a;
+    uint8_t            value[4];
+    uint64_t           handle;
+
+    if (!up->out || !px_restore(up, req))
+        return;
+    osp_msg_remove(req, OSP_OPT_ECHO);
+    osp_msg_remove(req, OSP_OPT_OBSERVE);
+    if (osp_msg_add(req, OSP_OPT_OBSERVE, osp_opt_uint_make(DEREGISTER, value)) != OSP_OK)
+        return;
+    if (up->hop_ctx && px_protect(t, up, &req) != OSP_OK)
+        return;
+    how.deadline = osp_time_after(t->now, up->policy->response_timeout_us);
+    if (osp_ep_request(t->px->ep, &up->to, NULL, req, &how, t->now, t->tx, &handle) == OSP_OK)
+        up->out = 0;            /* its handle has ended; what comes back is for nobody */
+}
+
+static void
+end_upstream(struct px_turn *t, struct px_subject *s)
+{
+    s->ended = true;
+    osp_table_remove(&t->px->subjects, &s->node);
+    osp_timer_stop(&t->px->renewals, &s->timer);
+    px_exchange_end(t->px, s->up);
+}
+
+void
+px_subject_left(struct osp_proxy *px, struct px_observation *o)
+{
+    struct px_subject *s = o->subject;
+
+    osp_list_remove(&o->fan);
+    o->subject = NULL;
+    if (osp_list_empty(&s->fans) && osp_list_empty(&s->late))
+        make_run(px, s);        /* not here: somebody may be about to join, and this may be its own turn */
+}
+
+void
+px_subjects_free(struct osp_proxy *px)
+{
+    struct osp_list *n;
+
+    while (px->running.next && (n = osp_list_first(&px->running)) != NULL)
+        subject_free(px, OSP_CONTAINER(n, struct px_subject, run));
+}
+
+/* ---- to the observers ---- */
+
+static uint64_t
+age_us(const struct px_subject *s, struct osp_time now)
+{
+    return now.us - s->order.last_us;
+}
+
+static bool
+is_fresh(const struct px_subject *s, struct osp_time now)
+{
+    return s->newest.p && age_us(s, now) < OSP_SEC(s->max_age);
+}
+
+/* The newest as it is to be sent now. */
+static bool
+compose(struct px_turn *t, const struct px_subject *s, struct osp_msg *out)
+{
+    uint32_t age = (uint32_t)(age_us(s, t->now) / OSP_SEC(1));
+    uint8_t *value = osp_wr_reserve(&t->scratch, 4);
+
+    if (!value || !px_kept(&s->newest, out))
+        return false;
+    if (age > 0) {              /* [rfc7641#5] */
+        osp_msg_remove(out, OSP_OPT_MAX_AGE);
+        if (osp_msg_add(out, OSP_OPT_MAX_AGE, osp_opt_uint_make(s->max_age > age ? s->max_age - age : 0, value)) != OSP_OK)
+            return false;
+    }
+    value = osp_wr_reserve(&t->scratch, 4);
+    return s->ended || (value && osp_msg_add(out, OSP_OPT_OBSERVE, osp_opt_uint_make(s->version & 0xffffff, value)) == OSP_OK);
+}
+
+void
+px_subject_deliver(struct px_turn *t, struct px_observation *o)
+{
+    struct px_subject  *s = o->subject;
+    struct px_exchange *x = o->x;
+    enum osp_err        e = s->why;
+
+    osp_list_remove(&o->fan);
+    osp_list_push(&s->fans, &o->fan);
+    if (e == OSP_OK && !compose(t, s, &t->px->a))
+        e = OSP_E_NOMEM;
+    if (e == OSP_OK && x->route)
+        e = px_location_back(x->route, &t->px->a);
+    if (e != OSP_OK) {
+        px_answer_error(t, x, e);
+        return;
+    }
+    x->notify = !s->ended;
+    x->notify_con = px_observe_confirms(o, s->con, t->now);
+    t->px->stats.notifications += x->notify;
+    px_answer(t, x, &t->px->a);
+}
+
+/* To those who are late, as many as there is room for; true: to all. */
+static bool
+fan_out(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx, struct px_subject *s, unsigned *left)
+{
+    struct osp_list *n;
+
+    while ((n = osp_list_first(&s->late)) != NULL) {
+        struct px_observation *o = OSP_CONTAINER(n, struct px_observation, fan);
+        struct px_turn         t = px_turn_begin(px, now, tx);
+
+        if (*left == 0 || osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
+            return false;
+        (*left)--;
+        if (o->x->state == PX_RUNNING) {
+            px_subject_deliver(&t, o);
+        } else {                /* it waits for a number, and will get the newest then */
+            osp_list_remove(&o->fan);
+            osp_list_push(&s->fans, &o->fan);
+        }
+    }
+    return true;
+}
+
+bool
+px_subjects_run(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+{
+    unsigned         left = DELIVER_PER_CALL;
+    struct osp_list *n;
+
+    while ((n = osp_list_first(&px->running)) != NULL) {
+        struct px_subject *s = OSP_CONTAINER(n, struct px_subject, run);
+        bool               all = fan_out(px, now, tx, s, &left) && !osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram);
+
+        osp_list_remove(&s->run);
+        if (!all) {             /* the others come first when it goes on */
+            osp_list_push(&px->running, &s->run);
+            return false;
+        }
+        if (osp_list_empty(&s->fans)) {
+            struct px_turn t = px_turn_begin(px, now, tx);
+
+            if (s->up)
+                deregister(&t, s->up);
+            subject_free(px, s);
+        }
+    }
+    return true;
+}
+
+/* ---- from upstream ---- */
+
+static void
+arm(struct osp_proxy *px, struct px_subject *s, struct osp_time now)
+{
+    uint64_t age = OSP_SEC(s->max_age > MAX_AGE_LEAST ? s->max_age : MAX_AGE_LEAST);
+    uint64_t wait = osp_randbuf_between(&px->rand, WAIT_LEAST_US, WAIT_MOST_US);
+
+    osp_timer_set(&px->renewals, &s->timer, osp_time_after(now, age + wait));
+}
+
+/* Registers again.  What cannot be sent now is tried at the next time, what fails ends it. */
+static void
+renew(struct px_turn *t, struct px_subject *s)
+{
+    struct px_exchange *up = s->up;
+
+    arm(t->px, s, t->now);
+    if (s->asking || up->state != PX_RUNNING || !px_restore(up, &t->px->a))
+        return;
+    osp_msg_remove(&t->px->a, OSP_OPT_ECHO);
+    s->asking = true;
+    s->asked_us = t->now.us;
+    up->echo_tried = false;
+    up->deadline = osp_time_after(t->now, up->policy->response_timeout_us);
+    t->px->stats.renewed++;
+    px_send(t, up, &t->px->a);
+}
+
+void
+px_subject_fail(struct px_turn *t, struct px_subject *s, enum osp_err why)
+{
+    if (t->px->aborting) {
+        deregister(t, s->up);
+    } else if (why == OSP_E_TIMEOUT && s->order.any && s->order.last_us > s->asked_us) {
+        s->asking = false;      /* there was news, only the registration found no answer: with a new Token */
+        renew(t, s);
+        return;
+    }
+    s->why = why;
+    end_upstream(t, s);
+    everybody_is_late(t->px, s);
+}
+
+bool
+px_subjects_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_timer *due = osp_wheel_pop(&px->renewals, now);
+    struct px_turn    t = px_turn_begin(px, now, tx);
+
+    if (due)
+        renew(&t, OSP_CONTAINER(due, struct px_subject, timer));
+    return due != NULL;
+}
+
+/*
+ * False: it is older than what is there [rfc7641#3.4].  Under a layer of ours Partial IVs have seen to the order.  The
+ * answer to a registration is news whatever it says, if nothing else came since: the origin may have begun to count anew.
+ */
+static bool
+is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uint8_t type)
+{
+    struct px_order o = s->order;
+
+    if (s->up->has_added || (type == OSP_ACK && o.last_us <= s->asked_us))
+        o.any = false;
+    if (!px_order_take(&o, resp, t->now))
+        return false;
+    s->order = o;
+    return true;
+}
+
+void
+px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *resp, uint8_t type)
+{
+    bool                  goes_on = osp_msg_has(resp, OSP_OPT_OBSERVE) && OSP_CODE_CLASS(resp->code) == 2;
+    const struct osp_opt *age = osp_msg_get(resp, OSP_OPT_MAX_AGE);
+    enum osp_err          e;
+
+    if (goes_on && !is_news(t, s, resp, type))
+        return;
+    osp_msg_remove(resp, OSP_OPT_OBSERVE);
+    e = px_cache_take(t, s->up, &resp);
+    if (e == OSP_OK && !px_keep(t->px, &s->newest, resp))
+        e = OSP_E_NOMEM;
+    if (e != OSP_OK) {
+        px_subject_fail(t, s, e);
+        return;
+    }
+    s->order.last_us = t->now.us;
+    if (!age || !osp_opt_uint(age->val, &s->max_age))
+        s->max_age = MAX_AGE_DEFAULT;
+    s->con = type == OSP_CON;
+    s->asking = false;
+    s->version++;
+    if (goes_on)
+        arm(t->px, s, t->now);
+    else
+        end_upstream(t, s);
+    everybody_is_late(t->px, s);
+}
+
+/* ---- joining ---- */
+
+static void
+attach(struct px_subject *s, struct px_observation *o)
+{
+    o->subject = s;
+    osp_list_push(&s->fans, &o->fan);
+}
+
+/* The newest at once while it is fresh; else it comes with the answer to a registration, which is asked for again. */
+static void
+catch_up(struct px_turn *t, struct px_subject *s, struct px_observation *o)
+{
+    if (!is_fresh(s, t->now)) {
+        if (s->newest.p)
+            renew(t, s);
+        return;
+    }
+    s->version++;               /* it may be here again, and count on larger numbers [rfc7641#4.4] */
+    px_subject_deliver(t, o);
+}
+
+struct px_exchange *
+px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, const struct osp_authority *to)
+{
+    struct osp_cache_key key;
+    struct osp_slice     id;
+    struct px_subject   *s;
+    uint64_t             hash;
+
+    if (!is_mergeable(req) || !px_key_make(t, x, req, to, &key) || !make_id(t, req, &key, &id))
+        return x;
+    hash = osp_hash(&t->px->seed, id);
+    s = find(t->px, hash, id, x);
+    if (s) {
+        t->px->stats.merged++;
+        attach(s, x->obs);
+        catch_up(t, s, x->obs);
+        return NULL;
+    }
+    s = subject_new(t, x, req, &key, id, hash);
+    if (!s)
+        return x;
+    attach(s, x->obs);
+    return s->up;
+}
