@@ -8,7 +8,12 @@
 #include <strings.h>
 
 #include "daemon/osprey.h"
+#include "msg/block.h"
 #include "msg/option.h"
+
+#define MAX_BODY ((size_t)1 << 20)
+#define SECONDS_MIN 1e-6
+#define MAX_BODY_MAX ((size_t)1 << 26)
 
 static const char usage[] =
     "usage: osprey [get|post|put|delete|fetch|patch|ipatch] [options] URI\n"
@@ -34,7 +39,14 @@ static const char usage[] =
     "  -O, --option NUMBER,VALUE     any option; VALUE as the option's format wants it, or hex:.., uint:.., text:..\n"
     "      --hop-limit N             Hop-Limit (1 to 255)\n"
     "  -N, --non                     non-confirmable\n"
-    "      --timeout SECONDS         how long to wait (60)\n"
+    "      --timeout SECONDS         how long to wait for an answer (60)\n"
+    "  -b, --block-size N|none       larger bodies go in blocks of N bytes: 16, 32, ... 1024 (1024)\n"
+    "      --max-body BYTES          largest body sent or taken (1048576)\n"
+    "\n"
+    "observation (GET, FETCH)\n"
+    "      --observe[=COUNT]         print each notification; COUNT of them, else until stopped\n"
+    "  -s, --duration SECONDS        observe for so long\n"
+    "      --grace SECONDS           wait so long after Max-Age before registering again (random, 5 to 15)\n"
     "\n"
     "output and state\n"
     "  -o, --output FILE             payload to a file\n"
@@ -46,7 +58,7 @@ static const char usage[] =
     "exit status: 0 2.xx, 1 usage or keys, 2 no answer, 3 answer does not verify, 4 4.xx, 5 5.xx\n";
 
 enum { ARG_VIA = 256, ARG_REVERSE, ARG_ROUTE_PATH, ARG_PROXY_URI, ARG_HOP_LIMIT, ARG_TIMEOUT, ARG_JSON, ARG_STATE,
-       ARG_DETERMINISTIC };
+       ARG_DETERMINISTIC, ARG_MAX_BODY, ARG_OBSERVE, ARG_GRACE };
 
 static const struct option long_options[] = {
     { "oscore", required_argument, NULL, 'E' },
@@ -64,6 +76,11 @@ static const struct option long_options[] = {
     { "hop-limit", required_argument, NULL, ARG_HOP_LIMIT },
     { "non", no_argument, NULL, 'N' },
     { "timeout", required_argument, NULL, ARG_TIMEOUT },
+    { "block-size", required_argument, NULL, 'b' },
+    { "max-body", required_argument, NULL, ARG_MAX_BODY },
+    { "observe", optional_argument, NULL, ARG_OBSERVE },
+    { "duration", required_argument, NULL, 's' },
+    { "grace", required_argument, NULL, ARG_GRACE },
     { "output", required_argument, NULL, 'o' },
     { "json", no_argument, NULL, ARG_JSON },
     { "verbose", no_argument, NULL, 'v' },
@@ -240,15 +257,61 @@ add_segment(struct osprey_args *a, const char *text)
     return NULL;
 }
 
-static const char *
-set_timeout(struct osprey_args *a, const char *text)
+const char *
+osprey_args_seconds(const char *text, double least, double *out)
 {
     char  *end;
     double v = strtod(text, &end);
 
-    if (end == text || *end || !(v > 0 && v <= 86400))
-        return "not a number of seconds up to 86400";
-    a->timeout_s = v;
+    if (end == text || *end || !(v >= least && v <= 86400))
+        return least > 0 ? "not a number of seconds above 0 and up to 86400" : "not a number of seconds up to 86400";
+    *out = v;
+    return NULL;
+}
+
+const char *
+osprey_args_block_size(const char *text, bool *blocks, uint8_t *szx)
+{
+    unsigned long long v;
+
+    *blocks = strcmp(text, "none") != 0;
+    if (!*blocks)
+        return NULL;
+    for (*szx = 0; parse_number(text, 1024, &v) && *szx <= OSP_BLOCK_SZX_MAX; (*szx)++)
+        if (v == osp_block_size(*szx))
+            return NULL;
+    return "not 16, 32, 64, 128, 256, 512, 1024 or none";
+}
+
+const char *
+osprey_args_max_body(const char *text, size_t *out)
+{
+    unsigned long long v;
+
+    if (!parse_number(text, MAX_BODY_MAX, &v) || v == 0)
+        return "not a number of bytes from 1 to 67108864";
+    *out = (size_t)v;
+    return NULL;
+}
+
+static const char *
+set_block_size(struct osprey_args *a, const char *text)
+{
+    const char *wrong = osprey_args_block_size(text, &a->blocks, &a->szx);
+
+    a->has_szx = a->blocks;
+    return wrong;
+}
+
+static const char *
+set_observe(struct osprey_args *a, const char *text)
+{
+    unsigned long long v = 0;
+
+    if (text && (!parse_number(text, 1000000, &v) || v == 0))
+        return "not a number of notifications from 1 to 1000000";
+    a->observe = true;
+    a->observe_count = (unsigned)v;
     return NULL;
 }
 
@@ -303,7 +366,19 @@ apply(struct osprey_args *a, int c, const char *value)
     case ARG_HOP_LIMIT:
         return set_hop_limit(a, value);
     case ARG_TIMEOUT:
-        return set_timeout(a, value);
+        return osprey_args_seconds(value, SECONDS_MIN, &a->timeout_s);
+    case 'b':
+        return set_block_size(a, value);
+    case ARG_MAX_BODY:
+        return osprey_args_max_body(value, &a->max_body);
+    case ARG_OBSERVE:
+        return set_observe(a, value);
+    case 's':
+        a->observe = true;
+        return osprey_args_seconds(value, SECONDS_MIN, &a->duration_s);
+    case ARG_GRACE:
+        a->has_grace = true;
+        return osprey_args_seconds(value, 0, &a->grace_s);
     case ARG_REVERSE:
         a->reverse = true;
         return NULL;
@@ -355,6 +430,10 @@ positionals(struct osprey_args *a, int count, char **words)
         return complain("", "-d and -f exclude each other");
     if (a->deterministic && a->end_to_end)
         return complain("", "-E and --deterministic exclude each other: both are the layer for the origin");
+    if (a->observe && a->method != OSP_GET && a->method != OSP_FETCH)
+        return complain("--observe", "only get and fetch");
+    if (a->observe && a->deterministic)
+        return complain("", "--observe and --deterministic exclude each other: all clients would register with one request");
     if (a->deterministic && a->method != OSP_GET && a->method != OSP_FETCH)
         return complain("--deterministic", "only get and fetch: anybody may repeat the request");
     return -1;
@@ -369,8 +448,11 @@ osprey_args_parse(struct osprey_args *a, int argc, char **argv)
     memset(a, 0, sizeof(*a));
     a->values = osp_wr_to(a->value_bytes, sizeof(a->value_bytes));
     a->timeout_s = 60;
+    a->blocks = true;
+    a->szx = OSP_BLOCK_SZX_MAX;
+    a->max_body = MAX_BODY;
     optind = 1;
-    while ((c = getopt_long(argc, argv, "E:P:d:f:t:A:O:No:vhV", long_options, &index)) != -1) {
+    while ((c = getopt_long(argc, argv, "E:P:d:f:t:A:O:b:s:No:vhV", long_options, &index)) != -1) {
         if (c == 'h') {
             fputs(usage, stdout);
             return OSPREY_EXIT_OK;

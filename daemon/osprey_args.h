@@ -35,6 +35,13 @@ struct osprey_args {
     const char           *state;
     unsigned              hop_limit;
     double                timeout_s;
+    bool                  blocks, has_szx;      /* bodies in blocks; of the size the user gave */
+    uint8_t               szx;
+    size_t                max_body;
+    bool                  observe, has_grace;
+    unsigned              observe_count;        /* notifications; 0: any number */
+    double                duration_s;           /* 0: for ever */
+    double                grace_s;
     bool                  non, json;
     unsigned              verbose;              /* 0, 1, 2 */
 };
@@ -45,6 +52,11 @@ struct osprey_args {
  */
 int osprey_args_parse(struct osprey_args *a, int argc, char **argv);
 void osprey_args_fini(struct osprey_args *a);
+
+/* Values that the client and the origin read alike; NULL, or what is wrong. */
+const char *osprey_args_seconds(const char *text, double least, double *out);
+const char *osprey_args_block_size(const char *text, bool *blocks, uint8_t *szx);   /* *szx stays with "none" */
+const char *osprey_args_max_body(const char *text, size_t *out);
 
 /* Adds "NUMBER,VALUE" or "NAME,VALUE"; NULL, or what is wrong. */
 const char *osprey_args_add_option(struct osprey_args *a, const char *text);

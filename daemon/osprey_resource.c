@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "crypto/digest.h"
 #include "msg/option.h"
 
 #define FORMAT_TEXT 0
 #define FORMAT_LINKS 40
 
-static const char links[] = "</hello>;ct=0,</time>;ct=0,</echo>;rt=\"echo\",</large>;ct=0,</alarm_status>,</put>,</slow>;ct=0";
+static const char links[] = "</hello>;ct=0,</time>;ct=0,</ticks>;ct=0;obs,</echo>;rt=\"echo\",</large>;ct=0,"
+                            "</alarm_status>;obs,</put>,</upload>;ct=0,</slow>;ct=0";
 
 void
 osprey_path_print(const struct osp_msg *m, char dst[OSPREY_PATH_MAX])
@@ -117,6 +119,15 @@ do_echo(struct osprey_resources *r, const struct osp_msg *req, struct osprey_rep
     return true;
 }
 
+/* `n` bytes 0123... behind the first `at` bytes of the body. */
+static struct osp_slice
+fill_body(struct osprey_resources *r, size_t at, size_t n)
+{
+    for (size_t i = at; i < n; i++)
+        r->body[i] = (uint8_t)('0' + i % 10);
+    return osp_slice(r->body, n);
+}
+
 static bool
 get_large(struct osprey_resources *r, const struct osp_msg *req, struct osprey_reply *out)
 {
@@ -124,13 +135,50 @@ get_large(struct osprey_resources *r, const struct osp_msg *req, struct osprey_r
 
     if (req->code != OSP_GET)
         return false;
-    if (!query_number(req, "n", 1024, OSPREY_LARGE_MAX, &n)) {
+    if (query_number(req, "n", 1024, OSPREY_LARGE_MAX, &n))
+        set_text(out, fill_body(r, 0, n));
+    else
+        set_code(out, OSP_CODE(4, 0));
+    return true;
+}
+
+/* "tick 7", filled up to ?n= bytes; Max-Age is the time to the next, so that an observer knows when it was forgotten. */
+static bool
+get_ticks(struct osprey_resources *r, const struct osp_msg *req, struct osprey_reply *out)
+{
+    uint32_t n;
+    int      len;
+
+    if (req->code != OSP_GET)
+        return false;
+    if (!query_number(req, "n", 0, OSPREY_LARGE_MAX, &n)) {
         set_code(out, OSP_CODE(4, 0));
         return true;
     }
-    for (uint32_t i = 0; i < n; i++)
-        r->body[i] = (uint8_t)('0' + i % 10);
-    set_text(out, osp_slice(r->body, n));
+    len = snprintf((char *)r->body, 32, "tick %u\n", (unsigned)r->ticks);
+    set_text(out, fill_body(r, (size_t)len, n > (uint32_t)len ? n : (uint32_t)len));
+    add(out, OSP_OPT_MAX_AGE, osp_opt_uint_make(r->every_s, r->max_age));
+    return true;
+}
+
+/* Tells of what came how long it was and what it hashes to, whatever its size. */
+static bool
+take_upload(struct osprey_resources *r, const struct osp_msg *req, struct osprey_reply *out)
+{
+    uint8_t digest[OSP_DIGEST_MAX];
+    char    hex[65];
+    int     len;
+
+    if (req->code != OSP_PUT && req->code != OSP_POST)
+        return false;
+    if (osp_digest(OSP_SHA256, &req->payload, 1, digest) != OSP_OK) {
+        set_code(out, OSP_CODE(5, 0));
+        return true;
+    }
+    osp_hex_encode(osp_slice(digest, 32), hex, sizeof(hex));
+    len = snprintf((char *)r->body, 128, "%zu bytes, SHA-256 %s", req->payload.n, hex);
+    set_text(out, osp_slice(r->body, (size_t)len));
+    out->msg.code = OSP_CODE(2, 4);
     return true;
 }
 
@@ -215,7 +263,8 @@ static const struct {
     bool      (*answer)(struct osprey_resources *r, const struct osp_msg *req, struct osprey_reply *out);
 } resources[] = {
     { "/.well-known/core", get_core }, { "/hello", get_hello },       { "/echo", do_echo }, { "/large", get_large },
-    { "/alarm_status", do_alarm },     { "/put", do_put },            { "/slow", get_slow },
+    { "/alarm_status", do_alarm },     { "/put", do_put },            { "/slow", get_slow }, { "/ticks", get_ticks },
+    { "/upload", take_upload },
 };
 
 static void
@@ -230,6 +279,19 @@ get_time(struct osprey_resources *r, int64_t clock_s, struct osprey_reply *out)
         n = strftime((char *)r->body, 64, "%Y-%m-%dT%H:%M:%SZ", &tm);
     set_text(out, osp_slice(r->body, n));
     add(out, OSP_OPT_MAX_AGE, osp_slice(&one, 1));
+}
+
+enum osprey_subject
+osprey_resource_subject(const struct osp_msg *req)
+{
+    char path[OSPREY_PATH_MAX];
+
+    osprey_path_print(req, path);
+    if (req->code != OSP_GET)
+        return OSPREY_SUBJECT_NONE;
+    if (strcmp(path, "/ticks") == 0)
+        return OSPREY_SUBJECT_TICKS;
+    return strcmp(path, "/alarm_status") == 0 ? OSPREY_SUBJECT_ALARM : OSPREY_SUBJECT_NONE;
 }
 
 /* What is critical and not in this list is not understood here [rfc7252#5.4.1]. */

@@ -129,7 +129,7 @@ def test_payload_comes_from_standard_input_and_goes_to_a_file(party):
     assert done.returncode == 0 and done.stdout == b""
     assert target.read_bytes() == payload
     assert party.run("post", "-f", party.path / "absent", f"{at}/echo").returncode == 1
-    assert party.run("post", "-f", "-", f"{at}/echo", stdin=bytes(70000)).returncode == 1
+    assert party.run("post", "-f", "-", "-b", "none", f"{at}/echo", stdin=bytes(70000)).returncode == 1
     assert party.run("get", "-o", party.path / "no" / "such", f"{at}/hello").returncode == 1
 
 
