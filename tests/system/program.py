@@ -93,11 +93,11 @@ class Origin:
         except queue.Empty:
             return said
 
-    def wait_for(self, what):
-        """The next line about an observation that says so."""
+    def wait_for(self, *what):
+        """The next line about an observation that says one of these."""
         while True:
             line = json.loads(self.raw_line())
-            if line.get("observation") == what:
+            if line.get("observation") in what:
                 return line
 
     def close(self):
