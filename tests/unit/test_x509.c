@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "unit.h"
+
+#include "crypto/pk.h"
+#include "crypto/x509.h"
+#include "vec.h"
+
+#define CERT 1024
+
+static json_t *file;
+
+static struct osp_slice
+cert(const char *key, uint8_t b[CERT])
+{
+    struct osp_slice s = vec_hex(file, key, b, CERT);
+
+    if (s.n == 0)
+        fail_msg("the file has no %s", key);
+    return s;
+}
+
+static void
+expect_key(const char *name, const char *priv, int curve, bool sign, bool agree, const char *subject)
+{
+    uint8_t         b[CERT], p[CERT];
+    struct osp_x509 x;
+
+    EXPECT_OK(osp_x509_read(cert(name, b), &x));
+    assert_int_equal(x.curve, curve);
+    EXPECT_OK(osp_pk_fits((enum osp_curve)curve, osp_slice(x.key, x.key_len), cert(priv, p).p));
+    assert_int_equal(x.may_sign, sign);
+    assert_int_equal(x.may_agree, agree);
+    assert_string_equal(x.name, subject);
+}
+
+static void
+keys_names_and_usages_are_found(void **state)
+{
+    (void)state;
+    expect_key("ed25519", "ed25519_private", OSP_ED25519, true, false, "ed.example");
+    expect_key("x25519", "x25519_private", OSP_X25519, false, true, "device-x");
+    expect_key("p256_sign", "p256_private", OSP_P256, true, false, "device-p");
+    expect_key("p256_agree", "p256_private", OSP_P256, false, true, "device-p");
+    expect_key("p256_any", "p256_private", OSP_P256, true, true, "device-p");
+}
+
+static void
+what_is_no_certificate_or_has_another_key_is_refused(void **state)
+{
+    uint8_t          b[CERT];
+    struct osp_x509  x = { .curve = 99 };
+    struct osp_slice der;
+
+    (void)state;
+    EXPECT_ERR(OSP_E_ALGORITHM, osp_x509_read(cert("rsa", b), &x));
+    EXPECT_ERR(OSP_E_ALGORITHM, osp_x509_read(cert("p384", b), &x));
+    EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_read(OSP_EMPTY, &x));
+    der = cert("ed25519", b);
+    for (size_t n = 0; n < der.n; n++)
+        EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_read(osp_slice_head(der, n), &x));
+    b[der.n] = 0;
+    EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_read(osp_slice(b, der.n + 1), &x));
+    assert_int_equal(x.curve, 99);
+}
+
+/* ---- chains ---- */
+
+static struct osp_x509_anchors *
+anchors_of(const char *a, const char *b)
+{
+    uint8_t                  da[CERT], db[CERT];
+    struct osp_slice         ders[] = { cert(a, da), cert(b, db) };
+    struct osp_x509_anchors *out = NULL;
+
+    EXPECT_OK(osp_x509_anchors_new(ders, 2, &out));
+    return out;
+}
+
+static enum osp_err
+verify(const struct osp_x509_anchors *a, int64_t now_s, const char *first, const char *second)
+{
+    uint8_t          b[2][CERT];
+    struct osp_slice chain[2] = { cert(first, b[0]), second ? cert(second, b[1]) : OSP_EMPTY };
+    struct osp_x509  x = { .curve = 99 };
+    enum osp_err     e = osp_x509_verify(a, chain, second ? 2 : 1, now_s, &x);
+
+    assert_true((e == OSP_OK) == (x.curve != 99));
+    return e;
+}
+
+/* [rfc5280#6] */
+static void
+chains_verify_up_to_an_anchor_at_the_given_time(void **state)
+{
+    int64_t                  now = json_integer_value(json_object_get(file, "now"));
+    struct osp_x509_anchors *a = anchors_of("root", "ed25519_root");
+
+    (void)state;
+    EXPECT_OK(verify(a, now, "ed25519", "intermediate"));
+    EXPECT_OK(verify(a, now, "x25519", "intermediate"));
+    EXPECT_OK(verify(a, now, "p256_any", NULL));
+    EXPECT_OK(verify(a, now, "p256_any", "intermediate"));      /* not needed, does no harm */
+    EXPECT_OK(verify(a, now, "ed25519_by_ed25519", NULL));
+    EXPECT_ERR(OSP_E_ALGORITHM, verify(a, now, "rsa", NULL));
+    EXPECT_ERR(OSP_E_CERTIFICATE, verify(a, now, "ed25519", NULL));
+    EXPECT_ERR(OSP_E_CERTIFICATE, verify(a, now, "expired", NULL));
+    EXPECT_OK(verify(a, 2240000000, "future", NULL));
+    EXPECT_ERR(OSP_E_CERTIFICATE, verify(a, now, "future", NULL));
+    EXPECT_ERR(OSP_E_CERTIFICATE, verify(a, now, "unknown_issuer", NULL));
+    EXPECT_ERR(OSP_E_CERTIFICATE, verify(a, now, "forged", NULL));
+    EXPECT_ERR(OSP_E_CERTIFICATE, verify(a, now, "by_not_a_ca", "not_a_ca"));
+    EXPECT_ERR(OSP_E_CERTIFICATE, verify(a, 4000000000, "p256_any", NULL));
+    osp_x509_anchors_free(a);
+}
+
+static void
+an_intermediate_may_be_the_anchor(void **state)
+{
+    int64_t                  now = json_integer_value(json_object_get(file, "now"));
+    struct osp_x509_anchors *a = anchors_of("intermediate", "intermediate");
+
+    (void)state;
+    EXPECT_OK(verify(a, now, "ed25519", NULL));
+    EXPECT_ERR(OSP_E_CERTIFICATE, verify(a, now, "p256_any", NULL));
+    osp_x509_anchors_free(a);
+}
+
+static void
+a_certificate_with_any_bit_flipped_does_not_verify(void **state)
+{
+    int64_t                  now = json_integer_value(json_object_get(file, "now"));
+    struct osp_x509_anchors *a = anchors_of("root", "root");
+    uint8_t                  b[CERT];
+    struct osp_slice         der = cert("p256_any", b);
+    struct osp_x509          x;
+
+    (void)state;
+    EXPECT_OK(osp_x509_verify(a, &der, 1, now, &x));
+    for (size_t i = 0; i < der.n; i++) {
+        b[i] = (uint8_t)(b[i] ^ 1u << i % 8);
+        if (osp_x509_verify(a, &der, 1, now, &x) == OSP_OK)
+            fail_msg("byte %zu may be changed", i);
+        b[i] = (uint8_t)(b[i] ^ 1u << i % 8);
+    }
+    EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_verify(a, &der, 0, now, &x));
+    EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_verify(a, &der, OSP_X509_CHAIN_MAX + 1, now, &x));
+    osp_x509_anchors_free(a);
+}
+
+static void
+anchors_have_to_be_certificates(void **state)
+{
+    struct osp_slice         bad[] = { osp_slice_str("no certificate") };
+    struct osp_x509_anchors *a = NULL;
+
+    (void)state;
+    EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_anchors_new(bad, 1, &a));
+    assert_null(a);
+    osp_x509_anchors_free(NULL);
+}
+
+static int
+begin(void **state)
+{
+    (void)state;
+    file = vec_load("edhoc-x509.json");
+    return 0;
+}
+
+static int
+end(void **state)
+{
+    (void)state;
+    json_decref(file);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_names_and_usages_are_found),
+        cmocka_unit_test(what_is_no_certificate_or_has_another_key_is_refused),
+        cmocka_unit_test(chains_verify_up_to_an_anchor_at_the_given_time),
+        cmocka_unit_test(an_intermediate_may_be_the_anchor),
+        cmocka_unit_test(a_certificate_with_any_bit_flipped_does_not_verify),
+        cmocka_unit_test(anchors_have_to_be_certificates),
+    };
+
+    return cmocka_run_group_tests(tests, begin, end);
+}
