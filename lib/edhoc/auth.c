@@ -159,6 +159,8 @@ verify_unknown(struct osp_edhoc *s, struct edh_auth *a, struct osp_slice proof, 
         return e;
     if (kind == OSP_EDHOC_X5U)
         return OSP_E_EDHOC_X5U;
+    if (kind == OSP_EDHOC_KCCS)         /* it was sent, and nobody vouches for it */
+        return OSP_E_EDHOC_AUTH;
     if (kind != OSP_EDHOC_X5CHAIN)
         return OSP_E_EDHOC_NO_CRED;     /* [rfc9528#6.4] */
     if (!s->profile->anchors)

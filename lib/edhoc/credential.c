@@ -165,13 +165,18 @@ osp_edhoc_own_fini(struct osp_edhoc_own *o)
 
 /* ---- reading them ---- */
 
-/* True if `map` is a map of 1 to PARAMETERS_MAX header parameters: labels are ints or text [rfc9052#1.4]. */
+/*
+ * True if `map` is a map of 1 to PARAMETERS_MAX header parameters: labels are ints or text [rfc9052#1.4], and a kid is a byte
+ * string [rfc9052#3.1].
+ */
 static bool
 is_header_map(struct osp_slice map)
 {
-    struct osp_cbor c = osp_cbor_from(map);
+    struct osp_cbor c = osp_cbor_from(map), kid = osp_cbor_from(osp_cbor_map_find(map, OSP_EDHOC_KID));
     size_t          pairs = osp_cbor_map(&c, PARAMETERS_MAX);
 
+    if (osp_cbor_peek(&kid) != OSP_CBOR_END && osp_cbor_peek(&kid) != OSP_CBOR_BSTR)
+        return false;
     for (size_t i = 0; i < pairs && !osp_cbor_bad(&c); i++) {
         if (osp_cbor_peek(&c) == OSP_CBOR_TSTR)
             (void)osp_cbor_tstr(&c);
