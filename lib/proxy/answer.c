@@ -33,15 +33,25 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
     const struct osp_msg       *in = resp;
     uint8_t                     classes[OSP_MSG_OPTS_MAX];
 
-    for (size_t i = x->removed_count; i-- > 0;) {
+    for (size_t depth = x->removed_count;; depth--) {
         struct osp_msg *to = in == &t->px->a ? &t->px->b : &t->px->a;
-        enum osp_err    e = osp_classes(&leg, in, classes);
+        enum osp_err    e;
 
+        if (px_cut_is_due(x, depth)) {
+            e = px_cut_response(t, x, in, to);
+            if (e != OSP_OK)
+                return e;
+            in = to;
+            to = in == &t->px->a ? &t->px->b : &t->px->a;
+        }
+        if (depth == 0)
+            break;
+        e = osp_classes(&leg, in, classes);
         if (e == OSP_OK)
-            e = osp_oscore_protect_response(t->px->crypto, &x->removed[i], in, classes, own_piv && i + 1u == x->removed_count,
-                                            &t->scratch, to);
+            e = osp_oscore_protect_response(t->px->crypto, &x->removed[depth - 1], in, classes,
+                                            own_piv && depth == x->removed_count, &t->scratch, to);
         if (e != OSP_OK) {
-            *failed = x->removed[i].ctx;
+            *failed = x->removed[depth - 1].ctx;
             return e == OSP_E_UNKNOWN_OPTION ? OSP_E_UNKNOWN_OPTION_RESPONSE : e;
         }
         in = to;
@@ -50,14 +60,30 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
     return OSP_OK;
 }
 
+/* What is longer than a datagram of ours goes out in blocks; what cannot, the client hears of under the same layers. */
+static enum osp_err
+respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
+{
+    struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con };
+    struct osp_msg    *to = out == &t->px->a ? &t->px->b : &t->px->a;
+    enum osp_err       e = osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
+
+    if (e != OSP_E_NOSPACE || osp_msg_size_udp(out) + t->px->cfg.ep.max_token <= t->px->cfg.ep.max_datagram)
+        return e;
+    e = px_cut_to_fit(t, x, out, to);
+    return e == OSP_OK ? osp_ep_respond(t->px->ep, x->in, to, how, t->now, t->tx) : OSP_E_TOO_LONG;
+}
+
 /* Sends what is under all its layers, and ends the exchange unless it was a notification. */
 static void
 finish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 {
-    struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con };
-    enum osp_err       e = osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
+    enum osp_err e = respond(t, x, out);
 
-    if (e != OSP_OK) {
+    if (e == OSP_E_TOO_LONG && !x->told_too_long) {
+        x->told_too_long = true;
+        px_answer_error(t, x, e);
+    } else if (e != OSP_OK) {
         px_drop(t, x, e);
     } else if (x->notify) {
         x->notify = false;
@@ -92,6 +118,8 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
         finish(t, x, out);
     } else if (e == OSP_E_NO_LEASE && x->obs && px_observe_hold(t, x, resp, failed)) {
         return;                 /* it waits */
+    } else if (e == OSP_E_OVERLOAD && x->block2_asked + x->block1_acked > 0 && resp->payload.n > 0) {
+        px_answer_error(t, x, e);                       /* nothing can be kept of a response in blocks */
     } else if (e == OSP_E_UNKNOWN_OPTION_RESPONSE) {    /* [ocp#2.2] 5.02 instead */
         px_answer_error(t, x, e);
     } else if (e == OSP_E_TOO_LARGE) {  /* [key-limits#2.3] the next hop is to send it in blocks */
@@ -149,6 +177,8 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
         resp.payload = osp_slice_str(osp_err_text(why));
     if ((code == OSP_CODE(5, 3) || code == OSP_CODE(4, 29)) &&  /* when to try again */
         osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK)
+        resp.opt_count = 0;
+    if (why == OSP_E_TOO_LARGE && px_add_uint(t, &resp, OSP_OPT_SIZE1, t->px->cfg.max_body) != OSP_OK)  /* [rfc7959#4] */
         resp.opt_count = 0;
     px_answer(t, x, &resp);
 }

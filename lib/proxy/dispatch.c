@@ -130,6 +130,8 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     ctx = find_context(x, *req, &e);
     if (!ctx)
         return fail(t, x, e);
+    if (px_blocks_request(t, x, *req))
+        return DONE;
     e = osp_oscore_unprotect_request(t->px->crypto, ctx, *req, &t->scratch, out, &x->removed[x->removed_count]);
     if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT)   /* what was protected is no message */
         e = OSP_E_DECRYPT;
@@ -172,6 +174,10 @@ step(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 void
 px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
+    if (!px_op_of(t, x, PX_BODY_RESPONSE, req, &x->op)) {   /* if the response has to be cut */
+        px_answer_error(t, x, OSP_E_NOSPACE);
+        return;
+    }
     for (int turn = 0; turn < PX_TURNS_MAX; turn++) {
         const struct osp_opt *quiet = osp_msg_get(req, OSP_OPT_NO_RESPONSE);
         uint32_t              mask = 0;
@@ -182,7 +188,7 @@ px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         }
         /* of the layer that is looked at now: an outer one was anybody's */
         x->no_response = quiet && osp_opt_uint(quiet->val, &mask) && mask <= 255 ? (uint8_t)mask : 0;
-        if (step(t, x, &req) == DONE)
+        if (px_blocks_serve(t, x, req) || step(t, x, &req) == DONE)
             return;
     }
     px_answer_error(t, x, OSP_E_LAYERS);

@@ -180,8 +180,8 @@ px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 }
 
 /* An observed request that was sent before is sent again under its Token; when that is not possible, under another. */
-static enum osp_err
-send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+enum osp_err
+px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
     bool               keep = x->obs != NULL || x->subject != NULL;
     uint64_t           before = x->out;
@@ -216,7 +216,7 @@ px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         px_used(t->px, x->hop_ctx);
     }
     if (e == OSP_OK)
-        e = send_or_replace(t, x, req);
+        e = px_is_too_long(t->px, req) ? px_transfer_start(t, x, req) : px_send_or_replace(t, x, req);
     if (e != OSP_OK) {
         px_answer_error(t, x, e);
         return;
@@ -283,6 +283,8 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
         e = osp_classes(&leg, req, classes);
     if (e == OSP_OK && px_cache_answers(t, x, req, &hop->to))
         return;
+    if (e == OSP_OK)
+        e = px_tag_request(t, x, req);
     if (e == OSP_OK && x->obs) {
         x = px_subject_join(t, x, req, &hop->to);
         if (!x)

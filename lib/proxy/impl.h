@@ -11,6 +11,9 @@
  *   response.c    what came back from the next hop
  *   observe.c     observations that clients hold through the proxy
  *   subject.c     one registration upstream for all clients that observe the same
+ *   blockwise.c   block-wise transfers towards clients; Request-Tag
+ *   transfer.c    block-wise transfers towards the next hop
+ *   bodies.c      what is kept between the requests of a transfer
  *   caching.c     what the cache is asked, and what it is given
  *   names.c       name cache
  *   local.c       resources of the proxy itself
@@ -26,6 +29,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "base/timer.h"
+#include "msg/block.h"
 #include "msg/option.h"
 #include "proxy/proxy.h"
 
@@ -34,6 +38,7 @@
 #define PX_NAME_IPS 4
 #define PX_LEASE_SLOTS 256
 #define PX_CTX_ASKS 1024
+#define PX_BODY_LIFE_US OSP_SEC(247)    /* EXCHANGE_LIFETIME [rfc7959#2.4] */
 
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
 enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY };
@@ -46,6 +51,40 @@ struct px_order {
     uint64_t last_us;           /* when the last one came */
     uint32_t last;              /* its Observe value */
     bool     any;               /* there was one: the registration holds */
+};
+
+/* Bytes in pool memory that grow. */
+struct px_buf { uint8_t *p; uint32_t n, cap; };
+
+/* Names one block-wise operation: two keyed hashes over who asks and what is asked. */
+struct px_op { uint64_t a, b; };
+
+enum px_body_kind {
+    PX_BODY_REQUEST,    /* a request's body, block by block */
+    PX_BODY_RESPONSE,   /* a response that is given out block by block */
+    PX_BODY_UPLOAD,     /* an upload in blocks passed by: its Request-Tag */
+};
+
+struct px_body {
+    struct osp_node by_op;      /* in px.bodies */
+    struct osp_node by_owner;   /* in px.body_owners */
+    struct osp_list age;        /* in px.body_age[trusted], last touched last */
+    struct px_op    op;
+    struct px_buf   data;       /* REQUEST: payload so far; RESPONSE: encoded message */
+    uint64_t        expires_us;
+    uint64_t        tag;        /* UPLOAD */
+    bool            trusted;    /* it came under a layer that came off */
+};
+
+/* An exchange's blocks towards the next hop. */
+struct px_transfer {
+    uint64_t         out;       /* handle of the request for the block that is under way; the exchange's own, or beside it */
+    uint64_t         tag;       /* Request-Tag of the request in blocks, 0: not in blocks */
+    struct px_buf    request;   /* encoded: it goes out in blocks */
+    struct px_buf    head;      /* encoded: the first block's response without its payload */
+    struct px_buf    body;      /* of the response, so far */
+    struct osp_block at;        /* sent or asked for last */
+    bool             sending, collecting;
 };
 
 /* An observation of a client [rfc7641#3]: its exchange stays open for notifications. */
@@ -103,6 +142,12 @@ struct px_exchange {
     struct px_saved         saved;
     struct px_observation  *obs;        /* NULL: an ordinary exchange */
     struct px_subject      *subject;    /* whose registration upstream this is; no client waits for it then */
+    struct px_transfer     *transfer;   /* NULL: nothing in blocks towards the next hop */
+    struct px_op            op;         /* the request where its response is cut: outermost, or as `cut_depth` says */
+    struct osp_block        block1, block2;     /* around a layer of ours */
+    uint8_t                 cut_depth;  /* layers outside of them */
+    bool                    block1_acked, block2_asked;
+    bool                    told_too_long;      /* the answer is the error about one that did not fit */
     struct osp_cache_key    key;        /* its bytes in pool memory; none: bytes.n is 0 */
     struct osp_time         deadline;
     struct osp_timer        patience;   /* set while parked: whoever should wake it up may be unable to */
@@ -155,6 +200,8 @@ struct osp_proxy {
     struct osp_wheel       renewals;            /* px_subject.timer */
     bool                   aborting;            /* nothing is parked any more */
     struct osp_list        name_lru, name_asks, bucket_lru;
+    struct osp_table       bodies, body_owners;
+    struct osp_list        body_age[2];         /* without and with a security context, oldest first */
     struct osp_list        lease_waiters[PX_LEASE_SLOTS];
     struct px_ctx_ask      ctx_asks[PX_CTX_ASKS];       /* ring */
     size_t                 ctx_ask_head, ctx_ask_count;
@@ -220,6 +267,7 @@ uint16_t px_unsafe_option(const struct osp_msg *m);
 /* ---- forward.c ---- */
 void px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop);
 void px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+enum osp_err px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
 /* The next hop's layer on *req, which then is another message. */
 enum osp_err px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req);
 void px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_octx *ctx, enum px_wait why);
@@ -246,7 +294,60 @@ void px_challenge(struct px_turn *t, struct px_exchange *x);
 void px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 
 /* ---- response.c ---- */
-void px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp);
+/* `handle`: of our request that it answers. */
+void px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg *resp);
+
+/* ---- bodies.c ---- */
+enum osp_err px_bodies_init(struct osp_proxy *px);
+void px_bodies_free(struct osp_proxy *px);
+/* True: there may be more to do. */
+bool px_bodies_expire(struct osp_proxy *px, struct osp_time now);
+/* *out, valid if `has`, or the time of the first that expires if that is earlier. False: neither. */
+bool px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *out);
+bool px_op_of(struct px_turn *t, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m, struct px_op *op);
+/* A Request-Tag for what this client sends under the tags of `req`. */
+uint64_t px_client_tag(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
+struct px_body *px_body_find(struct osp_proxy *px, const struct px_op *op, struct osp_time now);
+/* NULL: at the bounds. Others may have been freed for it. */
+struct px_body *px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *op);
+void px_body_touch(struct osp_proxy *px, struct px_body *b, uint64_t life_us, struct osp_time now);
+void px_body_free(struct osp_proxy *px, struct px_body *b);
+/* As osp_body_add(); OSP_E_TOO_LARGE: beyond `limit`; OSP_E_OVERLOAD: no memory. */
+enum osp_err px_buf_add(struct osp_proxy *px, struct px_buf *b, const struct osp_block *at, struct osp_slice payload, size_t limit);
+/* The encoded message in place of what was there, which `m` may borrow from. False: no memory. */
+bool px_buf_set(struct osp_proxy *px, struct px_buf *b, const struct osp_msg *m);
+bool px_buf_msg(const struct px_buf *b, struct osp_msg *m);
+void px_buf_free(struct osp_proxy *px, struct px_buf *b);
+
+/* ---- blockwise.c ---- */
+enum osp_err px_add_block(struct px_turn *t, struct osp_msg *m, uint16_t num, const struct osp_block *b);
+enum osp_err px_add_uint(struct px_turn *t, struct osp_msg *m, uint16_t num, size_t v);
+enum osp_err px_add_tag(struct px_turn *t, struct osp_msg *req, uint64_t tag);
+/* The largest blocks of `m` that fit in a datagram of ours. */
+uint8_t px_szx_for(const struct osp_proxy *px, const struct osp_msg *m);
+void px_mark_upload(struct px_turn *t, const struct px_exchange *x, const struct px_op *op, uint64_t tag);
+/* A Request-Tag of ours into a request that passes by in blocks. */
+enum osp_err px_tag_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req);
+/* Blocks around a layer that is about to come off. True: the exchange is over for now; false: *req is whole. */
+bool px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+/* True, and the exchange is over: it asked for a later block of a response that was cut. */
+bool px_blocks_serve(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* True: the client's blocks were around the layer of this depth, so px_cut_response() is to be asked. */
+bool px_cut_is_due(const struct px_exchange *x, size_t depth);
+enum osp_err px_cut_response(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out);
+/* The first block of a message that is too long; OSP_E_NOSPACE: it cannot be cut. */
+enum osp_err px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out);
+
+/* ---- transfer.c ---- */
+enum px_blocks { PX_BLOCKS_WHOLE, PX_BLOCKS_MORE, PX_BLOCKS_FAILED };
+bool px_is_too_long(const struct osp_proxy *px, const struct osp_msg *m);
+enum osp_err px_transfer_start(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* WHOLE: *resp is the response; MORE: another block was sent or asked for; FAILED: *e says why. */
+enum px_blocks px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg **resp,
+                                    enum osp_err *e);
+/* The request `handle` failed. True: it was for a block of a notification, which is lost; the observation goes on. */
+bool px_transfer_failed(struct px_exchange *x, uint64_t handle);
+void px_transfer_end(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- observe.c ---- */
 /* What the request's Observe option asks for: an observation begins, or one ends. */

@@ -15,6 +15,9 @@ osp_proxy_cfg_default(struct osp_proxy_cfg *cfg)
         .max_names = 1024,
         .max_buckets = 16384,
         .pool_bytes = (size_t)256 << 20,
+        .max_body = 16384,
+        .max_bodies = 1024,
+        .max_bodies_per_peer = 64,
         .lease_low = 128,
     };
     osp_ep_cfg_default(&cfg->ep);
@@ -24,6 +27,7 @@ static enum osp_err
 init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand, struct osp_time now)
 {
     enum osp_err e;
+    size_t       largest;
 
     px->cfg = *cfg;
     osp_pool_init(&px->pool, cfg->pool_bytes);
@@ -40,7 +44,8 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     for (size_t i = 0; i < PX_LEASE_SLOTS; i++)
         osp_list_init(&px->lease_waiters[i]);
     /* a plaintext for each layer, one more for what is put together, and the values of options */
-    px->scratch_cap = (cfg->ep.max_datagram + OSP_OSCORE_OVERHEAD) * (2 * PX_LAYERS_MAX + 4) + 16384;
+    largest = cfg->ep.max_datagram > cfg->max_body ? cfg->ep.max_datagram : cfg->max_body;
+    px->scratch_cap = (largest + OSP_OSCORE_OVERHEAD) * (2 * PX_LAYERS_MAX + 4) + 16384;
     px->scratch = malloc(px->scratch_cap);
     if (!px->scratch)
         return OSP_E_NOMEM;
@@ -55,6 +60,8 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
         e = osp_table_init(&px->obs_handles, cfg->max_exchanges / 2 + 1);
     if (e == OSP_OK)
         e = osp_table_init(&px->subjects, cfg->max_exchanges / 2 + 1);
+    if (e == OSP_OK)
+        e = px_bodies_init(px);
     if (e == OSP_OK)
         e = osp_ep_new(&cfg->ep, rand, &px->pool, now, &px->ep);
     return e;
@@ -90,6 +97,7 @@ osp_proxy_free(struct osp_proxy *px)
     px_subjects_free(px);
     while (px->ctx_ask_count > 0 && osp_proxy_next_ask(px, &ask))
         osp_octx_unref(ask.ctx);
+    px_bodies_free(px);
     px_names_free(px);
     osp_table_fini(&px->names);
     px_buckets_free(px);
@@ -164,11 +172,16 @@ on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time no
         break;
     case OSP_EV_RESPONSE:
         t = px_turn_begin(px, now, tx);
-        px_response(&t, x, ev->msg);
+        px_response(&t, x, ev->handle, ev->msg);
         break;
     case OSP_EV_FAILED:
         t = px_turn_begin(px, now, tx);
-        x->out = 0;
+        if (px_transfer_failed(x, ev->handle)) {
+            px->stats.errors[ev->err]++;
+            break;
+        }
+        if (x->out == ev->handle)
+            x->out = 0;
         if (!px_cache_stands_in(&t, x, ev->err))
             px_answer_error(&t, x, ev->err);
         break;
@@ -222,7 +235,7 @@ osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 {
     struct osp_ep_event ev;
 
-    if (!px_go_on(px, now, tx) || !give_up_waiting(px, now, tx))
+    if (px_bodies_expire(px, now) || !px_go_on(px, now, tx) || !give_up_waiting(px, now, tx))
         return true;
     for (int i = 0; i < EXPIRE_PER_CALL; i++) {
         if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
@@ -254,7 +267,7 @@ osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
             has = true;
         }
     }
-    return has;
+    return px_bodies_deadline(px, has, out);
 }
 
 /* ---- asks ---- */

@@ -27,6 +27,9 @@ struct osp_proxy_cfg {
     size_t            max_names;        /* name cache entries */
     size_t            max_buckets;      /* rate limit buckets */
     size_t            pool_bytes;       /* all memory of exchanges and stored messages */
+    size_t            max_body;         /* MAX_UNFRAGMENTED_SIZE: what is put together from blocks [rfc8613#4.1.3.4.2] */
+    size_t            max_bodies;       /* transfers that something is kept of */
+    size_t            max_bodies_per_peer;      /* of them by one address, or by one security context */
     uint64_t          lease_low;        /* ask for a lease when fewer sequence numbers are left */
 };
 
@@ -94,6 +97,12 @@ struct osp_proxy_stats {
     uint64_t merged;                            /* registrations that joined one that was there */
     uint64_t renewed;                           /* registrations upstream made again */
     size_t   exchanges, names, parked;          /* now */
+    uint64_t bodies_assembled;                  /* requests put together from a client's blocks */
+    uint64_t bodies_cut, blocks_served;         /* responses cut for clients, and the later blocks of them */
+    uint64_t bodies_sent, blocks_sent;          /* requests sent on in blocks, and their blocks */
+    uint64_t bodies_collected;                  /* responses put together from the next hop's blocks */
+    uint64_t bodies_evicted, bodies_expired;    /* transfers given up for new ones, or never finished */
+    size_t   bodies;                            /* kept now */
     size_t   observations;                      /* of the exchanges */
     size_t   subjects;                          /* what they observe, where they share it */
     size_t   pool_used, pool_limit;

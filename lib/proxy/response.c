@@ -95,14 +95,17 @@ judge(const struct px_exchange *x, const struct osp_msg *resp)
 }
 
 void
-px_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
+px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg *resp)
 {
-    uint8_t      type = resp->type;
-    enum osp_err e = take_layer_off(t, x, &resp);
+    enum osp_err e;
+    uint8_t      type;
 
-    if (!x->obs && !x->subject)
-        x->out = 0;
-    else if (e != OSP_OK && (x->subject ? x->subject->order.any : x->obs->answered)) {
+    if (px_transfer_response(t, x, handle, &resp, &e) == PX_BLOCKS_MORE)
+        return;
+    type = resp->type;
+    if (e == OSP_OK)
+        e = take_layer_off(t, x, &resp);
+    if (e != OSP_OK && (x->subject ? x->subject->order.any : x->obs && x->obs->answered)) {
         t->px->stats.errors[e]++;                       /* [rfc8613#8.4.2] does not end the observation */
         return;
     }

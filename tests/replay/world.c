@@ -100,6 +100,8 @@ world_start(struct world *w)
     cfg.ep.max_requests = 1024;
     cfg.ep.max_peers = 64;
     cfg.lease_low = 0;
+    if (w->tune)
+        w->tune(&cfg);
     EXPECT_OK(osp_proxy_new(&cfg, rand, w->now, &w->px));
     osp_proxy_set_policy(w->px, &w->policy);
 }

@@ -38,6 +38,7 @@ struct world {
     uint64_t               worn;                /* contexts that came near a limit of their keys, or to it */
     size_t                 exchanges;           /* bound, 0: 1024 */
     bool                   hold_leases;         /* leave lease asks unanswered, kept below */
+    void                 (*tune)(struct osp_proxy_cfg *);   /* changes what world_start() sets up; NULL: nothing */
     struct osp_octx       *held[8];
     size_t                 held_count;
     char                   resolving[8][256];   /* names asked for and not answered yet */

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is kept between the requests of a block-wise operation [rfc7959#2.4] [rfc7959#2.5]: a request body that comes
+ * in blocks, a response that is given out in blocks, a body that passes by and is gathered for the cache, and the
+ * mark that an upload went through.
+ *
+ * An operation is named by who asks and by what is asked with every option that counts for it [rfc9175#3.3]; both go
+ * into 128 bits of keyed hash, so an entry is small and nobody can aim at another one's.
+ *
+ * Anybody can begin a transfer and never end it.  Entries are bounded in all and per owner: at its own bound an owner
+ * loses its oldest entry; at the common one the oldest entry goes that was made without a security context, and only
+ * for one that has a context the oldest of those.  What is not touched for a while expires.
+ */
+#include "proxy/impl.h"
+
+#define FIRST_CAP 512
+#define EXPIRE_PER_TURN 16
+
+/* ---- names ---- */
+
+/* The security contexts of the layers that came off, or else the address [rfc9175#3.5.1]. */
+static void
+put_client(const struct px_exchange *x, struct osp_wr *w)
+{
+    osp_wr_u8(w, x->removed_count);
+    for (size_t i = 0; i < x->removed_count; i++)
+        px_put_context(w, x->removed[i].ctx);
+    if (x->removed_count == 0) {
+        osp_wr_put(w, osp_slice(&x->from.peer, sizeof(x->from.peer)));
+        osp_wr_u16(w, x->from.sock);
+    }
+}
+
+/* Options that may differ between the requests of one operation. */
+static bool
+varies(uint16_t num)
+{
+    switch (num) {
+    case OSP_OPT_BLOCK1:
+    case OSP_OPT_BLOCK2:
+    case OSP_OPT_OBSERVE:           /* [rfc7959#2.6] later blocks are asked for without it */
+    case OSP_OPT_ETAG:
+    case OSP_OPT_HOP_LIMIT:
+    case OSP_OPT_NO_RESPONSE:
+        return true;
+    default:
+        return osp_opt_is_no_cache_key(num);
+    }
+}
+
+static struct px_op
+hash_op(const struct osp_proxy *px, struct osp_slice bytes)
+{
+    struct osp_hash_key other = { ~px->seed.k0, px->seed.k1 ^ 0x9e3779b97f4a7c15u };
+    struct px_op        op = { osp_hash(&px->seed, bytes), osp_hash(&other, bytes) };
+
+    return op;
+}
+
+/* False: there is no room for the bytes, so the message is larger than anything that is kept. */
+bool
+px_op_of(struct px_turn *t, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m, struct px_op *op)
+{
+    struct osp_wr w = t->scratch;
+    size_t        start = w.n;
+
+    osp_wr_u8(&w, (uint8_t)kind);
+    put_client(x, &w);
+    osp_wr_u8(&w, m->code);
+    for (size_t i = 0; i < m->opt_count; i++) {
+        if (varies(m->opts[i].num))
+            continue;
+        osp_wr_u16(&w, m->opts[i].num);
+        osp_wr_u16(&w, (uint16_t)m->opts[i].val.n);
+        osp_wr_put(&w, m->opts[i].val);
+    }
+    if (osp_wr_bad(&w))
+        return false;
+    *op = hash_op(t->px, osp_slice_tail(osp_wr_slice(&w), start));
+    return true;
+}
+
+/* Whose entries are counted together: a context's, or an address's whatever the port. */
+static uint64_t
+owner_of(const struct osp_proxy *px, const struct px_exchange *x)
+{
+    uint8_t       buf[1 + PX_LAYERS_MAX * 3 * (OSP_OSCORE_ID_MAX + 2)];
+    struct osp_wr w = osp_wr_to(buf, sizeof(buf));
+
+    if (x->removed_count > 0)
+        put_client(x, &w);
+    else
+        osp_wr_put(&w, osp_slice(&x->from.peer.ip, sizeof(x->from.peer.ip)));
+    return osp_hash(&px->seed, osp_wr_slice(&w));
+}
+
+uint64_t
+px_client_tag(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req)
+{
+    struct osp_wr w = t->scratch;
+    size_t        start = w.n;
+
+    put_client(x, &w);
+    for (size_t i = 0; i < req->opt_count; i++) {
+        if (req->opts[i].num != OSP_OPT_REQUEST_TAG)
+            continue;
+        osp_wr_u16(&w, (uint16_t)req->opts[i].val.n);
+        osp_wr_put(&w, req->opts[i].val);
+    }
+    return osp_hash(&t->px->seed, osp_slice_tail(osp_wr_slice(&w), start));
+}
+
+/* ---- bytes that grow ---- */
+
+void
+px_buf_free(struct osp_proxy *px, struct px_buf *b)
+{
+    osp_pool_put(&px->pool, b->p, b->cap);
+    *b = (struct px_buf){ 0 };
+}
+
+/* Room for `need` bytes in all, in steps that double. */
+static bool
+grow(struct osp_proxy *px, struct px_buf *b, size_t need)
+{
+    size_t   cap = b->cap ? b->cap : FIRST_CAP;
+    uint8_t *p;
+
+    while (cap < need)
+        cap *= 2;
+    if (cap > OSP_POOL_BLOCK_MAX)
+        cap = need;
+    if (cap == b->cap)
+        return true;
+    p = osp_pool_get(&px->pool, cap);
+    if (!p)
+        return false;
+    (void)osp_slice_copy(osp_slice(b->p, b->n), p, cap);
+    osp_pool_put(&px->pool, b->p, b->cap);
+    b->p = p;
+    b->cap = (uint32_t)cap;
+    return true;
+}
+
+enum osp_err
+px_buf_add(struct osp_proxy *px, struct px_buf *b, const struct osp_block *at, struct osp_slice payload, size_t limit)
+{
+    struct osp_wr w;
+    enum osp_err  e;
+
+    if (osp_block_offset(at) == b->n) {
+        if (payload.n > limit || b->n > limit - payload.n)
+            return OSP_E_TOO_LARGE;
+        if (!grow(px, b, b->n + payload.n))
+            return OSP_E_OVERLOAD;
+    }
+    w = osp_wr_to(b->p, b->cap);
+    w.n = b->n;
+    e = osp_body_add(&w, at, payload);
+    if (e == OSP_OK)
+        b->n = (uint32_t)w.n;
+    return e;
+}
+
+bool
+px_buf_set(struct osp_proxy *px, struct px_buf *b, const struct osp_msg *m)
+{
+    size_t        n = osp_msg_size_udp(m);
+    uint8_t      *p = osp_pool_get(&px->pool, n);
+    struct osp_wr w = osp_wr_to(p, p ? n : 0);
+
+    if (!p || osp_msg_encode_udp(m, &w) != OSP_OK) {
+        osp_pool_put(&px->pool, p, n);
+        return false;
+    }
+    px_buf_free(px, b);         /* `m` may borrow from it */
+    *b = (struct px_buf){ p, (uint32_t)n, (uint32_t)n };
+    return true;
+}
+
+bool
+px_buf_msg(const struct px_buf *b, struct osp_msg *m)
+{
+    bool header_ok;
+
+    return b->p && osp_msg_decode_udp(osp_slice(b->p, b->n), m, &header_ok) == OSP_OK;
+}
+
+/* ---- the table ---- */
+
+enum osp_err
+px_bodies_init(struct osp_proxy *px)
+{
+    enum osp_err e = osp_table_init(&px->bodies, px->cfg.max_bodies);
+
+    osp_list_init(&px->body_age[0]);
+    osp_list_init(&px->body_age[1]);
+    if (e == OSP_OK)
+        e = osp_table_init(&px->body_owners, px->cfg.max_bodies);
+    return e;
+}
+
+void
+px_body_free(struct osp_proxy *px, struct px_body *b)
+{
+    osp_table_remove(&px->bodies, &b->by_op);
+    osp_table_remove(&px->body_owners, &b->by_owner);
+    osp_list_remove(&b->age);
+    px_buf_free(px, &b->data);
+    osp_pool_put(&px->pool, b, sizeof(*b));
+    px->stats.bodies--;
+}
+
+void
+px_bodies_free(struct osp_proxy *px)
+{
+    struct osp_list *n;
+
+    for (int i = 0; i < 2; i++)
+        while (px->body_age[i].next && (n = osp_list_first(&px->body_age[i])) != NULL)
+            px_body_free(px, OSP_CONTAINER(n, struct px_body, age));
+    osp_table_fini(&px->bodies);
+    osp_table_fini(&px->body_owners);
+}
+
+struct px_body *
+px_body_find(struct osp_proxy *px, const struct px_op *op, struct osp_time now)
+{
+    for (struct osp_node *n = osp_table_first(&px->bodies, op->a); n; n = osp_table_next(n)) {
+        struct px_body *b = OSP_CONTAINER(n, struct px_body, by_op);
+
+        if (b->op.b != op->b)
+            continue;
+        if (b->expires_us > now.us)
+            return b;
+        px->stats.bodies_expired++;
+        px_body_free(px, b);
+        return NULL;
+    }
+    return NULL;
+}
+
+void
+px_body_touch(struct osp_proxy *px, struct px_body *b, uint64_t life_us, struct osp_time now)
+{
+    b->expires_us = now.us + life_us;
+    osp_list_remove(&b->age);
+    osp_list_push(&px->body_age[b->trusted], &b->age);
+}
+
+/* Some of what is over; lists are in the order of the last touch, and lives differ little. */
+bool
+px_bodies_expire(struct osp_proxy *px, struct osp_time now)
+{
+    bool gone = false;
+
+    for (int i = 0; i < EXPIRE_PER_TURN; i++) {
+        struct osp_list *n = osp_list_first(&px->body_age[i & 1]);
+        struct px_body  *b = n ? OSP_CONTAINER(n, struct px_body, age) : NULL;
+
+        if (!b || b->expires_us > now.us)
+            continue;
+        px->stats.bodies_expired++;
+        px_body_free(px, b);
+        gone = true;
+    }
+    return gone;
+}
+
+bool
+px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *out)
+{
+    for (int i = 0; i < 2; i++) {
+        struct osp_list *n = osp_list_first(&px->body_age[i]);
+        struct px_body  *b = n ? OSP_CONTAINER(n, struct px_body, age) : NULL;
+
+        if (!b || (has && out->us <= b->expires_us))
+            continue;
+        out->us = b->expires_us;
+        has = true;
+    }
+    return has;
+}
+
+/* The owner's oldest entry when it has as many as it may. */
+static struct px_body *
+over_own_bound(const struct osp_proxy *px, uint64_t owner)
+{
+    struct px_body *oldest = NULL;
+    size_t          count = 0;
+
+    for (struct osp_node *n = osp_table_first(&px->body_owners, owner); n; n = osp_table_next(n)) {
+        struct px_body *b = OSP_CONTAINER(n, struct px_body, by_owner);
+
+        count++;
+        if (!oldest || b->expires_us < oldest->expires_us)
+            oldest = b;
+    }
+    return count >= px->cfg.max_bodies_per_peer ? oldest : NULL;
+}
+
+static bool
+make_room(struct osp_proxy *px, uint64_t owner, bool trusted)
+{
+    struct px_body  *b = over_own_bound(px, owner);
+    struct osp_list *n;
+
+    if (!b && px->bodies.count >= px->cfg.max_bodies) {
+        n = osp_list_first(&px->body_age[0]);
+        if (!n && trusted)
+            n = osp_list_first(&px->body_age[1]);
+        if (!n)
+            return false;
+        b = OSP_CONTAINER(n, struct px_body, age);
+    }
+    if (b) {
+        px->stats.bodies_evicted++;
+        px_body_free(px, b);
+    }
+    return true;
+}
+
+struct px_body *
+px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *op)
+{
+    struct osp_proxy *px = t->px;
+    bool              trusted = x->removed_count > 0;
+    uint64_t          owner = owner_of(px, x);
+    struct px_body   *b;
+
+    (void)px_bodies_expire(px, t->now);
+    if (!make_room(px, owner, trusted))
+        return NULL;
+    b = osp_pool_get(&px->pool, sizeof(*b));
+    if (!b)
+        return NULL;
+    *b = (struct px_body){ .op = *op, .trusted = trusted, .expires_us = t->now.us + PX_BODY_LIFE_US };
+    osp_table_add(&px->bodies, &b->by_op, op->a);
+    osp_table_add(&px->body_owners, &b->by_owner, owner);
+    osp_list_push(&px->body_age[trusted], &b->age);
+    px->stats.bodies++;
+    return b;
+}
