@@ -57,7 +57,15 @@ static const struct cfg_item cache_items[] = {
 
 const struct cfg_item cfg_limits_items[] = {
     { .key = "max-datagram", .type = CFG_BYTES, .min = 1152, .max = 65507, .dflt = 4096, AT(limits.max_datagram),
-      .doc = "longest datagram that is made" },
+      .doc = "longest datagram that is made; what is longer goes out in blocks (RFC 7959)" },
+    { .key = "max-body", .type = CFG_BYTES, .min = 1152, .max = KIB(64), .dflt = KIB(16), AT(limits.max_body),
+      .doc = "longest message that is put together from blocks, in either direction (MAX_UNFRAGMENTED_SIZE of RFC 8613); a longer "
+             "request is answered 4.13, a longer response 5.02" },
+    { .key = "bodies", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 4096, AT(limits.bodies),
+      .doc = "block-wise transfers that something is kept of between two requests; at the bound the oldest one goes that was "
+             "begun without a security context" },
+    { .key = "bodies-per-peer", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 64, AT(limits.bodies_per_peer),
+      .doc = "of them by one client, which is its security context with us, or else its address; beyond it its oldest one goes" },
     { .key = "messages", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 262144, AT(limits.messages),
       .doc = "messages remembered to answer duplicates; the oldest finished one goes first" },
     { .key = "exchanges", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 65536, AT(limits.exchanges),

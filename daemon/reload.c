@@ -54,6 +54,8 @@ warn_restart(const struct osp_cfg *o, const struct osp_cfg *n, FILE *say)
         { "status", o->status.enabled != n->status.enabled || o->status.port != n->status.port ||
                         !osp_ip_eq(&o->status.ip, &n->status.ip) },
         { "limits", o->limits.max_datagram != n->limits.max_datagram || o->limits.messages != n->limits.messages ||
+                        o->limits.max_body != n->limits.max_body || o->limits.bodies != n->limits.bodies ||
+                        o->limits.bodies_per_peer != n->limits.bodies_per_peer ||
                         o->limits.exchanges != n->limits.exchanges || o->limits.upstream_peers != n->limits.upstream_peers ||
                         o->limits.names != n->limits.names || o->limits.memory != n->limits.memory ||
                         o->limits.max_token != n->limits.max_token || o->limits.queued != n->limits.queued ||
