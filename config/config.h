@@ -149,7 +149,8 @@ struct osp_cfg {
     bool                 otp_compat;
     unsigned             workers;
     struct {
-        size_t   max_datagram, max_body, bodies, bodies_per_peer, messages, exchanges, upstream_peers, names, memory, max_token, queued;
+        size_t   max_datagram, max_body, bodies, bodies_per_peer;
+        size_t   messages, exchanges, upstream_peers, names, memory, max_token, queued;
         unsigned nstart, upstream_ports;
         uint64_t response_timeout_us, early_ack_us, drain_us;
         size_t   receive_buffer;

@@ -59,8 +59,8 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "max-datagram", .type = CFG_BYTES, .min = 1152, .max = 65507, .dflt = 4096, AT(limits.max_datagram),
       .doc = "longest datagram that is made; what is longer goes out in blocks (RFC 7959)" },
     { .key = "max-body", .type = CFG_BYTES, .min = 1152, .max = KIB(64), .dflt = KIB(16), AT(limits.max_body),
-      .doc = "longest message that is put together from blocks, in either direction (MAX_UNFRAGMENTED_SIZE of RFC 8613); a longer "
-             "request is answered 4.13, a longer response 5.02" },
+      .doc = "longest message that is put together from blocks, in either direction (MAX_UNFRAGMENTED_SIZE of RFC 8613); a "
+             "longer request is answered 4.13, a longer response 5.02" },
     { .key = "bodies", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 4096, AT(limits.bodies),
       .doc = "block-wise transfers that something is kept of between two requests; at the bound the oldest one goes that was "
              "begun without a security context" },

@@ -313,7 +313,8 @@ struct px_body *px_body_new(struct px_turn *t, const struct px_exchange *x, cons
 void px_body_touch(struct osp_proxy *px, struct px_body *b, uint64_t life_us, struct osp_time now);
 void px_body_free(struct osp_proxy *px, struct px_body *b);
 /* As osp_body_add(); OSP_E_TOO_LARGE: beyond `limit`; OSP_E_OVERLOAD: no memory. */
-enum osp_err px_buf_add(struct osp_proxy *px, struct px_buf *b, const struct osp_block *at, struct osp_slice payload, size_t limit);
+enum osp_err px_buf_add(struct osp_proxy *px, struct px_buf *b, const struct osp_block *at, struct osp_slice payload,
+                        size_t limit);
 /* The encoded message in place of what was there, which `m` may borrow from. False: no memory. */
 bool px_buf_set(struct osp_proxy *px, struct px_buf *b, const struct osp_msg *m);
 bool px_buf_msg(const struct px_buf *b, struct osp_msg *m);
