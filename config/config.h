@@ -63,6 +63,7 @@ struct cfg_credential {
     struct cfg_cred   ca;               /* trusted: certificates that vouch for others */
     struct cfg_secret private_key;      /* own; 32 bytes after reading */
     unsigned          id;               /* own: enum cfg_cred_id */
+    struct cfg_bytes  id_cred, item;    /* ID_CRED_x and CRED_x as messages have them, made of the above */
     struct cfg_pos    pos;
 };
 

@@ -5,6 +5,7 @@
 
 #include "config/schema.h"
 #include "crypto/pem.h"
+#include "edhoc/credential.h"
 
 #define AT(member) .at = offsetof(struct cfg_credential, member)
 #define AT_ALL(member) .at = offsetof(struct cfg_credentials, member)
@@ -149,6 +150,18 @@ static const struct cfg_item file_items[] = {
 
 /* ---- checks ---- */
 
+static struct osp_slice
+slice_of(const struct cfg_bytes *b)
+{
+    return osp_slice(b->p, b->n);
+}
+
+static const char *
+name_of(const struct cfg_credential *c)
+{
+    return c->name ? c->name : "?";
+}
+
 /* A private key in PEM becomes its 32 bytes. */
 static void
 finish_key(struct cfg_load *l, struct cfg_credential *c)
@@ -165,13 +178,13 @@ finish_key(struct cfg_load *l, struct cfg_credential *c)
             return;
         if (osp_pem_private_key(osp_slice(v->p, v->n), &curve, raw) != OSP_OK) {
             cfg_error_key(l, &c->pos, "own", "%s: private-key is no Ed25519, X25519 or P-256 key without passphrase",
-                          c->name ? c->name : "?");
+                          name_of(c));
             return;
         }
         osp_wipe(v->p, v->n);
         *v = (struct cfg_bytes){ raw, PRIVATE_KEY_LEN };
     } else if (v->n != PRIVATE_KEY_LEN) {
-        cfg_error_key(l, &c->pos, "own", "%s: private-key has %zu bytes; 32, or PEM", c->name ? c->name : "?", v->n);
+        cfg_error_key(l, &c->pos, "own", "%s: private-key has %zu bytes; 32, or PEM", name_of(c), v->n);
     }
 }
 
@@ -182,8 +195,81 @@ check_id(struct cfg_load *l, const struct cfg_credential *c)
 
     if (c->cred.form == CFG_CRED_NONE || c->id == CFG_ID_DEFAULT || by_cert == (c->cred.form == CFG_CRED_X509))
         return;
-    cfg_error_key(l, &c->pos, "own", "%s: id %s does not fit a %s", c->name ? c->name : "?", id_names[c->id],
+    cfg_error_key(l, &c->pos, "own", "%s: id %s does not fit a %s", name_of(c), id_names[c->id],
                   c->cred.form == CFG_CRED_CCS ? "CWT Claims Set" : "certificate");
+}
+
+/* What a message has to say to mean this credential [rfc9528#3.5.3]. */
+static void
+put_id(const struct cfg_credential *c, struct osp_wr *w)
+{
+    struct osp_slice ders[CFG_CHAIN_MAX], kid = osp_claims_kid(slice_of(&c->cred.part[0]));
+
+    for (size_t i = 0; i < c->cred.count; i++)
+        ders[i] = slice_of(&c->cred.part[i]);
+    if (c->id == CFG_ID_X5CHAIN)
+        osp_edhoc_id_x5chain_put(w, ders, c->cred.count);
+    else if (c->cred.form == CFG_CRED_X509)
+        osp_edhoc_id_x5t_put(w, ders[0], true);
+    else if (c->id == CFG_ID_VALUE || (c->id == CFG_ID_DEFAULT && kid.n == 0))
+        osp_edhoc_id_kccs_put(w, ders[0]);
+    else
+        osp_edhoc_id_kid_put(w, kid);
+}
+
+/* Makes both items; false: no memory. */
+static bool
+make_items(struct cfg_load *l, struct cfg_credential *c)
+{
+    size_t        n = 64;
+    struct osp_wr w;
+    size_t        start;
+
+    for (size_t i = 0; i < c->cred.count; i++)
+        n += 2 * (c->cred.part[i].n + 16);
+    w = osp_wr_to(cfg_get(l, n), n);
+    if (!w.p)
+        return false;
+    put_id(c, &w);
+    c->id_cred = (struct cfg_bytes){ w.p, w.n };
+    start = w.n;
+    if (c->cred.form == CFG_CRED_X509)
+        osp_edhoc_cert_put(&w, slice_of(&c->cred.part[0]));
+    else
+        osp_wr_put(&w, slice_of(&c->cred.part[0]));
+    c->item = (struct cfg_bytes){ w.p + start, w.n - start };
+    return !osp_wr_bad(&w);
+}
+
+static void
+finish_cred(struct cfg_load *l, struct cfg_credential *c, const char *list)
+{
+    struct osp_edhoc_cred made;
+    enum osp_err          e;
+
+    if (c->cred.form == CFG_CRED_NONE || !make_items(l, c))
+        return;
+    e = osp_edhoc_cred_init(&made, slice_of(&c->id_cred), slice_of(&c->item));
+    if (e == OSP_E_ALGORITHM)
+        cfg_error_key(l, &c->pos, list, "%s: has a key of another kind than Ed25519, X25519 and P-256", name_of(c));
+    else if (e != OSP_OK)
+        cfg_error_key(l, &c->pos, list, "%s: %s", name_of(c),
+                      c->cred.form == CFG_CRED_CCS && c->id == CFG_ID_KID && osp_claims_kid(slice_of(&c->cred.part[0])).n == 0
+                          ? "has no kid to be referred to; write id: value"
+                          : "has no key that could be read");
+}
+
+/* The private key is the one of the credential. */
+static void
+check_own(struct cfg_load *l, const struct cfg_credential *c)
+{
+    struct osp_edhoc_own own;
+
+    if (!c->item.p || c->private_key.value.n != PRIVATE_KEY_LEN)
+        return;
+    if (osp_edhoc_own_init(&own, slice_of(&c->id_cred), slice_of(&c->item), slice_of(&c->private_key.value)) == OSP_E_INVALID)
+        cfg_error_key(l, &c->pos, "own", "%s: private-key is not the one of its credential", name_of(c));
+    osp_edhoc_own_fini(&own);
 }
 
 static void
@@ -192,9 +278,9 @@ check_trusted(struct cfg_load *l, const struct cfg_credentials *all, size_t i)
     const struct cfg_credential *c = &all->trusted[i];
 
     if (l->errors == 0 && (c->cred.form == CFG_CRED_NONE) == (c->ca.form == CFG_CRED_NONE))
-        cfg_error_key(l, &c->pos, "trusted", "%s: has to have either a credential or a ca", c->name ? c->name : "?");
+        cfg_error_key(l, &c->pos, "trusted", "%s: has to have either a credential or a ca", name_of(c));
     if (c->ca.form == CFG_CRED_CCS)
-        cfg_error_key(l, &c->pos, "trusted", "%s: ca is no certificate", c->name ? c->name : "?");
+        cfg_error_key(l, &c->pos, "trusted", "%s: ca is no certificate", name_of(c));
     if (c->name && strcmp(c->name, CFG_UNKNOWN_NAME) == 0)
         cfg_error_key(l, &c->pos, "trusted", CFG_UNKNOWN_NAME " stands for those that nobody configured; choose another name");
 }
@@ -202,12 +288,24 @@ check_trusted(struct cfg_load *l, const struct cfg_credentials *all, size_t i)
 static void
 check(struct cfg_load *l, struct cfg_credentials *all)
 {
+    size_t before = l->errors, authorities = 0;
+
     for (size_t i = 0; i < all->own_count; i++) {
         finish_key(l, &all->own[i]);
         check_id(l, &all->own[i]);
+        if (l->errors == before)
+            finish_cred(l, &all->own[i], "own");
+        if (l->errors == before)
+            check_own(l, &all->own[i]);
     }
-    for (size_t i = 0; i < all->trusted_count; i++)
+    for (size_t i = 0; i < all->trusted_count; i++) {
         check_trusted(l, all, i);
+        finish_cred(l, &all->trusted[i], "trusted");
+        authorities += all->trusted[i].ca.form == CFG_CRED_X509;
+    }
+    if (authorities > 1)        /* which of several vouched is not told [rfc5280#6] */
+        cfg_error_key(l, &all->trusted[0].pos, "trusted", "%zu have a ca; put the certificates of all authorities into one file",
+                      authorities);
 }
 
 /* ---- the file ---- */

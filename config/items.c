@@ -205,7 +205,7 @@ const struct cfg_item cfg_items[] = {
       .example = "http://127.0.0.1:9683" },
     { .key = "log", .type = CFG_SECTION, .items = log_items,
       .doc = "the log, on standard error" },
-    { .key = "edhoc", .type = CFG_SECTION, .items = cfg_edhoc_items,
+    { .key = "edhoc", .type = CFG_SECTION, .items = cfg_edhoc_items, .check = cfg_check_edhoc,
       .doc = "contexts that clients establish with EDHOC (RFC 9528) instead of having them configured" },
     { .key = NULL },
 };

@@ -127,6 +127,15 @@ static const struct cfg_kind kind_suites = { "a list of 0 to 6", read_suites, pr
 
 /* ---- the section ---- */
 
+/* Options of something that is off would be ignored. */
+void
+cfg_check_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const void *obj)
+{
+    if (n->kind == CFG_MAP && !cfg_child(n, "credentials"))
+        cfg_error(l, &n->pos, path, "has no credentials, so EDHOC is off; name the file, or take this out");
+    (void)obj;
+}
+
 static const char *const unknown_names[] = { "refuse", "accept", NULL };
 
 const struct cfg_item cfg_edhoc_items[] = {

@@ -59,6 +59,9 @@ extern const struct cfg_item cfg_client_items[], cfg_route_items[], cfg_upstream
 extern const struct cfg_kind cfg_kind_contexts, cfg_kind_next_hop, cfg_kind_hosts, cfg_kind_names, cfg_kind_listen,
     cfg_kind_status;
 
+/* Of the edhoc section, as cfg_item.check. */
+void cfg_check_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const void *obj);
+
 /* Reads the map `n` (NULL: none, so only defaults) into `obj`. */
 void cfg_read_map(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *up, const struct cfg_item *items,
                   void *obj);

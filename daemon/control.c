@@ -115,6 +115,12 @@ do_purge(struct osp_daemon *d, const char *arg, FILE *to)
 }
 
 static bool
+do_revoke(struct osp_daemon *d, const char *arg, FILE *to)
+{
+    return osp_daemon_revoke(d, arg, to);
+}
+
+static bool
 do_stop(struct osp_daemon *d, const char *arg, FILE *to)
 {
     (void)arg;
@@ -132,7 +138,7 @@ static const struct command {
     { "metrics", false, false, do_metrics },   { "contexts", false, false, do_contexts },
     { "reload", true, true, do_reload },       { "log-level", false, true, do_log_level },
     { "cache", false, false, do_cache },       { "purge", true, true, do_purge },
-    { "stop", true, true, do_stop },
+    { "revoke", true, true, do_revoke },       { "stop", true, true, do_stop },
 };
 
 static bool

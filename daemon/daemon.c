@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
@@ -21,8 +22,8 @@ osp_daemon_cfg(const struct osp_daemon *d)
 }
 
 enum osp_err
-osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_listeners *l, struct osp_policy **out,
-                  char why[OSP_STORE_WHY_MAX])
+osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_listeners *l,
+                  const struct osp_edhoc_parts *edhoc, struct osp_policy **out, char why[OSP_STORE_WHY_MAX])
 {
     size_t                count = osp_listeners_ports_count(l);
     uint16_t             *port = calloc(count ? count : 1, sizeof(*port));
@@ -34,9 +35,54 @@ osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struc
         return e;
     }
     osp_listeners_ports(l, port);
-    e = osp_policy_make(cfg, set, &ports, out, why);
+    e = osp_policy_make(cfg, set, &ports, edhoc, out, why);
     free(port);
     return e;
+}
+
+/* ---- EDHOC: sessions and the contexts made ---- */
+
+#define HOUSEKEEPING_US OSP_SEC(10)
+
+static enum osp_err
+make_edhoc_parts(const struct cfg_edhoc *cfg, struct osp_edhoc_parts *out)
+{
+    struct osp_kept_cfg      k = osp_edhoc_kept_cfg(cfg);
+    struct osp_responder_cfg r = osp_edhoc_responder_cfg(cfg);
+    struct osp_hash_key      key;
+    enum osp_err             e = osp_crypto_random((uint8_t *)&key, sizeof(key));
+
+    if (e == OSP_OK)
+        e = osp_kept_new(&k, &out->kept);
+    if (e == OSP_OK)
+        e = osp_responder_new(&r, key, osp_kept_live(out->kept), &out->responder);
+    return e;
+}
+
+static void
+free_edhoc_parts(struct osp_edhoc_parts *p)
+{
+    osp_responder_free(p->responder);
+    osp_kept_free(p->kept);
+}
+
+/* What nobody asks for: sessions and contexts end, and the time of day may have been set. */
+static void
+on_housekeeping(void *ctx)
+{
+    struct osp_daemon *d = ctx;
+    struct osp_time    now = osp_loop_now();
+    uint64_t           now_s = (uint64_t)time(NULL);
+    size_t             expired;
+
+    osp_responder_set_clock(d->edhoc.responder, (int64_t)(now_s - now.us / OSP_SEC(1)));
+    osp_responder_expire(d->edhoc.responder, now);
+    expired = osp_kept_expire(d->edhoc.kept, now_s);
+    if (expired)
+        log_info("contexts-expired", "count=%zu", expired);
+    if (osp_kept_is_due(d->edhoc.kept) && d->leaser)
+        osp_leaser_wake(d->leaser);
+    osp_alarm_at(d->housekeeping, osp_time_after(now, HOUSEKEEPING_US), now);
 }
 
 bool
@@ -46,17 +92,19 @@ osp_daemon_check(struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
     struct osp_state    *st = NULL;
     struct osp_ctxset   *set = NULL;
     struct osp_policy   *p = NULL;
+    struct osp_edhoc_parts edhoc = { 0 };
     bool                 ok = false;
 
-    if (osp_state_dry(&st) != OSP_OK)
+    if (osp_state_dry(&st) != OSP_OK || make_edhoc_parts(&cfg->edhoc, &edhoc) != OSP_OK)
         (void)snprintf(why, OSP_STORE_WHY_MAX, "out of memory");
     else if (osp_state_build(st, cfg, &set, why) == OSP_OK)
-        ok = osp_daemon_policy(cfg, set, &none, &p, why) == OSP_OK;
+        ok = osp_daemon_policy(cfg, set, &none, &edhoc, &p, why) == OSP_OK;
     if (!ok)
         cfg_free(cfg);
     osp_policy_unref(p);
     osp_ctxset_free(set);
     osp_state_close(st);
+    free_edhoc_parts(&edhoc);
     return ok;
 }
 
@@ -175,6 +223,8 @@ worker_cfg(struct osp_daemon *d, const struct osp_cfg *cfg, unsigned index)
     w.proxy.max_bodies_per_peer = cfg->limits.bodies_per_peer;
     w.proxy.pool_bytes = share(cfg->limits.memory, cfg->workers);
     w.proxy.lease_low = cfg->lease.block / 2;
+    w.proxy.echo_key = d->echo_key;
+    w.kept = d->edhoc.kept;
     w.upstream_ports = cfg->limits.upstream_ports;
     w.receive_buffer = cfg->limits.receive_buffer;
     return w;
@@ -215,6 +265,7 @@ make_main(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WH
         osp_watch_new(d->loop, d->inbox.fd, on_notes, d, &d->inbox_watch) != OSP_OK ||
         osp_alarm_new(d->loop, on_drain_end, d, &d->drain_alarm) != OSP_OK ||
         osp_alarm_new(d->loop, on_watchdog, d, &d->watchdog) != OSP_OK ||
+        osp_alarm_new(d->loop, on_housekeeping, d, &d->housekeeping) != OSP_OK ||
         osp_dns_new(d->loop, d->boxes, d->worker_count, &d->dns) != OSP_OK) {
         (void)snprintf(why, OSP_STORE_WHY_MAX, "event loop or resolver: cannot be set up");
         return OSP_E_NOMEM;
@@ -268,7 +319,7 @@ make_service(struct osp_daemon *d, struct osp_cfg *cfg, struct osp_ctxset **set,
         e = osp_state_build(d->state, cfg, set, why);
     }
     if (e == OSP_OK)
-        e = osp_daemon_policy(cfg, *set, &d->listeners, &d->policy, why);
+        e = osp_daemon_policy(cfg, *set, &d->listeners, &d->edhoc, &d->policy, why);
     if (e == OSP_OK)
         d->policy->cache = d->cache;
     for (size_t i = 0; i < d->worker_count; i++) {
@@ -361,6 +412,12 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
     if (e == OSP_OK)
         e = osp_state_open(cfg, &d->state, why); /* first: it may have to fork, and it tells a second daemon off */
     if (e == OSP_OK)
+        e = osp_crypto_random((uint8_t *)&d->echo_key, sizeof(d->echo_key));
+    if (e == OSP_OK)
+        e = make_edhoc_parts(&cfg->edhoc, &d->edhoc);
+    if (e == OSP_OK)
+        osp_state_use_kept(d->state, d->edhoc.kept);
+    if (e == OSP_OK)
         e = make_workers(d, cfg, why);
     if (e == OSP_OK)
         e = make_main(d, cfg, why);
@@ -391,6 +448,7 @@ osp_daemon_run(struct osp_daemon *d)
 {
     if (osp_systemd_watchdog_us())
         on_watchdog(d);
+    on_housekeeping(d);
     while (!d->leaving)
         osp_loop_turn(d->loop);
     for (size_t i = 0; i < d->worker_count; i++)
@@ -422,12 +480,14 @@ osp_daemon_free(struct osp_daemon *d)
     osp_watch_free(d->inbox_watch);
     osp_alarm_free(d->drain_alarm);
     osp_alarm_free(d->watchdog);
+    osp_alarm_free(d->housekeeping);
     if (d->has_inbox)
         osp_mailbox_fini(&d->inbox);
     osp_listeners_fini(&d->listeners);
     osp_policy_unref(d->policy);
     osp_cache_free(d->cache);
     osp_state_close(d->state);
+    free_edhoc_parts(&d->edhoc);
     osp_loop_free(d->loop);
     free(d->workers);
     free(d->boxes);

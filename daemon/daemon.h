@@ -46,6 +46,9 @@ void osp_daemon_status(struct osp_daemon *d, FILE *to);
 /* One line per context whose name matches the glob `pattern`, at most `max`. */
 void osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE *to);
 
+/* Lets the contexts that EDHOC made go whose credential or peer matches. False: no pattern. */
+bool osp_daemon_revoke(struct osp_daemon *d, const char *pattern, FILE *to);
+
 /* "key: value" lines about the response cache. False: there is none, and `to` says so. */
 bool osp_daemon_cache(struct osp_daemon *d, FILE *to);
 

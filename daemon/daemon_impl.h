@@ -5,16 +5,21 @@
 
 #include "daemon/control.h"
 #include "daemon/daemon.h"
+#include "daemon/edhoc.h"
 #include "daemon/listeners.h"
 #include "daemon/policy.h"
 #include "daemon/state.h"
 #include "daemon/status.h"
+#include "proxy/responder.h"
 
 struct osp_daemon {
     struct osp_loop         *loop;
     struct osp_cache        *cache;             /* of all workers and policies; NULL: none */
     struct osp_policy       *policy;            /* in force; its configuration is the one in force */
     struct osp_state        *state;
+    struct osp_edhoc_parts   edhoc;             /* of all workers and policies */
+    struct osp_hash_key      echo_key;          /* of all workers */
+    struct osp_alarm        *housekeeping;
     struct osp_leaser       *leaser;
     struct osp_dns          *dns;
     struct osp_control      *control;
@@ -38,7 +43,8 @@ const struct osp_cfg *osp_daemon_cfg(const struct osp_daemon *d);
 
 /* The policy of `cfg` (taken on OSP_OK) over `set` with the sockets of `l`. */
 OSP_CHECKED enum osp_err osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_listeners *l,
-                                           struct osp_policy **out, char why[OSP_STORE_WHY_MAX]);
+                                           const struct osp_edhoc_parts *edhoc, struct osp_policy **out,
+                                           char why[OSP_STORE_WHY_MAX]);
 
 /* The keys of `c` are near a limit or at it: says so. */
 void osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c);

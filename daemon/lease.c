@@ -20,7 +20,7 @@ struct osp_leaser {
     pthread_cond_t            wake;
     struct osp_octx         **queue;
     size_t                    count, cap;
-    bool                      stopping;
+    bool                      stopping, woken;
     struct osp_lease_stats    stats;
 };
 
@@ -38,15 +38,18 @@ tell(struct osp_leaser *l, struct osp_octx *c)
     }
 }
 
-/* Moves up to BATCH waiting contexts to `batch`; 0: the thread ends. */
-static size_t
-next_batch(struct osp_leaser *l, struct osp_octx **batch)
+/* Moves up to BATCH waiting contexts to `batch`, none if there is only something to write; false: the thread ends. */
+static bool
+next_batch(struct osp_leaser *l, struct osp_octx **batch, size_t *count)
 {
+    bool   more;
     size_t n;
 
     (void)pthread_mutex_lock(&l->lock);
-    while (l->count == 0 && !l->stopping)
+    while (l->count == 0 && !l->stopping && !l->woken)
         (void)pthread_cond_wait(&l->wake, &l->lock);
+    more = l->count > 0 || !l->stopping;
+    l->woken = false;
     n = l->count < BATCH ? l->count : BATCH;
     for (size_t i = 0; i < n; i++)
         batch[i] = l->queue[i];
@@ -54,7 +57,8 @@ next_batch(struct osp_leaser *l, struct osp_octx **batch)
         l->queue[i - n] = l->queue[i];
     l->count -= n;
     (void)pthread_mutex_unlock(&l->lock);
-    return n;
+    *count = n;
+    return more;
 }
 
 static void
@@ -93,7 +97,7 @@ run(void *arg)
     struct osp_octx   *batch[BATCH];
     size_t             n;
 
-    while ((n = next_batch(l, batch)) > 0) {
+    while (next_batch(l, batch, &n)) {
         struct osp_time from = osp_loop_now();
         enum osp_err    e = osp_state_lease(l->state, batch, n);
 
@@ -160,6 +164,15 @@ osp_leaser_ask(struct osp_leaser *l, struct osp_octx *c)
         osp_octx_lease_failed(c);
         osp_octx_unref(c);
     }
+}
+
+void
+osp_leaser_wake(struct osp_leaser *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    l->woken = true;
+    (void)pthread_cond_signal(&l->wake);
+    (void)pthread_mutex_unlock(&l->lock);
 }
 
 void

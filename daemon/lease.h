@@ -24,6 +24,9 @@ OSP_CHECKED enum osp_err osp_leaser_start(struct osp_state *st, struct osp_mailb
 /* Asks for a lease for `c`; takes the caller's reference. Any thread. */
 void osp_leaser_ask(struct osp_leaser *l, struct osp_octx *c);
 
+/* There is something to be written though nobody asks for numbers (osp_kept_is_due()). Any thread. */
+void osp_leaser_wake(struct osp_leaser *l);
+
 void osp_leaser_stats(struct osp_leaser *l, struct osp_lease_stats *out);
 
 /* Lets the thread end what it has begun and frees it. No worker may ask any more. */

@@ -191,6 +191,30 @@ render_cache(const struct osp_metrics *m, FILE *to)
     one(to, "osprey_cache_limit_bytes", "Its limit, 0 without a cache.", GAUGE, c->limit);
 }
 
+static void
+render_edhoc(const struct osp_metrics *m, FILE *to)
+{
+    const struct osp_responder_stats *r = &m->edhoc;
+    const struct { const char *what; uint64_t v; } sessions[] = {
+        { "started", r->started }, { "completed", r->completed }, { "failed", r->failed }, { "expired", r->expired },
+        { "evicted", r->evicted }, { "duplicate", r->duplicates }, { "challenged", r->verified },
+    }, contexts[] = {
+        { "made", m->kept.added },
+        { "replaced", m->kept.replaced },
+        { "expired", m->kept.expired },
+        { "revoked", m->kept.revoked },
+    };
+
+    head(to, "osprey_edhoc_sessions_total", "EDHOC sessions as the Responder, by what became of them.", COUNTER);
+    for (size_t i = 0; i < sizeof(sessions) / sizeof(sessions[0]); i++)
+        (void)fprintf(to, "osprey_edhoc_sessions_total{what=\"%s\"} %" PRIu64 "\n", sessions[i].what, sessions[i].v);
+    one(to, "osprey_edhoc_sessions", "Sessions that wait for message_3.", GAUGE, r->unfinished);
+    head(to, "osprey_kept_contexts_total", "Security contexts made at run time, by what became of them.", COUNTER);
+    for (size_t i = 0; i < sizeof(contexts) / sizeof(contexts[0]); i++)
+        (void)fprintf(to, "osprey_kept_contexts_total{what=\"%s\"} %" PRIu64 "\n", contexts[i].what, contexts[i].v);
+    one(to, "osprey_kept_contexts", "Security contexts made at run time that are kept now.", GAUGE, m->kept.count);
+}
+
 void
 osp_metrics_render(const struct osp_metrics *m, FILE *to)
 {
@@ -214,6 +238,7 @@ osp_metrics_render(const struct osp_metrics *m, FILE *to)
     by_reason(m, to, "osprey_datagrams_dropped_total", "Datagrams that the message layer refused, by reason.", W(ep.dropped));
     by_reason(m, to, "osprey_errors_total", "Requests that ended with an error, by reason.", W(proxy.errors));
     render_cache(m, to);
+    render_edhoc(m, to);
     render_state(m, to);
     render_names(m, to);
 }

@@ -10,8 +10,10 @@
 
 #include "cache/cache.h"
 #include "daemon/dns.h"
+#include "daemon/kept.h"
 #include "daemon/lease.h"
 #include "daemon/worker.h"
+#include "proxy/responder.h"
 
 struct osp_metrics {
     const struct osp_worker_stats *workers;     /* summed up when rendered */
@@ -19,6 +21,8 @@ struct osp_metrics {
     size_t                         workers_alive;       /* answered in time */
     struct osp_lease_stats         lease;
     struct osp_dns_stats           dns;
+    struct osp_responder_stats     edhoc;
+    struct osp_kept_stats          kept;
     struct osp_cache_stats         cache;               /* zeroes without one */
     size_t                         state_used, state_size;      /* bytes */
     size_t                         contexts;

@@ -34,6 +34,7 @@ usage(FILE *to)
                   "  status                what it is doing\n"
                   "  metrics               every counter, in the Prometheus text form\n"
                   "  contexts [PATTERN]    security contexts: IDs, sequence numbers, replay window\n"
+                  "  revoke PATTERN        end contexts that EDHOC made, by credential or peer\n"
                   "  log-level [LEVEL]     show or set: error, warning, info, debug\n"
                   "  cache                 the response cache: entries, memory, hits\n"
                   "  purge PATTERN         remove cached responses: coap://host/path, with * and ?\n"
@@ -188,7 +189,7 @@ run(int argc, char **argv, const char *path)
 {
     static const struct { const char *name; int max_args; } commands[] = {
         { "ping", 0 }, { "status", 0 }, { "metrics", 0 }, { "contexts", 1 }, { "log-level", 1 }, { "cache", 0 },
-        { "purge", 1 }, { "reload", 0 }, { "stop", 0 },
+        { "purge", 1 }, { "revoke", 1 }, { "reload", 0 }, { "stop", 0 },
     };
 
     if (argc == 3 && strcmp(argv[0], "context") == 0 && strcmp(argv[1], "import") == 0)

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "crypto/crypto.h"
+#include "daemon/edhoc.h"
 #include "daemon/own.h"
 
 /* A policy, and all memory behind it. */
@@ -15,6 +16,7 @@ struct box {
     struct osp_policy      policy;
     struct osp_cfg        *cfg;         /* taken; names and bytes of the policy are borrowed from it */
     struct osp_octx_table *table;
+    struct osp_edhoc_setup *edhoc;      /* NULL: none */
     struct block          *blocks;
     bool                   nomem;
 };
@@ -49,6 +51,7 @@ free_box(struct box *b, bool with_cfg)
         free(n);
     }
     osp_octx_table_free(b->table);
+    osp_edhoc_setup_free(b->edhoc);
     if (with_cfg)
         cfg_free(b->cfg);
     free(b);
@@ -123,6 +126,22 @@ match_contexts(struct box *b, const struct osp_ctxset *set, const struct cfg_cli
     return bits;
 }
 
+/* Names of credentials have numbers of their own; those that only a pattern can match are here too. */
+static const uint8_t *
+match_credentials(struct box *b, const struct cfg_client *c)
+{
+    const struct osp_edhoc_conf *e = b->policy.edhoc;
+    uint8_t                     *bits = e ? take(b, (size_t)e->name_count / 8 + 1, 1) : NULL;
+
+    for (size_t i = 0; bits && i < e->name_count; i++) {
+        for (size_t g = 0; g < c->credential_count && *e->names[i]; g++) {
+            if (osp_glob_match(c->credentials[g], e->names[i]))
+                set_bit(bits, i);
+        }
+    }
+    return bits;
+}
+
 static const uint8_t *
 match_routes(struct box *b, const char *pattern)
 {
@@ -170,6 +189,8 @@ make_rules(struct box *b, const struct osp_ctxset *set)
         r[i].any = c->any;
         r[i].contexts = c->context_count ? match_contexts(b, set, c) : NULL;
         r[i].context_count = c->context_count ? set->label_end : 0;
+        r[i].credentials = c->credential_count ? match_credentials(b, c) : NULL;
+        r[i].credential_count = r[i].credentials ? b->policy.edhoc->name_count : 0;
         r[i].nets = make_nets(b, c);
         r[i].net_count = c->net_count;
         r[i].allow = make_allow(b, c);
@@ -313,9 +334,25 @@ make_identity(struct box *b, const struct osp_sock_ports *ports)
     b->policy.node_name = make_node_name(b);
 }
 
+static enum osp_err
+make_edhoc(struct box *b, const struct osp_edhoc_parts *parts, char why[OSP_STORE_WHY_MAX])
+{
+    enum osp_err e;
+
+    if (!parts->kept)
+        return OSP_OK;
+    b->policy.live = osp_kept_live(parts->kept);
+    if (!b->cfg->edhoc.file)
+        return OSP_OK;
+    e = osp_edhoc_setup_new(&b->cfg->edhoc, parts->kept, parts->responder, &b->edhoc, why);
+    if (e == OSP_OK)
+        b->policy.edhoc = osp_edhoc_setup_conf(b->edhoc);
+    return e;
+}
+
 enum osp_err
-osp_policy_make(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_sock_ports *ports, struct osp_policy **out,
-                char why[OSP_STORE_WHY_MAX])
+osp_policy_make(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_sock_ports *ports,
+                const struct osp_edhoc_parts *edhoc, struct osp_policy **out, char why[OSP_STORE_WHY_MAX])
 {
     struct box  *b = calloc(1, sizeof(*b));
     enum osp_err e;
@@ -333,6 +370,8 @@ osp_policy_make(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct 
     b->policy.response_timeout_us = cfg->limits.response_timeout_us;
     b->policy.serve_stale = cfg->cache.serve_stale;
     e = make_table(b, set, why);
+    if (e == OSP_OK)
+        e = make_edhoc(b, edhoc, why);
     if (e == OSP_OK) {
         make_rules(b, set);
         make_ways(b, set);

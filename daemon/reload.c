@@ -49,6 +49,10 @@ warn_restart(const struct osp_cfg *o, const struct osp_cfg *n, FILE *say)
         { "workers", o->workers != n->workers },
         { "cache", o->cache.size != n->cache.size || o->cache.max_entry != n->cache.max_entry ||
                        o->cache.request_hash != n->cache.request_hash },
+        { "edhoc", o->edhoc.sessions != n->edhoc.sessions || o->edhoc.verify_above != n->edhoc.verify_above ||
+                       o->edhoc.session_us != n->edhoc.session_us || o->edhoc.contexts != n->edhoc.contexts ||
+                       o->edhoc.contexts_per_peer != n->edhoc.contexts_per_peer ||
+                       o->edhoc.lifetime_us != n->edhoc.lifetime_us },
         { "lease", o->lease.block != n->lease.block },
         { "control", differs(o->control, n->control) },
         { "status", o->status.enabled != n->status.enabled || o->status.port != n->status.port ||
@@ -89,7 +93,7 @@ prepare(struct osp_daemon *d, struct plan *p, char why[OSP_STORE_WHY_MAX])
     if (e == OSP_OK)
         e = osp_state_build(d->state, p->cfg, &p->set, why);
     if (e == OSP_OK)
-        e = osp_daemon_policy(p->cfg, p->set, &p->listeners, &p->policy, why);
+        e = osp_daemon_policy(p->cfg, p->set, &p->listeners, &d->edhoc, &p->policy, why);
     if (e != OSP_OK)
         return e;
     p->policy->cache = d->cache;
@@ -151,6 +155,26 @@ say_listeners(const struct osp_listeners *was, const struct osp_listeners *is)
     }
 }
 
+static bool
+knows(void *ctx, const char *name)
+{
+    const struct osp_cfg *cfg = ctx;
+
+    return cfg_edhoc_knows(&cfg->edhoc, name);
+}
+
+/* Contexts of credentials that are trusted no longer. */
+static void
+prune(struct osp_daemon *d, const struct osp_cfg *cfg)
+{
+    size_t n = osp_kept_prune(d->edhoc.kept, knows, (void *)(uintptr_t)cfg);
+
+    if (n == 0)
+        return;
+    log_info("contexts-revoked", "count=%zu reason=%s", n, "their credential is trusted no longer");
+    osp_leaser_wake(d->leaser);
+}
+
 static void
 commit(struct osp_daemon *d, struct plan *p)
 {
@@ -164,6 +188,7 @@ commit(struct osp_daemon *d, struct plan *p)
     d->listeners = p->listeners;
     osp_policy_unref(d->policy);
     d->policy = p->policy;
+    prune(d, cfg);
     log_setup(cfg->log.level, cfg->log.format);
     osp_dns_reload(d->dns);
     d->reloads++;

@@ -3,6 +3,7 @@
 #include "daemon/daemon_impl.h"
 
 #include <inttypes.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/log.h"
@@ -39,6 +40,8 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
         osp_store_size(osp_state_store(d->state), &m.state_used, &m.state_size);
     if (d->cache)
         osp_cache_stats(d->cache, &m.cache);
+    osp_responder_stats(d->edhoc.responder, &m.edhoc);
+    osp_kept_stats(d->edhoc.kept, &m.kept);
     m.contexts = osp_daemon_cfg(d)->context_count;
     m.keys_worn = d->keys_worn;
     m.keys_over = d->keys_over;
@@ -80,6 +83,7 @@ osp_daemon_status(struct osp_daemon *d, FILE *to)
             (void)fprintf(to, "listening: coap://%s\n", text);
     }
     line(to, "contexts", cfg->context_count);
+    line(to, "kept-contexts", m.kept.count);
     line(to, "routes", cfg->route_count);
     (void)fprintf(to, "forward-proxy: %s\n", cfg->forward.enabled ? "on" : "off");
     (void)fprintf(to, "state-directory: %s\n", cfg->state ? cfg->state : "none");
@@ -161,6 +165,24 @@ osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE 
     }
     if (more)
         (void)fprintf(to, "(%zu more)\n", more);
+    osp_kept_list(d->edhoc.kept, pattern, max, (uint64_t)time(NULL), to);
+}
+
+bool
+osp_daemon_revoke(struct osp_daemon *d, const char *pattern, FILE *to)
+{
+    size_t n;
+
+    if (!*pattern) {
+        (void)fprintf(to, "revoke: the name of a credential or of a peer is needed, or a pattern\n");
+        return false;
+    }
+    n = osp_kept_revoke(d->edhoc.kept, pattern);
+    log_info("contexts-revoked", "count=%zu reason=%s", n, "ospreyctl");
+    if (n)
+        osp_leaser_wake(d->leaser);
+    (void)fprintf(to, "revoked: %zu\n", n);
+    return true;
 }
 
 bool

@@ -155,6 +155,23 @@ ask_name(struct osp_worker *w, const char *host, struct osp_time now)
     osp_mailbox_post(w->cfg.main, n);
 }
 
+/* What EDHOC made; its first numbers are leased with the write that makes it durable. */
+static void
+keep(struct osp_worker *w, struct osp_made *m)
+{
+    struct osp_octx *c = m->octx;
+
+    osp_octx_ref(c);
+    if (!osp_kept_add(w->cfg.kept, m, (uint64_t)time(NULL))) {
+        log_warning("context-lost", "reason=%s", osp_err_text(OSP_E_NOMEM));
+        osp_octx_unref(c);
+    } else if (osp_octx_wants_lease(c, w->cfg.proxy.lease_low)) {
+        osp_leaser_ask(w->leaser, c);
+    } else {
+        osp_octx_unref(c);
+    }
+}
+
 static void
 tell_worn(struct osp_worker *w, struct osp_octx *c)
 {
@@ -183,6 +200,9 @@ take_asks(struct osp_worker *w, struct osp_time now)
             break;
         case OSP_ASK_WORN:
             tell_worn(w, ask.ctx);
+            break;
+        case OSP_ASK_KEEP:
+            keep(w, ask.made);
             break;
         }
     }

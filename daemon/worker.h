@@ -20,6 +20,7 @@ struct osp_worker_cfg {
     struct osp_proxy_cfg proxy;
     unsigned             upstream_ports;
     size_t               receive_buffer;        /* bytes of each socket, 0: the system's default */
+    struct osp_kept     *kept;                  /* what keeps the contexts made */
     struct osp_mailbox  *main;                  /* where names are asked for */
 };
 

@@ -50,6 +50,7 @@
     X(CRYPTO,         LOCAL,    500, "cryptographic library failed")                       \
     /* EDHOC; the texts are those of its error messages with code 1 */                     \
     X(EDHOC_STATE,    PEER,     400, "message not expected in this state")                 \
+    X(EDHOC_SESSION,  PEER,     400, "no such session")                                    \
     X(EDHOC_METHOD,   PEER,     400, "Method not supported")                               \
     X(EDHOC_SUITE,    PEER,     400, "wrong selected cipher suite")                        \
     X(EDHOC_CID,      PEER,     400, "connection identifier cannot be used")               \
@@ -70,6 +71,7 @@
     X(NOT_FOUND,      PEER,     404, "no such resource")                                   \
     X(NO_APPLICATION, PEER,     400, "no application for this request")                    \
     X(METHOD,         PEER,     405, "method not allowed")                                 \
+    X(CONTENT_FORMAT, PEER,     415, "Content-Format not supported")                       \
     X(HOP_LIMIT_BAD,  PEER,     400, "bad Hop-Limit")                                      \
     X(HOP_LIMIT,      PEER,     508, "Hop-Limit reached")                                  \
     X(LOOP,           UPSTREAM, 0,   "forwarding loop: own name in a 5.08")                \

@@ -7,6 +7,7 @@
 #define DEPTH_MAX 6
 #define CLAIM_CNF 8
 #define CNF_COSE_KEY 1
+#define KEY_KID 2
 #define KEY_CRV (-1)
 #define KEY_X (-2)
 #define KEY_Y (-3)
@@ -104,4 +105,10 @@ struct osp_slice
 osp_claims_key_item(struct osp_slice claims)
 {
     return osp_cbor_map_find(osp_cbor_map_find(claims, CLAIM_CNF), CNF_COSE_KEY);
+}
+
+struct osp_slice
+osp_claims_kid(struct osp_slice claims)
+{
+    return as_bstr(osp_cbor_map_find(osp_claims_key_item(claims), KEY_KID));
 }

@@ -32,4 +32,7 @@ OSP_CHECKED enum osp_err osp_cose_key_read(struct osp_slice item, struct osp_cos
 /* The COSE_Key item of the 'cnf' claim of an untagged CWT Claims Set; empty when there is none. */
 struct osp_slice osp_claims_key_item(struct osp_slice claims);
 
+/* The 'kid' of that key; empty when it has none. */
+struct osp_slice osp_claims_kid(struct osp_slice claims);
+
 #endif

@@ -105,6 +105,12 @@ struct osp_edhoc {                      /* private to lib/edhoc; holds secrets u
 void osp_edhoc_init(struct osp_edhoc *s, enum osp_edhoc_role role, const struct osp_edhoc_profile *profile,
                     struct osp_crypto *crypto, int64_t now_s);
 
+/*
+ * Goes on with a session that was begun elsewhere: with another thread's `crypto`, and a profile with the same contents.
+ * Both are borrowed until fini or the next attach.
+ */
+void osp_edhoc_attach(struct osp_edhoc *s, const struct osp_edhoc_profile *profile, struct osp_crypto *crypto);
+
 /* Wipes it.  May be called at any time, and twice. */
 void osp_edhoc_fini(struct osp_edhoc *s);
 

@@ -103,6 +103,13 @@ osp_edhoc_init(struct osp_edhoc *s, enum osp_edhoc_role role, const struct osp_e
 }
 
 void
+osp_edhoc_attach(struct osp_edhoc *s, const struct osp_edhoc_profile *profile, struct osp_crypto *crypto)
+{
+    s->profile = profile;
+    s->crypto = crypto;
+}
+
+void
 osp_edhoc_fini(struct osp_edhoc *s)
 {
     osp_wipe(s, sizeof(*s));

@@ -94,6 +94,15 @@ osp_octx_table_find(const struct osp_octx_table *t, struct osp_slice kid, bool h
     return !has_kid_context && matches == 1 ? only : NULL;
 }
 
+bool
+osp_octx_table_has_id(const struct osp_octx_table *t, struct osp_slice kid)
+{
+    for (size_t i = osp_hash(&t->key, kid) & t->mask; t->slots[i]; i = (i + 1) & t->mask)
+        if (osp_slice_eq(osp_octx_recipient_id(t->slots[i]), kid))
+            return true;
+    return false;
+}
+
 size_t
 osp_octx_table_count(const struct osp_octx_table *t)
 {

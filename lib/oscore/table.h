@@ -26,6 +26,8 @@ OSP_CHECKED enum osp_err osp_octx_table_add(struct osp_octx_table *t, struct osp
  */
 struct osp_octx *osp_octx_table_find(const struct osp_octx_table *t, struct osp_slice kid, bool has_kid_context,
                                      struct osp_slice kid_context);
+/* True if a context here has this Recipient ID, whatever its ID Context. */
+bool osp_octx_table_has_id(const struct osp_octx_table *t, struct osp_slice kid);
 size_t osp_octx_table_count(const struct osp_octx_table *t);
 
 #endif

@@ -62,31 +62,51 @@ as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     return DONE;
 }
 
-/* The context that the OSCORE option of `req` names; NULL with the reason. */
-static struct osp_octx *
-find_context(const struct px_exchange *x, const struct osp_msg *req, enum osp_err *why)
+/* The OSCORE option of a request that could be for us, parsed. */
+static enum osp_err
+parse_option(const struct osp_msg *req, struct osp_oscore_opt *out)
 {
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OSCORE);
-    struct osp_oscore_opt opt;
-    struct osp_octx      *c;
+    enum osp_err          e;
     size_t                count = 0;
 
     for (size_t i = 0; i < req->opt_count; i++)
         count += req->opts[i].num == OSP_OPT_OSCORE;
-    if (count > 1) {                    /* [rfc7252#5.4.5] which one would it be? */
-        *why = OSP_E_OSCORE_OPTION;
-        return NULL;
-    }
-    *why = o ? osp_oscore_opt_parse(o->val, &opt) : OSP_E_NO_CONTEXT;
-    if (*why != OSP_OK)
-        return NULL;
-    if (!opt.has_kid || opt.piv.n == 0 || req->payload.n == 0) {        /* [rfc8613#5] [rfc8613#2] */
-        *why = OSP_E_OSCORE_OPTION;
-        return NULL;
-    }
-    c = osp_octx_table_find(x->policy->contexts, opt.kid, opt.has_kid_context, opt.kid_context);
-    *why = c ? OSP_OK : OSP_E_NO_CONTEXT;
+    if (count > 1)                      /* [rfc7252#5.4.5] which one would it be? */
+        return OSP_E_OSCORE_OPTION;
+    if (!o)
+        return OSP_E_NO_CONTEXT;
+    e = osp_oscore_opt_parse(o->val, out);
+    if (e == OSP_OK && (!out->has_kid || out->piv.n == 0 || req->payload.n == 0))       /* [rfc8613#5] [rfc8613#2] */
+        e = OSP_E_OSCORE_OPTION;
+    return e;
+}
+
+/* The context of these IDs, with a reference: of the configuration, or made at run time. NULL: none. */
+static struct osp_octx *
+find_context(const struct px_exchange *x, const struct osp_oscore_opt *o)
+{
+    struct osp_octx *c = osp_octx_table_find(x->policy->contexts, o->kid, o->has_kid_context, o->kid_context);
+
+    if (c)
+        osp_octx_ref(c);
+    else if (x->policy->live)
+        c = osp_octx_live_find(x->policy->live, o->kid, o->has_kid_context, o->kid_context);
     return c;
+}
+
+/* True if the OSCORE layer of `req` is one for us, as far as its IDs tell; also one whose context message_3 beside it makes. */
+static bool
+is_for_us(const struct px_exchange *x, const struct osp_msg *req)
+{
+    struct osp_oscore_opt o;
+    struct osp_octx      *c;
+
+    if (parse_option(req, &o) != OSP_OK)
+        return false;
+    c = find_context(x, &o);
+    osp_octx_unref(c);
+    return c || px_edhoc_is_combined(x, req, o.kid);
 }
 
 /*
@@ -117,25 +137,58 @@ has_uri_options(const struct osp_msg *req)
            osp_msg_has(req, OSP_OPT_URI_PATH_ABBREV);
 }
 
+/* An EDHOC option at the layer that is to be removed is for us too [rfc9668#3.3.1]. False: the exchange ended. */
+static bool
+take_edhoc_off(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_oscore_opt *o)
+{
+    if (!osp_msg_has(req, OSP_OPT_EDHOC))
+        return true;
+    if (x->policy->edhoc)
+        return px_edhoc_combined(t, x, req, o->kid);
+    px_answer_error(t, x, OSP_E_UNKNOWN_OPTION);
+    return false;
+}
+
+static enum osp_err
+remove_with(struct px_turn *t, struct px_exchange *x, struct osp_octx *ctx, const struct osp_msg *req, struct osp_msg *out)
+{
+    enum osp_err e = osp_oscore_unprotect_request(t->px->crypto, ctx, req, &t->scratch, out, &x->removed[x->removed_count]);
+
+    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT)   /* what was protected is no message */
+        e = OSP_E_DECRYPT;
+    return e;
+}
+
 /* Step 6: one layer off; the result is in the other message of the proxy. */
 static enum verdict
 remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 {
-    struct osp_msg  *out = *req == &t->px->a ? &t->px->b : &t->px->a;
-    enum osp_err     e;
-    struct osp_octx *ctx;
+    struct osp_msg       *out = *req == &t->px->a ? &t->px->b : &t->px->a;
+    struct osp_oscore_opt o;
+    struct osp_octx      *ctx;
+    enum osp_err          e;
 
     if (x->removed_count >= x->policy->max_layers || x->removed_count >= PX_LAYERS_MAX)
         return fail(t, x, OSP_E_LAYERS);                /* [ocp#2.1] */
-    ctx = find_context(x, *req, &e);
-    if (!ctx)
+    if (x->policy->edhoc && osp_msg_has(*req, OSP_OPT_EDHOC) && (*req)->payload.n == 0)
+        return fail(t, x, OSP_E_BAD_REQUEST);           /* [rfc9668#3.3.1] step 1 */
+    e = parse_option(*req, &o);
+    if (e != OSP_OK)
         return fail(t, x, e);
-    if (px_blocks_request(t, x, *req))
+    ctx = find_context(x, &o);
+    if (!ctx && !(x->policy->edhoc && osp_msg_has(*req, OSP_OPT_EDHOC)))
+        return fail(t, x, OSP_E_NO_CONTEXT);
+    if (px_blocks_request(t, x, *req) || !take_edhoc_off(t, x, *req, &o)) {
+        osp_octx_unref(ctx);
         return DONE;
-    e = osp_oscore_unprotect_request(t->px->crypto, ctx, *req, &t->scratch, out, &x->removed[x->removed_count]);
-    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT)   /* what was protected is no message */
-        e = OSP_E_DECRYPT;
-    px_used(t->px, ctx);                                /* a tag that does not verify uses the key up, too */
+    }
+    if (!ctx)
+        ctx = find_context(x, &o);      /* the one that message_3 made */
+    if (!ctx)
+        return fail(t, x, OSP_E_NO_CONTEXT);
+    e = remove_with(t, x, ctx, *req, out);
+    px_used(t->px, ctx);                /* a tag that does not verify uses the key up, too */
+    osp_octx_unref(ctx);                /* the layer has a reference of its own */
     if (e != OSP_OK && e != OSP_E_NOT_FRESH)
         return fail(t, x, e);
     x->removed_count++;
@@ -152,13 +205,12 @@ static enum verdict
 step(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 {
     const struct osp_route *r;
-    enum osp_err            why;
     bool                    oscore = osp_msg_has(*req, OSP_OPT_OSCORE);
 
     if (px_is_forward_form(*req))
         return as_forward_proxy(t, x, *req);
     r = x->policy->reverse && has_uri_options(*req) ? px_find_route(x, *req) : NULL;
-    if (r && oscore && !r->pass && find_context(x, *req, &why))
+    if (r && oscore && !r->pass && is_for_us(x, *req))
         r = NULL;
     if (r)
         return as_reverse_proxy(t, x, *req, r);

@@ -17,6 +17,8 @@
  *   caching.c     what the cache is asked, and what it is given
  *   names.c       name cache
  *   local.c       resources of the proxy itself
+ *   edhoc.c       ... and among them the Responder of EDHOC; responder.c keeps its sessions
+ *   echo.c        Echo for addresses
  *   exchange.c    making and ending exchanges
  *
  * Every path of a request ends in one of px_answer(), px_answer_error(), px_drop(), which end the
@@ -31,7 +33,9 @@
 #include "base/timer.h"
 #include "msg/block.h"
 #include "msg/option.h"
+#include "oscore/made.h"
 #include "proxy/proxy.h"
+#include "proxy/responder.h"
 
 #define PX_LAYERS_MAX 8         /* layers that can be removed from one request; the policy's limit is below */
 #define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */
@@ -39,6 +43,8 @@
 #define PX_LEASE_SLOTS 256
 #define PX_CTX_ASKS 1024
 #define PX_BODY_LIFE_US OSP_SEC(247)    /* EXCHANGE_LIFETIME [rfc7959#2.4] */
+#define PX_KEEP_ASKS 64
+#define PX_ECHO_LEN 12
 
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
 enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY };
@@ -206,6 +212,8 @@ struct osp_proxy {
     struct px_ctx_ask      ctx_asks[PX_CTX_ASKS];       /* ring */
     size_t                 ctx_ask_head, ctx_ask_count;
     struct osp_wheel       patience;                    /* px_exchange.patience */
+    struct osp_made       *keep_asks[PX_KEEP_ASKS];     /* made, and to be kept by the daemon; taken after every input */
+    size_t                 keep_count;
     struct osp_proxy_stats stats;
     uint8_t               *scratch;             /* plaintexts and values of one turn */
     size_t                 scratch_cap;
@@ -413,5 +421,18 @@ bool px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err w
 
 /* ---- local.c ---- */
 void px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+
+/* ---- edhoc.c ---- */
+void px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* True if `req` carries message_3 of a session of ours beside an OSCORE layer with this kid [rfc9668#3.3.1]. */
+bool px_edhoc_is_combined(const struct px_exchange *x, const struct osp_msg *req, struct osp_slice kid);
+/* Takes message_3 out of it: the context for the rest is there then. False: the exchange ended with an error. */
+bool px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid);
+/* Hands a context that is in the live table to the daemon. OSP_E_OVERLOAD: it was taken out of the table again. */
+enum osp_err px_keep_made(struct osp_proxy *px, struct osp_made *m);
+
+/* ---- echo.c ---- */
+void px_echo_make(const struct px_turn *t, const struct osp_addr *peer, uint8_t out[PX_ECHO_LEN]);
+bool px_echo_is_mine(const struct px_turn *t, const struct osp_addr *peer, const struct osp_msg *req);
 
 #endif

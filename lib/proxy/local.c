@@ -43,6 +43,10 @@ well_known_core(struct px_turn *t, struct px_exchange *x)
     struct osp_msg resp;
 
     osp_wr_put(&w, osp_slice_str("</.well-known/core>;ct=40"));
+    if (x->policy->edhoc)       /* [rfc9668#6] */
+        osp_wr_put(&w, osp_slice_str(x->policy->edhoc->profile.has_message_4
+                                         ? ",</.well-known/edhoc>;rt=core.edhoc;ed-r"
+                                         : ",</.well-known/edhoc>;rt=core.edhoc;ed-r;ed-comb-req"));
     for (size_t i = 0; i < x->policy->route_count; i++) {
         struct osp_wr before = w;
 
@@ -65,7 +69,7 @@ well_known_core(struct px_turn *t, struct px_exchange *x)
 void
 px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    static const char *const core[] = { ".well-known", "core" };
+    static const char *const core[] = { ".well-known", "core" }, *const edhoc[] = { ".well-known", "edhoc" };
     uint16_t                 which;
 
     t->px->stats.local++;
@@ -82,12 +86,15 @@ px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
             /* a block option is known, but its value may be bad [rfc7959#2.2] */
             bool bad_block = (num == OSP_OPT_BLOCK1 || num == OSP_OPT_BLOCK2) && req->opts[i].val.n &&
                              (req->opts[i].val.p[req->opts[i].val.n - 1] & 7) == 7;
-            px_answer_error(t, x, bad_block ? OSP_E_BAD_REQUEST : OSP_E_UNKNOWN_OPTION);
+            /* and an EDHOC option without OSCORE carries nothing [rfc9668#3.3.1] */
+            px_answer_error(t, x, bad_block || num == OSP_OPT_EDHOC ? OSP_E_BAD_REQUEST : OSP_E_UNKNOWN_OPTION);
             return;
         }
     }
     if (req->code > OSP_IPATCH) {       /* [rfc7252#5.8] a method nobody knows */
         px_answer_error(t, x, OSP_E_METHOD);
+    } else if (x->policy->edhoc && path_is(req, edhoc, 2)) {
+        px_edhoc(t, x, req);
     } else if (!path_is(req, core, 2)) {
         /* [ocp#2.4] step 5: 4.04; the July 2022 text had 4.00 */
         px_answer_error(t, x, x->policy->otp_compat ? OSP_E_NO_APPLICATION : OSP_E_NOT_FOUND);

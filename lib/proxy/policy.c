@@ -10,20 +10,31 @@ bit(const uint8_t *bits, size_t i)
     return bits[i / 8] >> (i % 8) & 1;
 }
 
+/* A context of the configuration, or one that EDHOC made: both have bits of their own. */
+static bool
+context_matches(const struct osp_rule *r, const struct px_exchange *x)
+{
+    uint32_t label;
+
+    if (x->removed_count == 0)
+        return false;
+    label = osp_octx_label(x->removed[x->removed_count - 1].ctx);
+    if (!(label & OSP_MADE_LABEL))
+        return r->contexts && label < r->context_count && bit(r->contexts, label);
+    label &= ~OSP_MADE_LABEL;
+    return r->credentials && label < r->credential_count && bit(r->credentials, label);
+}
+
 static bool
 rule_matches(const struct osp_rule *r, const struct px_exchange *x)
 {
-    bool by_context = !r->contexts, by_net = r->net_count == 0;
+    bool has_context = r->contexts || r->credentials, by_net = r->net_count == 0;
 
     if (r->any)
         return true;
-    if (r->contexts && x->removed_count > 0) {
-        uint32_t label = osp_octx_label(x->removed[x->removed_count - 1].ctx);
-        by_context = label < r->context_count && bit(r->contexts, label);
-    }
     for (size_t i = 0; i < r->net_count && !by_net; i++)
         by_net = osp_ip_in_prefix(&x->from.peer.ip, &r->nets[i].ip, r->nets[i].bits);
-    return by_context && by_net && (r->contexts || r->net_count);
+    return (!has_context || context_matches(r, x)) && by_net && (has_context || r->net_count);
 }
 
 /* The first rule whose match fits; NULL: none, so nothing is allowed. */

@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 
 #include "cache/cache.h"
+#include "edhoc/edhoc.h"
+#include "oscore/live.h"
 #include "oscore/table.h"
 #include "proxy/target.h"
 
@@ -35,7 +37,10 @@ struct osp_rule {
     bool                    any;        /* matches every client, with or without a layer for us */
     const uint8_t          *contexts;   /* bit `label` is set if the last removed layer's context matches; NULL: none */
     uint32_t                context_count;
-    const struct osp_net   *nets;       /* source address; with `contexts` or alone */
+    const uint8_t          *credentials;        /* bit i is set if what EDHOC made for credential i matches; NULL: none.
+                                                   With `contexts`, one of both has to fit */
+    uint32_t                credential_count;
+    const struct osp_net   *nets;       /* source address; with the others or alone */
     size_t                  net_count;
     const struct osp_allow *allow;
     size_t                  allow_count;
@@ -67,10 +72,23 @@ struct osp_upstream { struct osp_target match; struct osp_octx *ctx; };
 /* hosts: names the operator resolves himself. */
 struct osp_host { const char *name; struct osp_ip ip; };
 
+/* EDHOC as the Responder. */
+struct osp_edhoc_conf {
+    struct osp_edhoc_profile profile;   /* whom to ask for credentials is set for each call */
+    struct osp_edhoc_peers   trusted;   /* labels: those of contexts, OSP_MADE_LABEL and a number */
+    bool                     accept_unknown;    /* a credential that came by value and that nobody configured */
+    uint32_t                 unknown_label;
+    const char *const       *names;     /* of credentials, by the number in the label */
+    uint32_t                 name_count;
+    struct osp_responder    *responder; /* its sessions, of all workers and policies; borrowed */
+};
+
 struct osp_policy {
     atomic_uint                refs;
     void                     (*release)(struct osp_policy *p);  /* called with the last reference */
     const struct osp_octx_table *contexts;
+    struct osp_octx_live      *live;            /* contexts made at run time; NULL: none.  Shared and borrowed */
+    const struct osp_edhoc_conf *edhoc;         /* NULL: no EDHOC */
     bool                       forward;         /* is a forward-proxy */
     bool                       reverse;         /* has routes */
     bool                       otp_compat;      /* answers of the July 2022 text */

@@ -95,8 +95,12 @@ osp_proxy_free(struct osp_proxy *px)
     while (px->exchanges.next && (n = osp_list_first(&px->exchanges)) != NULL)
         px_exchange_end(px, OSP_CONTAINER(n, struct px_exchange, link));
     px_subjects_free(px);
-    while (px->ctx_ask_count > 0 && osp_proxy_next_ask(px, &ask))
-        osp_octx_unref(ask.ctx);
+    while (px->ctx_ask_count + px->keep_count > 0 && osp_proxy_next_ask(px, &ask)) {
+        if (ask.kind == OSP_ASK_KEEP)
+            osp_made_free(ask.made);
+        else
+            osp_octx_unref(ask.ctx);
+    }
     px_bodies_free(px);
     px_names_free(px);
     osp_table_fini(&px->names);
@@ -277,6 +281,11 @@ osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
 {
     struct osp_list *n;
 
+    if (px->keep_count > 0) {   /* before a lease is asked for it */
+        ask->kind = OSP_ASK_KEEP;
+        ask->made = px->keep_asks[--px->keep_count];
+        return true;
+    }
     if (px->ctx_ask_count > 0) {
         ask->kind = px->ctx_asks[px->ctx_ask_head].kind;
         ask->ctx = px->ctx_asks[px->ctx_ask_head].ctx;
@@ -295,6 +304,17 @@ osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
         return true;
     }
     return false;
+}
+
+enum osp_err
+px_keep_made(struct osp_proxy *px, struct osp_made *m)
+{
+    if (px->keep_count == PX_KEEP_ASKS) {
+        (void)osp_octx_live_remove(px->policy->live, m->octx);
+        return OSP_E_OVERLOAD;
+    }
+    px->keep_asks[px->keep_count++] = m;
+    return OSP_OK;
 }
 
 void

@@ -16,6 +16,7 @@
 #define OSP_PROXY_PROXY_H
 
 #include "msg/endpoint.h"
+#include "oscore/made.h"
 #include "oscore/oscore.h"
 #include "proxy/policy.h"
 
@@ -30,6 +31,7 @@ struct osp_proxy_cfg {
     size_t            max_body;         /* MAX_UNFRAGMENTED_SIZE: what is put together from blocks [rfc8613#4.1.3.4.2] */
     size_t            max_bodies;       /* transfers that something is kept of */
     size_t            max_bodies_per_peer;      /* of them by one address, or by one security context */
+    struct osp_hash_key echo_key;       /* of Echo values for addresses: secret, and the same for all workers */
     uint64_t          lease_low;        /* ask for a lease when fewer sequence numbers are left */
 };
 
@@ -59,12 +61,14 @@ enum osp_ask_kind {
                            osp_octx_lease_failed(), then osp_proxy_leased().  A reference on ctx comes along. */
     OSP_ASK_WORN,       /* the keys of `ctx` are near a limit, or at it (osp_octx_usage() says which): tell the operator,
                            or renew them.  Nothing waits for it.  A reference on ctx comes along. */
+    OSP_ASK_KEEP,       /* `made` is in the policy's live table: keep it, and lease numbers for it.  It is the caller's now */
 };
 
 struct osp_ask {
     enum osp_ask_kind kind;
     char              host[256];        /* lower case */
     struct osp_octx  *ctx;
+    struct osp_made  *made;
 };
 
 /* Takes the next ask; false when there is none. Call after every input and expire. */

@@ -14,7 +14,9 @@ import subprocess
 import time
 import urllib.request
 
-from peer import place
+import cbor2
+
+from peer import edhoc_cred, place
 
 BUILD = pathlib.Path(os.environ.get("OSPREY_BUILD", "build")).resolve()
 REPORT = re.compile(rb"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehaviorSanitizer|ThreadSanitizer")
@@ -56,6 +58,23 @@ def context_entry(name, context, fresh=True):
     if fresh:
         entry["fresh"] = True
     return entry
+
+
+def edhoc_file(directory, own, trusted):
+    """The file of credentials; both are [(name, Credential)]."""
+    def entry(name, credential):
+        """CRED_x of a certificate is its DER in a byte string; the file has the DER."""
+        item = cbor2.loads(credential.cred)
+        return {"name": name, "credential": {"hex": (item if isinstance(item, bytes) else credential.cred).hex()}}
+
+    def own_entry(name, credential):
+        ident = set(cbor2.loads(credential.id_cred))
+        how = {4: "kid", 14: "value", 33: "x5chain", 34: "x5t"}[ident.pop()]
+        return {**entry(name, credential), "id": how,
+                "private-key": {"hex": edhoc_cred.private_bytes(credential.private).hex()}}
+
+    made = {"own": [own_entry(*c) for c in own], "trusted": [entry(*c) for c in trusted]}
+    return write_private(os.path.join(directory, "edhoc.yaml"), json.dumps(made))
 
 
 def write_private(path, text):

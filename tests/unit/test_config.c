@@ -452,9 +452,10 @@ static void
 put_key(char *dst, size_t cap, const char *section, const char *key, const char *value)
 {
     bool is_listen = strcmp(key, "listen") == 0;
+    bool is_edhoc = strcmp(section, "edhoc") == 0 && strcmp(key, "credentials") != 0;   /* they may not be left out */
 
     if (*section)
-        (void)snprintf(dst, cap, LISTEN "%s:\n  %s: %s\n", section, key, value);
+        (void)snprintf(dst, cap, LISTEN "%s:\n%s  %s: %s\n", section, is_edhoc ? "  credentials: none\n" : "", key, value);
     else
         (void)snprintf(dst, cap, "%s%s: %s\n", is_listen ? "" : LISTEN, key, value);
 }

@@ -65,7 +65,7 @@ make(const char *yaml)
     struct osp_policy *p = NULL;
 
     EXPECT_OK(osp_state_build(state_dry, cfg, &set, why));
-    EXPECT_OK(osp_policy_make(cfg, set, &ports, &p, why));
+    EXPECT_OK(osp_policy_make(cfg, set, &ports, &(struct osp_edhoc_parts){ 0 }, &p, why));
     osp_ctxset_free(set); /* the policy keeps what it needs */
     return p;
 }

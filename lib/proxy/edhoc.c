@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * EDHOC as the Responder [rfc9528#A.2]: /.well-known/edhoc, and message_3 in a request with an EDHOC option [rfc9668#3.3.1].
+ *
+ *   message_1 -> a session, C_R reserved, message_2
+ *   message_3 -> the session is complete, its context goes into the live table and to the daemon to be kept
+ *
+ * The session belongs to whoever took it from the responder; it is given back, or ended, before the turn is over.
+ */
+#include "proxy/impl.h"
+
+#define CID_EDHOC 65            /* Content-Formats [rfc9528#10.11] */
+#define EDHOC 64
+#define CR_TRIES 64
+
+/* ---- who a credential stands for ---- */
+
+/* Asked during one call of lib/edhoc; knows the policy, and has room for a credential that came by value. */
+struct finder {
+    const struct osp_policy *policy;
+    struct osp_edhoc_peer    unknown;
+    uint8_t                  hash[32];  /* of the unknown credential */
+};
+
+/* [rfc9528#D.5] a key that nobody vouches for: it is the same peer as before, and no more */
+static enum osp_err
+find_unknown(struct finder *f, struct osp_slice id_cred, const struct osp_edhoc_peer **out)
+{
+    enum osp_edhoc_id_kind kind;
+    struct osp_slice       value;
+    enum osp_err           e = osp_edhoc_id_kind(id_cred, &kind, &value);
+
+    if (e == OSP_OK && kind != OSP_EDHOC_KCCS)
+        e = OSP_E_NOT_FOUND;
+    if (e == OSP_OK)
+        e = osp_edhoc_cred_init(&f->unknown.cred, id_cred, value);
+    if (e == OSP_OK)
+        e = osp_digest(OSP_SHA256, &value, 1, f->hash);
+    if (e != OSP_OK)
+        return OSP_E_NOT_FOUND;
+    f->unknown.label = f->policy->edhoc->unknown_label;
+    *out = &f->unknown;
+    return OSP_OK;
+}
+
+static enum osp_err
+find_peer(void *ctx, struct osp_slice id_cred, unsigned nth, const struct osp_edhoc_peer **out)
+{
+    struct finder              *f = ctx;
+    const struct osp_edhoc_conf *c = f->policy->edhoc;
+    struct osp_edhoc_peers      trusted = c->trusted;
+    enum osp_err                e = osp_edhoc_peers_find(&trusted, id_cred, nth, out);
+
+    if (e == OSP_E_NOT_FOUND && nth == 0 && c->accept_unknown)
+        return find_unknown(f, id_cred, out);
+    return e;
+}
+
+static const char *
+name_of(const struct osp_edhoc_conf *c, uint32_t label)
+{
+    uint32_t i = label & ~OSP_MADE_LABEL;
+
+    return label & OSP_MADE_LABEL && i < c->name_count ? c->names[i] : "";
+}
+
+/* The profile of `policy` with a finder for this call. */
+static struct osp_edhoc_profile
+profile_of(struct finder *f, const struct osp_policy *policy)
+{
+    struct osp_edhoc_profile p = policy->edhoc->profile;
+
+    f->policy = policy;
+    p.find = find_peer;
+    p.find_ctx = f;
+    return p;
+}
+
+/* ---- answers ---- */
+
+static void
+answer(struct px_turn *t, struct px_exchange *x, uint8_t code, struct osp_slice payload)
+{
+    struct osp_msg resp;
+    uint8_t        format[4];
+
+    osp_msg_init(&resp, code);
+    if (payload.n && osp_msg_add(&resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(EDHOC, format)) != OSP_OK) {
+        px_answer_error(t, x, OSP_E_NOMEM);
+        return;
+    }
+    resp.payload = payload;
+    px_answer(t, x, &resp);
+}
+
+/* [rfc9528#A.2.3] whose fault it was says the code; the text says no more than the identifier of the error */
+static void
+answer_error(struct px_turn *t, struct px_exchange *x, struct osp_edhoc *s, enum osp_err why)
+{
+    uint8_t       bytes[256];
+    struct osp_wr w = osp_wr_to(bytes, sizeof(bytes));
+    bool          ours = osp_err_class(why) == OSP_CLASS_LOCAL;
+
+    osp_responder_count(x->policy->edhoc->responder, OSP_RESPONDER_FAILED);
+    t->px->stats.errors[why]++;
+    if ((!s || osp_edhoc_make_error(s, &w) != OSP_OK) && osp_edhoc_put_error(&w, why) != OSP_OK)
+        w.n = 0;
+    answer(t, x, ours ? OSP_CODE(5, 0) : OSP_CODE(4, 0), osp_wr_slice(&w));
+}
+
+/* [rfc9175#2.3] message_1 again, with this: then its address can receive */
+static void
+demand_echo(struct px_turn *t, struct px_exchange *x)
+{
+    struct osp_msg resp;
+    uint8_t        echo[PX_ECHO_LEN];
+
+    osp_responder_count(x->policy->edhoc->responder, OSP_RESPONDER_VERIFIED);
+    px_echo_make(t, &x->from.peer, echo);
+    osp_msg_init(&resp, OSP_CODE(4, 1));
+    if (osp_msg_add(&resp, OSP_OPT_ECHO, osp_slice(echo, sizeof(echo))) != OSP_OK)
+        px_answer_error(t, x, OSP_E_NOMEM);
+    else
+        px_answer(t, x, &resp);
+}
+
+/* ---- message_1 ---- */
+
+static bool
+is_free(const struct px_exchange *x, struct osp_slice c_r, struct osp_slice c_i)
+{
+    const struct osp_policy *p = x->policy;
+
+    return !osp_slice_eq(c_r, c_i) && !osp_octx_table_has_id(p->contexts, c_r) && !osp_responder_has(p->edhoc->responder, c_r) &&
+           osp_octx_live_reserve(p->live, c_r) == OSP_OK;
+}
+
+/*
+ * An identifier that nobody here uses [rfc9668#4.1.2], of one byte as long as there are: 00 to 17 and 20 to 37 travel as
+ * such [rfc9528#3.3.2].
+ */
+static bool
+choose_c_r(struct px_turn *t, const struct px_exchange *x, struct osp_slice c_i, struct osp_edhoc_cid *out)
+{
+    for (unsigned i = 0; i < CR_TRIES; i++) {
+        out->len = i < 8 ? 1 : i < 24 ? 2 : 4;
+        osp_randbuf_take(&t->px->rand, out->bytes, out->len);
+        if (out->len == 1)
+            out->bytes[0] = (uint8_t)((out->bytes[0] % 24) | (out->bytes[0] & 0x80 ? 0x20 : 0));
+        if (is_free(x, osp_slice(out->bytes, out->len), c_i))
+            return true;
+    }
+    return false;
+}
+
+static enum osp_err
+begin(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct osp_slice message, struct osp_wr *out)
+{
+    struct osp_edhoc_message_1 m;
+    uint8_t                    seed[32];
+    enum osp_err               e = osp_edhoc_take_message_1(&run->edhoc, message, NULL);
+
+    if (e == OSP_OK)
+        e = osp_edhoc_peek_message_1(message, &m);
+    if (e != OSP_OK)
+        return e;
+    if (!choose_c_r(t, x, m.c_i, &run->c_r))
+        return OSP_E_OVERLOAD;
+    run->reserved = true;
+    osp_randbuf_take(&t->px->rand, seed, sizeof(seed));
+    e = osp_edhoc_make_message_2(&run->edhoc, seed, osp_slice(run->c_r.bytes, run->c_r.len), OSP_EMPTY, out);
+    osp_wipe(seed, sizeof(seed));
+    if (e == OSP_OK && !osp_run_answer(run, osp_wr_slice(out)))
+        e = OSP_E_NOMEM;
+    return e;
+}
+
+/* [rfc9528#7] the same message_1 again: the same message_2, no second session */
+static bool
+answer_duplicate(struct px_turn *t, struct px_exchange *x, uint64_t hash)
+{
+    struct osp_responder *r = x->policy->edhoc->responder;
+    struct osp_run       *run = osp_responder_take_duplicate(r, hash, t->now);
+    struct osp_slice      copy = OSP_EMPTY;
+    size_t                start = t->scratch.n;
+
+    if (!run)
+        return false;
+    osp_wr_put(&t->scratch, osp_slice(run->answer, run->answer_len));
+    if (!osp_wr_bad(&t->scratch))
+        copy = osp_slice(t->scratch.p + start, t->scratch.n - start);
+    osp_responder_give(r, run, t->now);
+    osp_responder_count(r, OSP_RESPONDER_DUPLICATE);
+    answer(t, x, OSP_CODE(2, 4), copy);
+    return true;
+}
+
+static void
+on_message_1(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_slice message)
+{
+    struct osp_responder    *r = x->policy->edhoc->responder;
+    struct finder            f = { 0 };
+    struct osp_edhoc_profile profile = profile_of(&f, x->policy);
+    uint64_t                 hash = osp_responder_hash(r, &x->from.peer.ip, message);
+    uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
+    struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
+    struct osp_run          *run;
+    enum osp_err             e;
+
+    if (answer_duplicate(t, x, hash))
+        return;
+    if (osp_responder_is_loaded(r) && !px_echo_is_mine(t, &x->from.peer, req)) {
+        demand_echo(t, x);
+        return;
+    }
+    run = osp_run_new(x->policy, &x->from.peer.ip);
+    if (!run) {
+        px_answer_error(t, x, OSP_E_NOMEM);
+        return;
+    }
+    run->request_hash = hash;
+    osp_edhoc_init(&run->edhoc, OSP_EDHOC_RESPONDER, &profile, t->px->crypto, osp_responder_now_s(r, t->now));
+    e = begin(t, x, run, message, &w);
+    if (e != OSP_OK) {
+        answer_error(t, x, &run->edhoc, e);
+        osp_run_end(r, run);
+        return;
+    }
+    osp_responder_count(r, OSP_RESPONDER_STARTED);
+    osp_responder_give(r, run, t->now);
+    answer(t, x, OSP_CODE(2, 4), osp_wr_slice(&w));
+}
+
+/* ---- message_3 ---- */
+
+/* Who it is, for people. */
+static void
+describe(const struct osp_edhoc_who *who, const struct finder *f, char dst[OSP_MADE_PEER_MAX])
+{
+    char hex[17];
+
+    dst[0] = '\0';
+    if (who->by_chain) {
+        struct osp_slice s = osp_slice_head(osp_slice_str(who->name), OSP_MADE_PEER_MAX - 1);
+
+        (void)osp_slice_copy(s, dst, OSP_MADE_PEER_MAX - 1);
+        dst[s.n] = '\0';
+    } else if (who->label == f->policy->edhoc->unknown_label) {
+        osp_hex_encode(osp_slice(f->hash, 8), hex, sizeof(hex));
+        memcpy(dst, hex, sizeof(hex));
+    }
+}
+
+/*
+ * The context of a complete session, into the live table and to the daemon.  Its window is known and empty: these keys are
+ * new [rfc9528#A.1].
+ */
+static enum osp_err
+make_context(struct px_turn *t, struct osp_run *run, const struct finder *f)
+{
+    static const struct osp_replay empty;
+    const struct osp_edhoc_who    *who = osp_edhoc_who(&run->edhoc);
+    struct osp_edhoc_oscore        o;
+    struct osp_made               *m = NULL;
+    char                           peer[OSP_MADE_PEER_MAX];
+    enum osp_err                   e = osp_edhoc_oscore(&run->edhoc, &o);
+    struct osp_octx_params         p = {
+                .aead = o.aead,
+                .hkdf = o.hkdf,
+                .master_secret = osp_slice(o.master_secret, o.master_secret_len),
+                .master_salt = osp_slice(o.master_salt, sizeof(o.master_salt)),
+                .sender_id = osp_slice(o.sender_id.bytes, o.sender_id.len),
+                .recipient_id = osp_slice(o.recipient_id.bytes, o.recipient_id.len),
+                .label = who ? who->label : 0,
+    };
+
+    if (e != OSP_OK || !who)
+        return e != OSP_OK ? e : OSP_E_EDHOC_STATE;
+    describe(who, f, peer);
+    e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), peer, &m);
+    osp_wipe(&o, sizeof(o));
+    if (e == OSP_OK) {
+        osp_octx_set_window(m->octx, &empty);
+        e = osp_octx_live_add(f->policy->live, m->octx);
+    }
+    if (e == OSP_OK)
+        e = px_keep_made(t->px, m);
+    if (e != OSP_OK)
+        osp_made_free(m);
+    return e;
+}
+
+/* Takes message_3; on an error the session is not to be used any more. */
+static enum osp_err
+complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct osp_slice message, bool combined)
+{
+    struct osp_responder    *r = x->policy->edhoc->responder;
+    struct finder            f = { 0 };
+    struct osp_edhoc_profile profile = profile_of(&f, run->policy);
+    uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
+    struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
+    enum osp_err             e;
+
+    osp_edhoc_attach(&run->edhoc, &profile, t->px->crypto);
+    e = combined ? osp_edhoc_take_combined(&run->edhoc, message, NULL) : osp_edhoc_take_message_3(&run->edhoc, message, NULL);
+    if (e == OSP_OK && profile.has_message_4)
+        e = osp_edhoc_make_message_4(&run->edhoc, OSP_EMPTY, &w);
+    if (e == OSP_OK && !osp_run_answer(run, osp_wr_slice(&w)))
+        e = OSP_E_NOMEM;
+    if (e == OSP_OK)
+        e = make_context(t, run, &f);
+    if (e != OSP_OK)
+        return e;
+    osp_octx_live_release(run->policy->live, osp_slice(run->c_r.bytes, run->c_r.len));      /* the context has it now */
+    run->reserved = false;
+    run->finished = true;
+    run->message_3_hash = osp_responder_hash(r, &run->from, message);
+    osp_responder_count(r, OSP_RESPONDER_COMPLETED);
+    return OSP_OK;
+}
+
+/*
+ * Message_3 for the session of C_R.  OSP_OK: it is complete, by this message or by an equal one before, and given back; what
+ * is to be answered is in the scratch memory.  Otherwise the error was answered, which ended the exchange.
+ */
+static bool
+take_message_3(struct px_turn *t, struct px_exchange *x, struct osp_slice c_r, struct osp_slice message, bool combined,
+               struct osp_slice *reply)
+{
+    struct osp_responder *r = x->policy->edhoc->responder;
+    struct osp_run       *run = osp_responder_take(r, c_r, &x->from.peer.ip, t->now);
+    size_t                start = t->scratch.n;
+    enum osp_err          e = OSP_OK;
+
+    if (!run) {
+        answer_error(t, x, NULL, OSP_E_EDHOC_SESSION);
+        return false;
+    }
+    if (!run->finished)
+        e = complete(t, x, run, message, combined);
+    else if (run->message_3_hash == osp_responder_hash(r, &run->from, message))
+        osp_responder_count(r, OSP_RESPONDER_DUPLICATE);
+    else
+        e = OSP_E_EDHOC_STATE;          /* the complete session stays as it is */
+    osp_wr_put(&t->scratch, osp_slice(run->answer, run->answer_len));
+    if (e != OSP_OK)
+        answer_error(t, x, run->finished || combined ? NULL : &run->edhoc, e);      /* [rfc9668#3.3.1] code 1, whatever it was */
+    if (e == OSP_OK || run->finished)
+        osp_responder_give(r, run, t->now);
+    else
+        osp_run_end(r, run);
+    *reply = osp_wr_bad(&t->scratch) ? OSP_EMPTY : osp_slice(t->scratch.p + start, t->scratch.n - start);
+    return e == OSP_OK;
+}
+
+/* The Initiator gives up [rfc9528#6]: so do we, and say no more than that it was heard. */
+static void
+on_error_message(struct px_turn *t, struct px_exchange *x, const struct osp_edhoc_request *m)
+{
+    struct osp_responder *r = x->policy->edhoc->responder;
+    struct osp_run       *run = osp_responder_take(r, m->c_r, &x->from.peer.ip, t->now);
+
+    if (run && run->finished) {
+        osp_responder_give(r, run, t->now);
+    } else if (run) {
+        osp_responder_count(r, OSP_RESPONDER_FAILED);
+        osp_run_end(r, run);
+    }
+    answer(t, x, OSP_CODE(2, 4), OSP_EMPTY);
+}
+
+/* ---- the resource ---- */
+
+void
+px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+{
+    const struct osp_opt    *o = osp_msg_get(req, OSP_OPT_CONTENT_FORMAT);
+    struct osp_edhoc_request m;
+    struct osp_slice         reply;
+    uint32_t                 format = CID_EDHOC;
+
+    if (req->code != OSP_POST) {
+        px_answer_error(t, x, OSP_E_METHOD);
+    } else if (o && (!osp_opt_uint(o->val, &format) || format != CID_EDHOC)) {
+        px_answer_error(t, x, OSP_E_CONTENT_FORMAT);
+    } else if (osp_edhoc_split_request(req->payload, &m) != OSP_OK) {
+        answer_error(t, x, NULL, OSP_E_FORMAT);
+    } else if (m.is_message_1) {
+        on_message_1(t, x, req, m.message);
+    } else if (osp_edhoc_is_error(m.message)) {
+        on_error_message(t, x, &m);
+    } else if (take_message_3(t, x, m.c_r, m.message, false, &reply)) {
+        answer(t, x, OSP_CODE(2, 4), reply);
+    }
+}
+
+/* ---- combined requests [rfc9668#3.3.1] ---- */
+
+bool
+px_edhoc_is_combined(const struct px_exchange *x, const struct osp_msg *req, struct osp_slice kid)
+{
+    return x->policy->edhoc && osp_msg_has(req, OSP_OPT_EDHOC) && osp_responder_has(x->policy->edhoc->responder, kid);
+}
+
+bool
+px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid)
+{
+    struct osp_slice message, ciphertext, reply;
+
+    if (osp_edhoc_split_combined(req->payload, &message, &ciphertext) != OSP_OK) {      /* step 1 */
+        px_answer_error(t, x, OSP_E_BAD_REQUEST);
+        return false;
+    }
+    if (!take_message_3(t, x, kid, message, true, &reply))
+        return false;
+    osp_msg_remove(req, OSP_OPT_EDHOC);
+    req->payload = ciphertext;
+    return true;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "proxy/responder.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/lock.h"
+#include "proxy/policy.h"
+
+#define EXPIRES_PER_CALL 16     /* sessions ended while one is put in: more than come */
+
+struct osp_responder {
+    struct osp_responder_cfg   cfg;
+    struct osp_hash_key        key;
+    struct osp_octx_live      *live;
+    atomic_int_least64_t       zero_s;
+    struct osp_lock            lock;            /* guards what follows */
+    struct osp_table           by_cr, by_request;
+    struct osp_list            unfinished, finished;    /* oldest first */
+    struct osp_responder_stats stats;
+};
+
+enum osp_err
+osp_responder_new(const struct osp_responder_cfg *cfg, struct osp_hash_key key, struct osp_octx_live *live,
+                  struct osp_responder **out)
+{
+    struct osp_responder *r = calloc(1, sizeof(*r));
+    enum osp_err          e;
+
+    if (!r)
+        return OSP_E_NOMEM;
+    r->cfg = *cfg;
+    r->key = key;
+    r->live = live;
+    osp_list_init(&r->unfinished);
+    osp_list_init(&r->finished);
+    e = osp_table_init(&r->by_cr, cfg->sessions);
+    if (e == OSP_OK)
+        e = osp_table_init(&r->by_request, cfg->sessions);
+    if (e != OSP_OK) {
+        osp_responder_free(r);
+        return e;
+    }
+    *out = r;
+    return OSP_OK;
+}
+
+/* ---- sessions ---- */
+
+struct osp_run *
+osp_run_new(struct osp_policy *policy, const struct osp_ip *from)
+{
+    struct osp_run *run = calloc(1, sizeof(*run));
+
+    if (!run)
+        return NULL;
+    osp_list_init(&run->lru);
+    osp_policy_ref(policy);
+    run->policy = policy;
+    run->from = *from;
+    return run;
+}
+
+static struct osp_slice
+cr_of(const struct osp_run *run)
+{
+    return osp_slice(run->c_r.bytes, run->c_r.len);
+}
+
+static void
+free_answer(struct osp_run *run)
+{
+    free(run->answer);
+    run->answer = NULL;
+    run->answer_len = 0;
+}
+
+void
+osp_run_end(struct osp_responder *r, struct osp_run *run)
+{
+    if (!run)
+        return;
+    if (run->reserved)
+        osp_octx_live_release(r->live, cr_of(run));
+    osp_edhoc_fini(&run->edhoc);
+    osp_policy_unref(run->policy);
+    free_answer(run);
+    free(run);
+}
+
+bool
+osp_run_answer(struct osp_run *run, struct osp_slice answer)
+{
+    uint8_t *copy = answer.n ? malloc(answer.n) : NULL;
+
+    if (answer.n && !copy)
+        return false;
+    free_answer(run);
+    if (copy)
+        (void)osp_slice_copy(answer, copy, answer.n);
+    run->answer = copy;
+    run->answer_len = answer.n;
+    return true;
+}
+
+/* ---- the table, under the lock ---- */
+
+static struct osp_run *
+oldest(const struct osp_list *l)
+{
+    struct osp_list *n = osp_list_first(l);
+
+    return n ? OSP_CONTAINER(n, struct osp_run, lru) : NULL;
+}
+
+static void
+take_out(struct osp_responder *r, struct osp_run *run)
+{
+    osp_table_remove(&r->by_cr, &run->by_cr);
+    osp_table_remove(&r->by_request, &run->by_request);
+    osp_list_remove(&run->lru);
+    if (run->finished)
+        r->stats.finished--;
+    else
+        r->stats.unfinished--;
+}
+
+static void
+put_in(struct osp_responder *r, struct osp_run *run)
+{
+    osp_table_add(&r->by_cr, &run->by_cr, osp_hash(&r->key, cr_of(run)));
+    osp_table_add(&r->by_request, &run->by_request, run->request_hash);
+    osp_list_push(run->finished ? &r->finished : &r->unfinished, &run->lru);
+    if (run->finished)
+        r->stats.finished++;
+    else
+        r->stats.unfinished++;
+}
+
+/* The next that has to go: out of date, or (`full`) the oldest finished one, then the oldest of all. */
+static struct osp_run *
+next_to_go(struct osp_responder *r, struct osp_time now, bool full)
+{
+    struct osp_run *f = oldest(&r->finished), *u = oldest(&r->unfinished), *go = NULL;
+
+    if (f && f->expires_us <= now.us)
+        go = f;
+    else if (u && u->expires_us <= now.us)
+        go = u;
+    if (go) {
+        r->stats.expired++;
+    } else if (full) {
+        go = f ? f : u;
+        r->stats.evicted++;
+    }
+    if (go)
+        take_out(r, go);
+    return go;
+}
+
+static struct osp_run *
+find(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from)
+{
+    struct osp_run *best = NULL;
+
+    for (struct osp_node *n = osp_table_first(&r->by_cr, osp_hash(&r->key, c_r)); n; n = osp_table_next(n)) {
+        struct osp_run *run = OSP_CONTAINER(n, struct osp_run, by_cr);
+
+        if (!osp_slice_eq(cr_of(run), c_r) || (from && !osp_ip_eq(&run->from, from)))
+            continue;
+        if (!best || best->finished)
+            best = run;
+    }
+    return best;
+}
+
+/* ---- */
+
+static void
+expire(struct osp_responder *r, struct osp_time now, size_t most, bool make_room)
+{
+    for (size_t i = 0; i < most; i++) {
+        struct osp_run *run;
+
+        osp_lock_take(&r->lock);
+        run = next_to_go(r, now, make_room && r->stats.unfinished + r->stats.finished >= r->cfg.sessions);
+        osp_lock_release(&r->lock);
+        if (!run)
+            return;
+        osp_run_end(r, run);
+    }
+}
+
+void
+osp_responder_expire(struct osp_responder *r, struct osp_time now)
+{
+    expire(r, now, SIZE_MAX, false);
+}
+
+void
+osp_responder_free(struct osp_responder *r)
+{
+    struct osp_time end = { UINT64_MAX };
+
+    if (!r)
+        return;
+    expire(r, end, SIZE_MAX, false);
+    if (r->by_cr.slots)
+        osp_table_fini(&r->by_cr);
+    if (r->by_request.slots)
+        osp_table_fini(&r->by_request);
+    free(r);
+}
+
+struct osp_run *
+osp_responder_take(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from, struct osp_time now)
+{
+    struct osp_run *run;
+
+    expire(r, now, EXPIRES_PER_CALL, false);
+    osp_lock_take(&r->lock);
+    run = find(r, c_r, from);
+    if (run)
+        take_out(r, run);
+    osp_lock_release(&r->lock);
+    return run;
+}
+
+struct osp_run *
+osp_responder_take_duplicate(struct osp_responder *r, uint64_t request_hash, struct osp_time now)
+{
+    struct osp_run *run = NULL;
+
+    expire(r, now, EXPIRES_PER_CALL, false);
+    osp_lock_take(&r->lock);
+    for (struct osp_node *n = osp_table_first(&r->by_request, request_hash); n && !run; n = osp_table_next(n)) {
+        run = OSP_CONTAINER(n, struct osp_run, by_request);
+        run = run->finished ? NULL : run;
+    }
+    if (run)
+        take_out(r, run);
+    osp_lock_release(&r->lock);
+    return run;
+}
+
+void
+osp_responder_give(struct osp_responder *r, struct osp_run *run, struct osp_time now)
+{
+    expire(r, now, EXPIRES_PER_CALL, true);
+    if (run->expires_us == 0)
+        run->expires_us = now.us + r->cfg.session_us;
+    osp_lock_take(&r->lock);
+    put_in(r, run);
+    osp_lock_release(&r->lock);
+}
+
+bool
+osp_responder_has(struct osp_responder *r, struct osp_slice c_r)
+{
+    bool has;
+
+    osp_lock_take(&r->lock);
+    has = find(r, c_r, NULL) != NULL;
+    osp_lock_release(&r->lock);
+    return has;
+}
+
+uint64_t
+osp_responder_hash(const struct osp_responder *r, const struct osp_ip *from, struct osp_slice message)
+{
+    uint64_t both[2];
+
+    both[0] = osp_hash(&r->key, osp_slice(from->b, sizeof(from->b)));
+    both[1] = osp_hash(&r->key, message);
+    return osp_hash(&r->key, osp_slice(both, sizeof(both)));
+}
+
+bool
+osp_responder_is_loaded(struct osp_responder *r)
+{
+    bool loaded;
+
+    osp_lock_take(&r->lock);
+    loaded = r->stats.unfinished >= r->cfg.verify_above;
+    osp_lock_release(&r->lock);
+    return loaded;
+}
+
+void
+osp_responder_set_clock(struct osp_responder *r, int64_t zero_s)
+{
+    atomic_store_explicit(&r->zero_s, zero_s, memory_order_relaxed);
+}
+
+int64_t
+osp_responder_now_s(struct osp_responder *r, struct osp_time now)
+{
+    return atomic_load_explicit(&r->zero_s, memory_order_relaxed) + (int64_t)(now.us / OSP_SEC(1));
+}
+
+void
+osp_responder_count(struct osp_responder *r, enum osp_responder_event what)
+{
+    osp_lock_take(&r->lock);
+    switch (what) {
+    case OSP_RESPONDER_STARTED: r->stats.started++; break;
+    case OSP_RESPONDER_COMPLETED: r->stats.completed++; break;
+    case OSP_RESPONDER_FAILED: r->stats.failed++; break;
+    case OSP_RESPONDER_DUPLICATE: r->stats.duplicates++; break;
+    case OSP_RESPONDER_VERIFIED: r->stats.verified++; break;
+    }
+    osp_lock_release(&r->lock);
+}
+
+void
+osp_responder_stats(struct osp_responder *r, struct osp_responder_stats *out)
+{
+    osp_lock_take(&r->lock);
+    *out = r->stats;
+    osp_lock_release(&r->lock);
+}
