@@ -22,6 +22,8 @@ check_params(const struct osp_octx_params *p, const struct osp_aead_info *a)
         return OSP_E_ID_LENGTH;
     if (osp_slice_eq(p->sender_id, p->recipient_id))
         return OSP_E_ID_LENGTH;
+    if (p->kid_context.n > ID_CONTEXT_MAX)
+        return OSP_E_ID_LENGTH;
     return p->has_id_context && p->id_context.n > ID_CONTEXT_MAX ? OSP_E_ID_LENGTH : OSP_OK;
 }
 
@@ -61,7 +63,7 @@ osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
 
     if (e != OSP_OK)
         return e;
-    c = calloc(1, sizeof(*c) + 2u * a->key_len + id_context);
+    c = calloc(1, sizeof(*c) + 2u * a->key_len + id_context + p->kid_context.n);
     if (!c)
         return OSP_E_NOMEM;
     atomic_init(&c->refs, 1);
@@ -72,11 +74,13 @@ osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
     c->tag_len = a->tag_len;
     c->has_id_context = p->has_id_context;
     c->id_context_len = (uint8_t)id_context;
+    c->kid_context_len = (uint8_t)p->kid_context.n;
+    c->names_responses = p->names_responses;
     c->sender_id_len = (uint8_t)p->sender_id.n;
     c->recipient_id_len = (uint8_t)p->recipient_id.n;
     (void)osp_slice_copy(p->sender_id, c->sender_id, sizeof(c->sender_id));
     (void)osp_slice_copy(p->recipient_id, c->recipient_id, sizeof(c->recipient_id));
-    w = osp_wr_to(c->bytes, 2u * a->key_len + id_context);
+    w = osp_wr_to(c->bytes, 2u * a->key_len + id_context + p->kid_context.n);
     e = extract(p, &prk);
     if (e == OSP_OK)
         e = derive(p, &prk, p->sender_id, "Key", osp_wr_reserve(&w, a->key_len), a->key_len);
@@ -91,6 +95,7 @@ osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
     }
     if (p->has_id_context)
         osp_wr_put(&w, p->id_context);
+    osp_wr_put(&w, p->kid_context);
     *out = c;
     return OSP_OK;
 }
@@ -106,6 +111,7 @@ osp_octx_unref(struct osp_octx *c)
 {
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
+    octx_b2_free(c->b2);
     osp_wipe(c->bytes, 2u * c->key_len);
     osp_wipe(c->common_iv, sizeof(c->common_iv));
     free(c);
@@ -129,6 +135,29 @@ osp_octx_id_context(const struct osp_octx *c, struct osp_slice *out)
     if (c->has_id_context)
         *out = osp_slice(c->bytes + 2u * c->key_len, c->id_context_len);
     return c->has_id_context;
+}
+
+static struct osp_slice
+kid_context(const struct osp_octx *c)
+{
+    return osp_slice(c->bytes + 2u * c->key_len + c->id_context_len, c->kid_context_len);
+}
+
+bool
+osp_octx_kid_context(const struct osp_octx *c, struct osp_slice *out)
+{
+    if (c->kid_context_len == 0 || c->names_responses)
+        return osp_octx_id_context(c, out);
+    *out = kid_context(c);
+    return true;
+}
+
+bool
+octx_response_kid_context(const struct osp_octx *c, struct osp_slice *out)
+{
+    if (c->names_responses)
+        *out = kid_context(c);
+    return c->names_responses;
 }
 
 int
@@ -271,6 +300,15 @@ osp_octx_set_window(struct osp_octx *c, const struct osp_replay *w)
     c->window = *w;
     c->window_known = true;
     c->echo_set = false;
+    osp_lock_release(&c->lock);
+}
+
+void
+octx_forget_window(struct osp_octx *c)
+{
+    osp_lock_take(&c->lock);
+    c->window = (struct osp_replay){ 0 };
+    c->window_known = false;
     osp_lock_release(&c->lock);
 }
 

@@ -31,6 +31,8 @@ struct osp_octx_params {
     struct osp_slice sender_id, recipient_id;
     bool             has_id_context;
     struct osp_slice id_context;
+    struct osp_slice kid_context;       /* what names it on the wire; empty: the ID Context, as it is */
+    bool             names_responses;   /* kid_context goes into responses, not into requests [rfc8613#B.2] */
     uint32_t         label;             /* the owner's number for it (configuration index) */
 };
 
@@ -51,6 +53,7 @@ void osp_octx_unref(struct osp_octx *c);        /* the last one wipes and frees 
 struct osp_slice osp_octx_sender_id(const struct osp_octx *c);
 struct osp_slice osp_octx_recipient_id(const struct osp_octx *c);
 bool osp_octx_id_context(const struct osp_octx *c, struct osp_slice *out);      /* false: there is none */
+bool osp_octx_kid_context(const struct osp_octx *c, struct osp_slice *out);     /* of its requests. false: there is none */
 int osp_octx_aead(const struct osp_octx *c);
 uint32_t osp_octx_label(const struct osp_octx *c);
 void osp_octx_set_label(struct osp_octx *c, uint32_t label);     /* at reload, before workers see it */

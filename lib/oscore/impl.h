@@ -9,7 +9,7 @@
 #include "oscore/oscore.h"
 
 /*
- * One malloc: the struct, then sender key, recipient key and ID Context.  Everything above `lock` is
+ * One malloc: the struct, then sender key, recipient key, ID Context and kid context.  Everything above `lock` is
  * constant after osp_octx_new(); what is below it is held under the lock.
  */
 struct osp_octx {
@@ -21,7 +21,9 @@ struct osp_octx {
     uint8_t         aead;
     uint8_t         key_len, nonce_len, tag_len;
     uint8_t         id_context_len;
-    bool            has_id_context;
+    uint8_t         kid_context_len;    /* 0: the ID Context is sent */
+    bool            has_id_context, names_responses;
+    struct osp_b2  *b2;                 /* owned; NULL: it is no base (b2.h) */
 
     struct osp_lock lock;
     bool            window_known;
@@ -57,6 +59,15 @@ octx_recipient_key(const struct osp_octx *c)
  */
 enum osp_err octx_may_open(struct osp_octx *c, uint64_t piv);
 enum osp_err octx_window_commit(struct osp_octx *c, uint64_t piv, struct osp_msg *request);
+
+/* The kid context that responses carry. False: none. */
+bool octx_response_kid_context(const struct osp_octx *c, struct osp_slice *out);
+
+/* Its window is unknown again. */
+void octx_forget_window(struct osp_octx *c);
+
+/* Of a base: its secrets wiped, and freed. NULL is fine. */
+void octx_b2_free(struct osp_b2 *b);
 
 /* Before decryption of a response, and before its request is made. OSP_E_KEY_SPENT. */
 enum osp_err octx_may_open_response(struct osp_octx *c);

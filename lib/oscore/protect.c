@@ -113,7 +113,7 @@ osp_oscore_protect_request(struct osp_crypto *cr, struct osp_octx *ctx, const st
     s.opt.piv = s.request_piv;
     s.opt.has_kid = true;
     s.opt.kid = s.request_kid;
-    s.opt.has_kid_context = osp_octx_id_context(ctx, &s.opt.kid_context);
+    s.opt.has_kid_context = osp_octx_kid_context(ctx, &s.opt.kid_context);
     osp_oscore_nonce(s.request_kid, s.request_piv, ctx->common_iv, ctx->nonce_len, nonce);
     e = seal_message(cr, &s, in, classes, scratch, out);
     if (e != OSP_OK) {
@@ -134,6 +134,7 @@ osp_oscore_protect_response(struct osp_crypto *cr, struct osp_layer *layer, cons
     struct seal      s = { .ctx = ctx, .request_kid = osp_octx_recipient_id(ctx),
                            .request_piv = osp_slice(layer->piv, layer->piv_len), .nonce = nonce, .response = true };
 
+    s.opt.has_kid_context = octx_response_kid_context(ctx, &s.opt.kid_context);
     if (own_piv || layer->nonce_used) {
         uint64_t     ssn = 0;
         enum osp_err e = osp_octx_take_ssn(ctx, &ssn);
