@@ -432,8 +432,8 @@ static const char *const at_limit[] = { "default", "warn", "stop", NULL };
       .doc = "messages that did not decrypt with one key, replays not counted; the default is 2^14 for algorithms with a tag " \
              "of 8 bytes (AES-CCM-16-64-128), 2^20 for others" },                                                              \
     { .key = "l", .type = CFG_OTHER, .at = offsetof(of, key_limits.l), .kind = &kind_limit, .dflt_text = "default",            \
-      .doc = "blocks of the cipher in one message, always kept; the default is 2^8 (4096 bytes) with a tag of 8 bytes, "       \
-             "2^10 for others. `off` for peers that send longer messages, at the price of a lower q" },                        \
+      .doc = "blocks of the cipher in one message of ours. The default with `at-limit: stop` is 2^8 (4096 bytes) for "         \
+             "algorithms with a tag of 8 bytes, 2^10 for others, else `off`: bodies in blocks are protected as a whole" },     \
     { .key = "at-limit", .type = CFG_CHOICE, .dflt = CFG_AT_LIMIT_DEFAULT, .at = offsetof(of, key_limits.at_limit),            \
       .choices = at_limit,                                                                                                     \
       .doc = "at q or v, `warn` logs it and goes on, `stop` does not use the context any more. The default is `warn`: a "      \

@@ -137,6 +137,8 @@ limit_of(const struct cfg_key_limit *own, const struct cfg_key_limit *all, uint3
 /*
  * A context of the configuration cannot renew its keys: unless the operator wants it to end at a limit, it goes on and
  * says so.  Anybody can make decryptions fail, so ending there would hand a context to whoever sends 16,384 datagrams.
+ * The length of a message is no limit then: bodies that pass in blocks are protected as a whole, and with 64 KiB, the most
+ * that limits.max-body allows, 2^20 messages leave an attacker an advantage of 2^-62 [key-limits#2.1.1].
  */
 static struct osp_key_limits
 limits_of(const struct osp_cfg *cfg, const struct cfg_context *c)
@@ -148,7 +150,7 @@ limits_of(const struct osp_cfg *cfg, const struct cfg_context *c)
     return (struct osp_key_limits){
         .q = limit_of(&own->q, &all->q, dflt.q),
         .v = limit_of(&own->v, &all->v, dflt.v),
-        .l = limit_of(&own->l, &all->l, dflt.l),
+        .l = limit_of(&own->l, &all->l, at == CFG_AT_LIMIT_STOP ? dflt.l : 0),
         .stop = at == CFG_AT_LIMIT_STOP,
     };
 }

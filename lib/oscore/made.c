@@ -47,6 +47,7 @@ osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer
         return e;
     }
     limits.stop = true;         /* what was made can be made again */
+    limits.l = 0;               /* bodies that pass in blocks are protected as a whole; limits.max-body bounds them */
     osp_octx_set_limits(m->octx, &limits);
     osp_octx_usage_restore(m->octx, 0, 0);
     *out = m;

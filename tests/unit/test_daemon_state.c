@@ -377,7 +377,7 @@ limits_are_those_of_the_context_of_all_or_of_the_algorithm(void **state)
     (void)state;
     cfg.context_count = 2;
     cfg.key_limits.v = (struct cfg_key_limit){ CFG_LIMIT_SET, 99 };
-    cfg.key_limits.l = (struct cfg_key_limit){ .kind = CFG_LIMIT_OFF };
+    contexts[1].key_limits.l = (struct cfg_key_limit){ .kind = CFG_LIMIT_OFF };
     contexts[1].key_limits.v = (struct cfg_key_limit){ .kind = CFG_LIMIT_OFF };
     contexts[1].key_limits.at_limit = CFG_AT_LIMIT_STOP;
     st = start();
@@ -389,7 +389,8 @@ limits_are_those_of_the_context_of_all_or_of_the_algorithm(void **state)
     contexts[1].key_limits.at_limit = CFG_AT_LIMIT_WARN;
     contexts[1].key_limits.q = (struct cfg_key_limit){ CFG_LIMIT_SET, 5 };
     load(st);
-    assert_true(osp_octx_usage(ctx(st, 0)).limits.stop);
+    u = osp_octx_usage(ctx(st, 0));
+    assert_true(u.limits.stop && u.limits.l == 1u << 8);
     u = osp_octx_usage(ctx(st, 1));
     assert_true(u.limits.q == 5 && !u.limits.stop);
     stop(st);
