@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -185,6 +186,54 @@ bad_options_are_refused(void **state)
     }
 }
 
+/* "osprey", the words of `line`, and a URI. */
+static int
+parse_line(const char *line)
+{
+    static char words[256];
+    char       *argv[16] = { name };
+    size_t      n = 1;
+
+    (void)snprintf(words, sizeof(words), "%s", line);
+    for (char *w = words; *w && n < 14; w += strspn(w, " ")) {
+        argv[n++] = w;
+        w += strcspn(w, " ");
+        if (*w)
+            *w++ = '\0';
+    }
+    argv[n] = uri;
+    return parse(argv);
+}
+
+static void
+bodies_and_observations_have_bounds(void **state)
+{
+    static const char *const bad[] = { "-b 17", "-b 8", "-b 2048", "-b none16", "--max-body 0", "--max-body 1e3", "--observe=0",
+                                       "--observe=1x", "-s 0", "-s 86401", "--grace -1", "--timeout nan", "put --observe",
+                                       "--observe --deterministic g.yaml" };
+
+    (void)state;
+    assert_int_equal(-1, parse_line(""));
+    assert_true(args.blocks && !args.has_szx && args.szx == 6 && args.max_body == 1048576 && !args.observe);
+    for (uint8_t szx = 0; szx <= 6; szx++) {
+        char line[16];
+
+        (void)snprintf(line, sizeof(line), "-b %d", 16 << szx);
+        assert_int_equal(-1, parse_line(line));
+        assert_true(args.has_szx && args.szx == szx);
+    }
+    assert_int_equal(-1, parse_line("--block-size none --max-body 67108864"));
+    assert_true(!args.blocks && args.max_body == 67108864);
+    assert_int_equal(-1, parse_line("--observe"));
+    assert_true(args.observe && args.observe_count == 0);
+    assert_int_equal(-1, parse_line("-s 1.5 --observe=3 --grace 0"));
+    assert_true(args.observe && args.observe_count == 3 && args.has_grace && args.grace_s < 0.001);
+    assert_true(args.duration_s > 1.4 && args.duration_s < 1.6);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        if (parse_line(bad[i]) != OSPREY_EXIT_USAGE)
+            fail_msg("\"%s\" was taken", bad[i]);
+}
+
 /* ---- resources ---- */
 
 static uint8_t
@@ -236,6 +285,18 @@ large_and_slow_keep_their_bounds(void **state)
     EXPECT_BYTES(osp_slice_str("012"), reply.msg.payload);
     (void)ask(OSP_GET, "/large", "n=999999999");
     assert_int_equal(OSPREY_LARGE_MAX, reply.msg.payload.n);
+    res.ticks = 7;
+    res.every_s = 300;
+    (void)ask(OSP_GET, "/ticks", NULL);
+    EXPECT_BYTES(osp_slice_str("tick 7\n"), reply.msg.payload);
+    EXPECT_BYTES(osp_slice("\x01\x2c", 2), osp_msg_get(&reply.msg, OSP_OPT_MAX_AGE)->val);
+    (void)ask(OSP_GET, "/ticks", "n=10");
+    EXPECT_BYTES(osp_slice_str("tick 7\n789"), reply.msg.payload);
+    assert_int_equal(OSP_CODE(4, 5), ask(OSP_PUT, "/ticks", NULL));
+    assert_int_equal(OSP_CODE(4, 5), ask(OSP_GET, "/upload", NULL));
+    assert_int_equal(OSP_CODE(2, 4), ask(OSP_POST, "/upload", NULL));
+    EXPECT_BYTES(osp_slice_str("0 bytes, SHA-256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+                 reply.msg.payload);
     assert_int_equal(OSP_CODE(4, 0), ask(OSP_GET, "/large", "n=9999999999"));
     assert_int_equal(OSP_CODE(4, 0), ask(OSP_GET, "/large", "n="));
     assert_int_equal(OSP_CODE(4, 0), ask(OSP_GET, "/large", "n=-1"));
@@ -320,6 +381,7 @@ main(void)
         CASE(too_many_proxies_and_segments_are_refused),
         CASE(option_values_follow_the_format),
         CASE(bad_options_are_refused),
+        CASE(bodies_and_observations_have_bounds),
         CASE(resources_answer_their_methods_and_no_others),
         CASE(alarm_status_is_that_of_the_draft),
         CASE(large_and_slow_keep_their_bounds),
