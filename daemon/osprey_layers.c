@@ -285,9 +285,11 @@ static enum osp_err
 open_one(struct osprey_onion *o, struct osp_crypto *cr, size_t level, const struct osp_msg *in,
          const struct osprey_trace *trace, struct osp_msg *out)
 {
-    struct osprey_seal *s = &o->seals[level];
-    struct osprey_step  step = { .level = level, .sec = s->sec, .leg = s->leg, .before = in };
+    struct osprey_seal   *s = &o->seals[level];
+    struct osprey_step    step = { .level = level, .sec = s->sec, .leg = s->leg, .before = in };
+    const struct osp_opt *age = osp_msg_get(in, OSP_OPT_MAX_AGE);
 
+    s->has_outer_max_age = age && osp_opt_uint(age->val, &s->outer_max_age);
     step.err = s->sec->group ? osp_group_unprotect_response(cr, &s->group, in, &o->plain, out)
                              : osp_oscore_unprotect_response(cr, &s->layer, in, &o->plain, out);
     if (step.err == OSP_OK)

@@ -84,6 +84,8 @@ struct osprey_seal {
     struct osp_leg           leg;
     struct osp_layer         layer;     /* of a group only the Partial IV, for those who tell */
     struct osp_group_layer   group;
+    bool                     has_outer_max_age;     /* of the response: how long a cache may keep what it cannot read */
+    uint32_t                 outer_max_age;
 };
 
 struct osprey_onion {

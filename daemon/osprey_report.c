@@ -68,6 +68,8 @@ put_layers(const struct client *c, const struct osprey_onion *onion)
         osprey_json_hex(stdout, osp_slice(s->layer.piv, s->layer.piv_len));
         if (s->layer.last_piv)
             printf(",\"notification_number\":%llu", (unsigned long long)s->layer.last_piv - 1);
+        if (s->has_outer_max_age)
+            printf(",\"outer_max_age\":%u", (unsigned)s->outer_max_age);
         printf(",\"came_off\":%s}", c->has_answer && i > c->answer.level ? "true" : "false");
     }
     fputc(']', stdout);

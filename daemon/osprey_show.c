@@ -198,12 +198,28 @@ show_on(FILE *to, const struct osprey_step *s, unsigned level)
         put_dump(to, "ciphertext", s->after->payload);
 }
 
+/* What anybody could read beside the layer. */
+static void
+show_outside(FILE *to, const struct osp_msg *m)
+{
+    uint8_t classes[OSP_MSG_OPTS_MAX];
+
+    if (m->opt_count < 2)
+        return;
+    for (size_t i = 0; i < m->opt_count; i++)
+        classes[i] = m->opts[i].num == OSP_OPT_OSCORE ? OSP_OPT_CLASS_E : OSP_OPT_CLASS_U;
+    fputs("      visible beside it: ", to);
+    osprey_show_options(to, m, classes, false);
+    fputc('\n', to);
+}
+
 static void
 show_off(FILE *to, const struct osprey_step *s, unsigned level)
 {
     fprintf(to, "  - layer %zu off, context \"%s\", %s:", s->level + 1, s->sec->name, peer_words(s));
     show_oscore_option(to, s->before);
     fputc('\n', to);
+    show_outside(to, s->before);
     if (s->err != OSP_OK)
         fprintf(to, "      DOES NOT VERIFY: %s\n", osp_err_text(s->err));
     else

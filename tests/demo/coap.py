@@ -5,10 +5,12 @@ What the demo needs of CoAP to show a datagram: header, visible options, the OSC
 
 TYPES = ("CON", "NON", "ACK", "RST")
 METHODS = {1: "GET", 2: "POST", 3: "PUT", 4: "DELETE", 5: "FETCH", 6: "PATCH", 7: "iPATCH"}
-NAMES = {3: "Uri-Host", 6: "Observe", 7: "Uri-Port", 9: "OSCORE", 11: "Uri-Path", 12: "Content-Format", 14: "Max-Age",
-         15: "Uri-Query", 16: "Hop-Limit", 17: "Accept", 35: "Proxy-Uri", 39: "Proxy-Scheme", 252: "Echo"}
+NAMES = {3: "Uri-Host", 4: "ETag", 6: "Observe", 7: "Uri-Port", 9: "OSCORE", 11: "Uri-Path", 12: "Content-Format", 14: "Max-Age",
+         15: "Uri-Query", 16: "Hop-Limit", 17: "Accept", 23: "Block2", 27: "Block1", 28: "Size2", 35: "Proxy-Uri",
+         39: "Proxy-Scheme", 60: "Size1", 252: "Echo", 292: "Request-Tag", 548: "Request-Hash"}
 TEXT = {3, 11, 15, 35, 39}
-NUMBERS = {6, 7, 12, 14, 16, 17}
+NUMBERS = {6, 7, 12, 14, 16, 17, 28, 60}
+BLOCKS = {23, 27}
 OSCORE = 9
 
 
@@ -86,6 +88,9 @@ def show_option(number, value):
         kid, piv = parse_oscore(value)
         parts = ([f"kid {kid.hex() or 'empty'}"] if kid is not None else []) + ([f"PIV {piv.hex()}"] if piv else [])
         return f"OSCORE[{', '.join(parts)}]"
+    if number in BLOCKS:
+        n = int.from_bytes(value, "big")
+        return f"{name} {n >> 4}/{n >> 3 & 1}/{16 << (n & 7)}"          # as RFC 7959 writes them
     if number in TEXT:
         return f"{name} \"{value.decode('utf-8', 'replace')}\""
     if number in NUMBERS:

@@ -7,6 +7,7 @@ only when all of them were as they have to be.
 """
 import argparse
 import ctypes
+import hashlib
 import json
 import os
 import random
@@ -20,6 +21,9 @@ import tempfile
 import threading
 import time
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import coap  # noqa: E402
 from wire import Wires  # noqa: E402
@@ -29,15 +33,33 @@ CONTEXTS = {
     "c-s": ("C", "5f", "S", "53"),
     "c-p1": ("C", "20", "P1", "50"),
     "c-p2": ("C", "21", "P2", "51"),
+    "d-p1": ("D", "22", "P1", "55"),
     "stranger": ("C", "2f", "P1", "52"),
     "spare": ("C", "2e", "P1", "5a"),
     "p1-s": ("P1", "d4", "S", "54"),
 }
 RESPONSE_TIMEOUT = 2
+TICK = 0.3                                  # seconds between two states of S's /ticks
+BODY = 65536                                # bytes of a body that does not fit one datagram
+# member IDs of the OSCORE group of S and its clients; "det" is the client that all clients can be
+MEMBERS = {"S": "53", "C": "43", "D": "44", "det": "dc"}
 
 
 def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG: nothing outlives the demo
+
+
+class Member:
+    """A key pair drawn now, and the credential that vouches for it: a CWT Claims Set [rfc9528#3.5.2]."""
+
+    def __init__(self, name):
+        key = ed25519.Ed25519PrivateKey.generate()
+        raw = serialization.Encoding.Raw
+        self.private = key.private_bytes(raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()).hex()
+        public = key.public_key().public_bytes(raw, serialization.PublicFormat.Raw)
+        subject = bytes([0x02, 0x60 | len(name)]) + name.encode()                       # {2: name,
+        cose_key = bytes.fromhex("a4010103272006215820") + public                       #  8: {1: {1: 1, 3: -8, -1: 6, -2: x}}}
+        self.credential = (b"\xa2" + subject + b"\x08\xa1\x01" + cose_key).hex()
 
 
 class Stage:
@@ -102,12 +124,32 @@ class Stage:
         for name in list(CONTEXTS) + ["wrong"]:
             self.write(f"{name}.key", secrets.token_hex(16))
         for name, party in CONTEXTS.items():
-            if party[0] == "C":
-                self.write(f"{name}.yaml", "contexts:\n" + self.context_yaml(name, "C"))
+            if party[0] in ("C", "D"):
+                self.write(f"{name}.yaml", "contexts:\n" + self.context_yaml(name, party[0]))
         self.write("wrong.yaml", "contexts:\n" + self.context_yaml("spare", "C", key="wrong.key"))
         self.write("origin.yaml", "contexts:\n" + self.context_yaml("c-s", "S") + self.context_yaml("p1-s", "S"))
+        self.write_group()
         os.mkdir(self.path("p1"), 0o700)
         os.mkdir(self.path("p2"), 0o700)
+
+    def write_group(self):
+        """What each member of the group has from its Group Manager: the common secret, its own key, the others' credentials."""
+        self.write("group.key", secrets.token_hex(16))
+        people = {name: Member(name) for name in ("S", "C", "D", "manager")}
+        for name in ("S", "C", "D"):
+            others = "".join(f"  - {{ name: {other}, id: {{ hex: \"{MEMBERS[other]}\" }}, credential: {{ hex: "
+                             f"{people[other].credential} }} }}\n" for other in (("C", "D") if name == "S" else ("S",)))
+            self.write(f"group-{name}.yaml", f"""
+gid: {{ hex: "0a0b" }}
+master-secret: {{ file: {self.path('group.key')} }}
+manager-credential: {{ hex: {people['manager'].credential} }}
+deterministic-client: {{ id: {{ hex: {MEMBERS['det']} }}, hash: SHA-256 }}
+self:
+  id: {{ hex: "{MEMBERS[name]}" }}
+  credential: {{ hex: {people[name].credential} }}
+  private-key: {{ hex: {people[name].private} }}
+members:
+{others}""")
 
     def write_proxies(self):
         """P1: forward for C, plain for everybody towards some hosts, two routes. P2: forward for C's second layer."""
@@ -119,14 +161,14 @@ state: {self.path('p1')}
 names: [ p1.example ]
 node-name: p1
 contexts:
-{self.context_yaml('c-p1', 'P1')}{self.context_yaml('stranger', 'P1')}{self.context_yaml('spare', 'P1')}{self.context_yaml('p1-s', 'P1')}
+{self.context_yaml('c-p1', 'P1')}{self.context_yaml('d-p1', 'P1')}{self.context_yaml('stranger', 'P1')}{self.context_yaml('spare', 'P1')}{self.context_yaml('p1-s', 'P1')}
 hosts:
   sensor.example: {self.ip['P1-S']}
   vault.example: {self.ip['P1-S']}
   p2.example: {self.ip['P1-P2']}
   dead.example: {self.ip['dead']}
 clients:
-  - match: {{ context: [ c-p1, spare ] }}
+  - match: {{ context: [ c-p1, d-p1, spare ] }}
     allow: [ "forward coap://*.example:{port}", "{net}", "route *" ]
   - match: {{ context: stranger }}
     allow: [ "forward coap://elsewhere.invalid" ]
@@ -144,6 +186,7 @@ routes:
   - name: device
     match: {{ host: dev.example }}
     upstream: {{ uri: "coap://{self.ip['P1-S']}:{port}", context: p1-s }}
+cache: {{ size: 1MiB }}
 limits: {{ response-timeout: {RESPONSE_TIMEOUT}s }}
 """)
         self.write("p2.yaml", f"""
@@ -175,7 +218,8 @@ limits: {{ response-timeout: {RESPONSE_TIMEOUT}s }}
     def start(self, name):
         if name == "S":
             process = self.spawn("S", [self.osprey, "origin", "--listen", f"coap://{self.ip['S']}:{self.port}", "-E",
-                                       self.path("origin.yaml"), "--state", self.path("state-origin"), "--json"])
+                                       self.path("origin.yaml"), "--group", self.path("group-S.yaml"), "--every", str(TICK),
+                                       "--state", self.path("state-origin"), "--json"])
             threading.Thread(target=self.read_log, args=(process.stdout,), daemon=True).start()
         else:
             self.spawn(name, [self.ospreyd, "-c", self.path(f"{name.lower()}.yaml")])
@@ -243,16 +287,22 @@ limits: {{ response-timeout: {RESPONSE_TIMEOUT}s }}
 
     # ---- clients ----
 
-    def client(self, *words):
+    def run(self, *words):
+        """(exit status, lines of JSON, standard error) of one run of the client."""
         command = [self.osprey, *words, "--json", "--state", self.path("state-client"), "--timeout", "10"]
         done = subprocess.run(command, capture_output=True, timeout=20, cwd=self.dir, check=False,
                               preexec_fn=die_with_parent)
+        errors = done.stderr.decode(errors="replace")
         try:
-            answer = json.loads(done.stdout)
+            return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], errors
         except ValueError:
-            answer = {"error": "no JSON", "stderr": done.stderr.decode(errors="replace")}
-        answer["exit"] = done.returncode
-        answer["stderr"] = done.stderr.decode(errors="replace")
+            return done.returncode, [], errors
+
+    def client(self, *words):
+        status, lines, errors = self.run(*words)
+        answer = lines[0] if lines else {"error": "no JSON"}
+        answer["exit"] = status
+        answer["stderr"] = errors
         return answer
 
     def raw(self, datagram, timeout=2.0):
@@ -283,8 +333,14 @@ class Judge:
         if command:
             print(f"    $ {command}")
 
-    def hops(self, seen):
-        for _, source, target, datagram in seen:
+    def hops(self, seen, most=None):
+        """Shows what passed; of more than `most` datagrams only the first and the last."""
+        left_out = len(seen) - most if most and len(seen) > most else 0
+        for i, (_, source, target, datagram) in enumerate(seen):
+            if left_out and most // 2 <= i < most // 2 + left_out:
+                if i == most // 2:
+                    print(f"    ... {left_out} datagrams like these ...")
+                continue
             try:
                 message = coap.Message(datagram)
             except ValueError:
@@ -445,6 +501,118 @@ class Demo:
                      {("C", "P1"): ["dev.example"]},
                      reads={"wire C-P1": "the host", "wire P1-S": "nothing", "P1 and S": "everything"})
 
+    # ---- a cache that cannot read what it keeps ----
+
+    def deterministic(self):
+        """All members of the group make the same request of the same words [cacheable#3.4.2], so P1 can keep the answer."""
+        first = self.ask_as_member("C", "c-p1", "C ==[C-P[group]]==> P1 ==[group]==> S", hit=False)
+        time.sleep(1.2)
+        self.ask_as_member("D", "d-p1", "D ==[D-P[group]]==> P1", hit=True, before=first)
+
+    def ask_as_member(self, who, context, picture, hit, before=None):
+        stage, judge = self.stage, self.judge
+        command = ["get", "--deterministic", stage.path(f"group-{who}.yaml"), *self.via("C-P1", context),
+                   stage.uri("sensor.example", "/hello")]
+        judge.begin("cached under end-to-end protection: " + ("another member's key, the same request: HIT" if hit else
+                                                              "the first member asks: MISS"), picture, self.short(command))
+        mark, log_mark = stage.wires.mark(), len(stage.origin_log)
+        stage.wire["C-P1"].left = who
+        answer = stage.client(*command)
+        seen = stage.wires.since(mark)
+        stage.wire["C-P1"].left = "C"
+        judge.hops(seen)
+        judge.reads(**{"wires and P1": "that it is a request of the group, and whether it was asked before", "S": "everything"})
+        age = next((x["outer_max_age"] for x in answer.get("layers", []) if "outer_max_age" in x), None)
+        judge.check(answer["exit"] == 0 and answer.get("payload") == "Hello from the origin" and answer.get("vouched_by") == "S",
+                    f"S's words, signed by S{self.why(answer)}")
+        judge.check([x["came_off"] for x in answer.get("layers", [])] == [True, True], f"{who} took off {context} and the group's layer")
+        asked = self.origin_since(log_mark)
+        if hit:
+            judge.check(not asked and not leg(seen, "P1", "S"), "S was not asked, nothing passed between P1 and S")
+            judge.check(age is not None and before is not None and 0 < age < before,
+                        f"Max-Age {before} s became {age} s while P1 kept it")
+        else:
+            judge.check(len(asked) == 1 and asked[0].get("path") == "/hello" and asked[0]["layers"][0].get("deterministic") is True,
+                        "S was asked once, with a deterministic request")
+            judge.check(age is not None and age > 0, f"P1 may keep the answer for {age} s")
+        legs = [(who, "P1")] + ([] if hit else [("P1", "S")])
+        self.check_secrecy(seen, "Hello from the origin", {where: ["the text", "hello"] for where in legs}, ())
+        judge.end()
+        return age
+
+    # ---- observations ----
+
+    def observed(self):
+        stage, judge = self.stage, self.judge
+        command = ["get", "--observe=4", *self.end_to_end(), *self.via("C-P1", "c-p1"), stage.uri("sensor.example", "/ticks")]
+        judge.begin("an observation through two layers: four notifications, then deregistered",
+                    "C ==[C-P[C-S]]==> P1 ==[C-S]==> S; S tells, P1 relays under a number of its own", self.short(command))
+        mark, log_mark = stage.wires.mark(), len(stage.origin_log)
+        status, lines, errors = stage.run(*command)
+        told, end = [line for line in lines if "notification" in line], lines[-1] if lines else {}
+        seen = stage.wires.since(mark, 2 * TICK)
+        judge.hops(seen)
+        judge.reads(**{"wires": "that something is observed", "P1": "the host, and when there is news", "S": "everything"})
+        ticks = [line.get("payload", "").split()[-1:] for line in told]
+        judge.check(status == 0 and len(told) == 4, f"four notifications and exit status 0{'' if status == 0 else f' ({errors.strip()})'}")
+        judge.check(len(ticks) == 4 and all(int(a[0]) < int(b[0]) for a, b in zip(ticks, ticks[1:])),
+                    f"in order: tick {', '.join(t[0] for t in ticks if t)}")
+        judge.check(bool(told) and all([x["context"] for x in line["layers"] if x["came_off"]] == ["c-p1", "c-s"] for line in told),
+                    "each came under both layers")
+        for which, name in ((0, "P1"), (1, "S")):
+            numbers = [line["layers"][which].get("notification_number") for line in told[1:]]
+            judge.check(None not in numbers and numbers == sorted(set(numbers)) and len(numbers) == 3,
+                        f"with Partial IVs of {name}'s own: {numbers}")
+        judge.check(end.get("deregistered") is True and end.get("refused") == 0, "C deregistered, none was refused")
+        log = self.origin_since(log_mark)
+        ended = [line for line in log if "observation" in line]
+        asked = [line for line in log if line.get("path") == "/ticks"]
+        judge.check(len(asked) == 2 and [o["value"] for line in asked for o in line["options"] if o["name"] == "Observe"] == [0, 1],
+                    "S was asked twice: Observe 0, Observe 1")
+        judge.check(len(ended) == 1 and ended[0]["observation"] == "deregistered" and ended[0]["notifications"] >= 4,
+                    "S ended it, and told nobody after that")
+        self.check_secrecy(seen, "tick ", {("C", "P1"): ["the text", "ticks", "sensor.example"], ("P1", "S"): ["the text", "ticks"]}, ())
+        judge.end()
+
+    # ---- bodies ----
+
+    def large(self):
+        inner, via = self.end_to_end(), self.via("C-P1", "c-p1")
+        self.body("64 KiB up and down under C-P, in blocks", "C ==[C-P]==> P1 --open--> S", via, [], [("C", "P1")], [("P1", "S")])
+        self.body("64 KiB up and down under C-S and C-P: the blocks are inside both",
+                  "C ==[C-P[C-S]]==> P1 ==[C-S]==> S", inner + via, ["c-s"], [("C", "P1"), ("P1", "S")], [])
+
+    def body(self, title, picture, words, layers, hidden, shown):
+        stage, judge = self.stage, self.judge
+        sent = secrets.token_bytes(BODY)
+        with open(stage.path("up"), "wb") as file:
+            file.write(sent)
+        command = ["post", *words, "-f", stage.path("up"), "-o", stage.path("down"), stage.uri("sensor.example", "/echo")]
+        judge.begin(title, picture, self.short(command))
+        mark, log_mark = stage.wires.mark(), len(stage.origin_log)
+        answer = stage.client(*command)
+        seen = stage.wires.since(mark)
+        judge.hops(seen, 8)
+        judge.check(answer["exit"] == 0 and answer.get("code") == "2.04", f"2.04 and exit status 0{self.why(answer)}")
+        with open(stage.path("down"), "rb") as file:
+            came = file.read()
+        judge.check(came == sent, f"the same {BODY} bytes came back, SHA-256 {hashlib.sha256(came).hexdigest()[:16]}...")
+        judge.check((answer.get("blocks_sent"), answer.get("blocks_received")) == (64, 64), "64 blocks up, 64 down")
+        asked = self.origin_since(log_mark)
+        judge.check(len(asked) == 127 and all([x["context"] for x in line["layers"]] == layers for line in asked),
+                    f"S was asked 127 times, {'under ' + ' and '.join(layers) if layers else 'without a layer'}")
+        tags = {next((o["value"] for o in line["options"] if o["name"] == "Request-Tag"), None) for line in asked}
+        judge.check(len(tags) == 1 and (None not in tags), "all of one Request-Tag")
+        judge.check(max(len(datagram) for *_, datagram in seen) < 1280, "no datagram larger than 1280 bytes")
+        pieces = [sent[at:at + 32] for at in range(0, BODY, 1024)]
+        for a, b in hidden + shown:
+            data = b"".join(leg(seen, a, b) + leg(seen, b, a))
+            if (a, b) in hidden:
+                judge.check(bool(data) and not any(piece in data for piece in pieces), f"nothing of it readable between {a} and {b}")
+            else:
+                judge.check(all(piece in data for piece in pieces), f"all of it in the open between {a} and {b}")
+        judge.end()
+
     # ---- exchanges that have to fail ----
 
     def failure(self, title, picture, words, host, code, vouched, status, reads=None, took_at_least=0, legs=(("C", "P1"),)):
@@ -576,20 +744,21 @@ class Demo:
         return numbers
 
     def run(self):
-        for part in (self.plain, self.layered, self.onion, self.reverse, self.refused, self.repeated, self.replayed,
-                     self.restarted):
+        for part in (self.plain, self.layered, self.onion, self.reverse, self.deterministic, self.observed, self.large,
+                     self.refused, self.repeated, self.replayed, self.restarted):
             part()
 
 
-TOTAL = 2 + 5 + 1 + 2 + 5 + 1 + 1 + 3
+TOTAL = 2 + 5 + 1 + 2 + 2 + 1 + 2 + 5 + 1 + 1 + 3
 
 
 def introduce(stage):
     print(f"""Osprey demo: OSCORE end to end (C-S), for a proxy (C-P), of a proxy (P-S), nested, on loopback.
 
   C   client                         S   origin, coap://{stage.ip['S']}:{stage.port}, context c-s with C, p1-s with P1
-  P1  proxy at {stage.ip['P1']:<15}       context c-p1 with C; route /dev1/* and host dev.example to S
+  P1  proxy at {stage.ip['P1']:<15}       context c-p1 with C, d-p1 with D; a cache; route /dev1/* and host dev.example to S
   P2  proxy at {stage.ip['P2']:<15}       context c-p2 with C
+  D   another client; C, D and S are members of one OSCORE group, each with a key of its own
   Every datagram passes a wire that writes it down; all keys were drawn a moment ago.  --open--> anybody can read,
   ==[X[Y]]==> layer Y inside layer X.""")
 
