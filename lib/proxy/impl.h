@@ -102,7 +102,7 @@ struct px_observation {
     struct px_exchange *x;
     struct px_saved     held;           /* the newest notification, while it waits for a sequence number (no subject) */
     struct px_order     order;          /* of what comes from upstream (no subject) */
-    uint64_t            sent_us;        /* when the last notification after the first was sent; 0: none was */
+    uint64_t            sent_us;        /* when the last notification was sent */
     uint64_t            confirmed_us;   /* when one was last sent confirmably */
     uint64_t            rtt_us;         /* how long that took to be acknowledged, 0: not known */
     uint32_t            unconfirmed;    /* notifications since then */
@@ -391,6 +391,8 @@ struct px_exchange *px_subject_join(struct px_turn *t, struct px_exchange *x, co
                                     const struct osp_authority *to);
 /* A response to the registration: out to everybody. */
 void px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *resp, uint8_t type);
+/* Whether a response that did not verify leaves it as it is: all but the answer to a registration. */
+bool px_subject_ignores(const struct px_subject *s, uint8_t type);
 /* The registration came to nothing: everybody gets the error. */
 void px_subject_fail(struct px_turn *t, struct px_subject *s, enum osp_err why);
 /* The newest to this observer now. */

@@ -16,7 +16,6 @@
 #define DEREGISTER 1
 #define CONFIRM_EVERY_US OSP_SEC(24 * 3600)     /* [rfc7641#4.5] at least once in 24 hours */
 #define CONFIRM_EVERY 32                        /* ... and so often that little is sent to a client that is gone */
-#define PACE_US OSP_SEC(3)                      /* [rfc7641#4.5.1] while the round-trip time is not known */
 #define NEWER_AFTER_US OSP_SEC(128)             /* [rfc7641#3.4] */
 #define HALF_OF_24_BITS 0x800000u
 
@@ -66,6 +65,7 @@ void
 px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased)
 {
     struct px_observation *o = x->obs;
+    bool                   last = o->held_last || (o->subject && o->subject->ended);
 
     if (!leased)
         t->px->stats.errors[OSP_E_NO_LEASE]++;
@@ -74,7 +74,7 @@ px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased)
         px_answer(t, x, &t->px->a);
     } else if (leased && o->subject) {
         px_subject_deliver(t, o);
-    } else if (o->held_last) {
+    } else if (last) {
         px_drop(t, x, OSP_OK);
     } else {
         px_unkeep(t->px, &o->held);
@@ -175,25 +175,23 @@ px_order_take(struct px_order *o, const struct osp_msg *resp, struct osp_time no
 
 /*
  * One at a time is confirmed, and the message layer lets the newest wait for its turn: so what comes faster than the
- * client's round-trip time is paced by its acknowledgements, and none is sent for nothing while that time is not known.
+ * client's round-trip time is paced by its acknowledgements [rfc7641#4.5.1].  The first one is confirmed too: it tells
+ * that time, and that somebody at this address has asked [rfc7641#7].
  */
 bool
 px_observe_confirms(const struct px_observation *o, bool con, struct osp_time now)
 {
-    uint64_t pace = o->rtt_us ? o->rtt_us : PACE_US;
-
-    if (!o->answered)           /* the first one is an answer, and goes out as the request asks */
+    if (!o->answered)           /* that is the answer to the request, and goes out as this asks */
         return false;
-    return con || now.us - o->confirmed_us >= CONFIRM_EVERY_US || o->unconfirmed >= CONFIRM_EVERY ||
-           (o->sent_us && now.us - o->sent_us < pace);
+    return con || o->rtt_us == 0 || now.us - o->sent_us < o->rtt_us || o->unconfirmed >= CONFIRM_EVERY ||
+           now.us - o->confirmed_us >= CONFIRM_EVERY_US;
 }
 
 void
 px_observe_sent(struct osp_proxy *px, struct px_observation *o, bool con, struct osp_time now)
 {
     px_unkeep(px, &o->held);
-    if (o->answered)
-        o->sent_us = now.us;
+    o->sent_us = now.us;
     if (con || !o->answered)
         o->confirmed_us = now.us;
     o->unconfirmed = con ? 0 : o->unconfirmed + 1;

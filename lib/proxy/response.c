@@ -105,7 +105,7 @@ px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct os
     type = resp->type;
     if (e == OSP_OK)
         e = take_layer_off(t, x, &resp);
-    if (e != OSP_OK && (x->subject ? x->subject->order.any : x->obs && x->obs->answered)) {
+    if (e != OSP_OK && (x->subject ? px_subject_ignores(x->subject, type) : x->obs && x->obs->answered)) {
         t->px->stats.errors[e]++;                       /* [rfc8613#8.4.2] does not end the observation */
         return;
     }

@@ -310,6 +310,12 @@ arm(struct osp_proxy *px, struct px_subject *s, struct osp_time now)
     osp_timer_set(&px->renewals, &s->timer, osp_time_after(now, age + wait));
 }
 
+bool
+px_subject_ignores(const struct px_subject *s, uint8_t type)
+{
+    return s->order.any && !(s->asking && type == OSP_ACK);
+}
+
 /* Registers again.  What cannot be sent now is tried at the next time, what fails ends it. */
 static void
 renew(struct px_turn *t, struct px_subject *s)
@@ -346,12 +352,20 @@ px_subject_fail(struct px_turn *t, struct px_subject *s, enum osp_err why)
 bool
 px_subjects_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 {
-    struct osp_timer *due = osp_wheel_pop(&px->renewals, now);
-    struct px_turn    t = px_turn_begin(px, now, tx);
+    struct osp_timer  *due = osp_wheel_pop(&px->renewals, now);
+    struct px_turn     t = px_turn_begin(px, now, tx);
+    struct px_subject *s;
 
-    if (due)
-        renew(&t, OSP_CONTAINER(due, struct px_subject, timer));
-    return due != NULL;
+    if (!due)
+        return false;
+    s = OSP_CONTAINER(due, struct px_subject, timer);
+    if (!s->asking)
+        renew(&t, s);
+    else if (!osp_time_due(s->up->deadline, now))
+        osp_timer_set(&px->renewals, &s->timer, s->up->deadline);
+    else
+        px_subject_fail(&t, s, OSP_E_TIMEOUT);  /* something came, but no answer that counts */
+    return true;
 }
 
 /*

@@ -208,6 +208,7 @@ crowd_register(size_t i, unsigned path)
     crowd.clients[i].observing = true;
     crowd.clients[i].counted = false;
     crowd.clients[i].leaves = false;
+    crowd.clients[i].waiting = true;
     crowd.clients[i].code = 0;
     crowd_ask(i, OSP_GET, path, 0, 0, NULL);
 }
@@ -249,7 +250,11 @@ client_got(size_t i, const struct osp_msg *m)
     struct crowd_client *c = &crowd.clients[i];
     bool           again = m->type == OSP_CON && c->got > 0 && m->mid == c->last_mid;
 
-    if (c->silent || m->code == 0)
+    if (c->silent)
+        return;
+    if (m->type == OSP_ACK && m->mid == c->mid)
+        c->waiting = false;
+    if (m->code == 0)
         return;
     if (m->type != OSP_ACK)
         c->last_mid = m->mid;
@@ -260,7 +265,7 @@ client_got(size_t i, const struct osp_msg *m)
     }
     if (m->type == OSP_CON)
         put_empty(WORLD_LISTENER, host_of(i), port_of(i), OSP_ACK, m->mid);
-    if (!again)
+    if (!again && !c->waiting)
         take_response(c, m);
 }
 

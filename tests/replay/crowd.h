@@ -28,6 +28,7 @@ struct crowd_client {
     uint16_t mid, last_mid;
     uint8_t  code;                              /* of the last answer */
     bool     observing;
+    bool     waiting;                           /* for the answer to its request; what comes before is of an older one */
     bool     counted;                           /* `observe` is valid */
     bool     silent;                            /* gone without a word */
     bool     leaves;                            /* answers the next notification with a Reset */

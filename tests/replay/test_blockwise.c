@@ -150,6 +150,11 @@ at_client(struct osp_msg *r, uint8_t code)
 {
     take(r);
     assert_int_equal(last.to.sock, WORLD_LISTENER);
+    if (r->type == OSP_CON) {           /* a notification */
+        uint8_t d[4] = { 0x60, 0, (uint8_t)(r->mid >> 8), (uint8_t)r->mid };
+
+        world_in(&w, WORLD_LISTENER, last.to.peer.ip.b[15], last.to.peer.port, osp_slice(d, 4));
+    }
     if (r->code != code)
         fail_msg("answered %u.%02u, want %u.%02u", r->code >> 5, r->code & 31, code >> 5, code & 31);
 }

@@ -119,6 +119,19 @@ client_sends(uint8_t host, uint8_t type, uint16_t mid)
     world_in(&w, WORLD_LISTENER, host, 40000, osp_slice(d, 4));
 }
 
+/* A notification for client `host`, who acknowledges it where that is asked for. */
+static void
+take_news(uint8_t host, const char *payload, struct osp_msg *m)
+{
+    struct world_out o = take(m);
+
+    assert_int_equal(o.to.sock, WORLD_LISTENER);
+    assert_int_equal(o.to.peer.ip.b[15], host);
+    EXPECT_BYTES(osp_slice_str(payload), m->payload);
+    if (m->type == OSP_CON)
+        client_sends(host, OSP_ACK, m->mid);
+}
+
 static void
 notify(const struct osp_msg *q, uint8_t type, int observe, const char *payload)
 {
@@ -161,11 +174,10 @@ notifications_are_relayed_with_the_clients_token(void **state)
     established(1, "tk", &q);
     for (int i = 11; i < 20; i++) {
         notify(&q, OSP_NON, i, "news");
-        take(&a);
-        world_run(&w, OSP_SEC(4));
-        assert_int_equal(a.type, OSP_NON);
+        take_news(1, "news", &a);
+        assert_int_equal(a.type, i == 11 ? OSP_CON : OSP_NON);  /* it is known then that somebody is there */
         EXPECT_BYTES(osp_slice_str("tk"), a.token);
-        EXPECT_BYTES(osp_slice_str("news"), a.payload);
+        world_run(&w, OSP_MS(10));
     }
     nothing_left();
 }
@@ -180,10 +192,10 @@ reordered_notifications_are_not_relayed(void **state)
     (void)state;
     established(1, "tk", &q);
     notify(&q, OSP_NON, 12, "12");
-    take(&a);
+    take_news(1, "12", &a);
     world_run(&w, OSP_SEC(4));
     notify(&q, OSP_NON, 14, "14");
-    take(&a);
+    take_news(1, "14", &a);
     notify(&q, OSP_NON, 13, "13");
     nothing_left();
     world_run(&w, OSP_SEC(129));
@@ -224,11 +236,10 @@ reset_of_the_client_ends_its_observation_only(void **state)
     notify(&q, OSP_NON, 11, "x");
     assert_int_equal(take(&a).to.peer.ip.b[15], 1);
     client_sends(1, OSP_RST, a.mid);
-    assert_int_equal(take(&a).to.peer.ip.b[15], 2);
+    take_news(2, "x", &a);
     world_run(&w, OSP_SEC(4));
     notify(&q, OSP_NON, 12, "y");
-    assert_int_equal(take(&a).to.peer.ip.b[15], 2);
-    EXPECT_BYTES(osp_slice_str("y"), a.payload);
+    take_news(2, "y", &a);
     nothing_left();
     client_sends(2, OSP_RST, a.mid);
     expect_deregistration(&q);
@@ -325,7 +336,27 @@ one_notification_a_day_is_confirmable(void **state)
             client_sends(1, OSP_ACK, a.mid);
         }
     }
-    assert_int_equal(con, 2);
+    assert_int_equal(con, 3);           /* the first, and one a day */
+}
+
+/* A registration under a layer for the origin. */
+static void
+sealed(uint8_t host, const char *observe)
+{
+    uint8_t        buf[2048];
+    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg m;
+
+    osp_msg_init(&m, OSP_FETCH);
+    m.mid = ++next_mid;
+    m.token = osp_slice_str("tk");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_slice_str(observe)));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_OSCORE, osp_slice("\x09\x05\x63", 3)));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    m.payload = osp_slice_str("sealed");
+    EXPECT_OK(osp_msg_encode_udp(&m, &d));
+    world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
 }
 
 /* rows O10, O13 */
@@ -333,29 +364,101 @@ one_notification_a_day_is_confirmable(void **state)
 static void
 protected_registrations_are_passed_on_one_by_one(void **state)
 {
-    struct osp_msg m, q1, q2;
+    struct osp_msg q1, q2, a;
 
     (void)state;
-    for (uint8_t host = 1; host <= 2; host++) {
-        uint8_t       buf[2048];
-        struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
-        osp_msg_init(&m, OSP_FETCH);
-        m.mid = ++next_mid;
-        m.token = osp_slice_str("tk");
-        EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
-        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY));
-        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OSCORE, osp_slice("\x09\x05\x63", 3)));
-        EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
-        m.payload = osp_slice_str("sealed");
-        EXPECT_OK(osp_msg_encode_udp(&m, &d));
-        world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
-    }
+    sealed(1, "");
+    sealed(2, "");
     take(&q1);
     take(&q2);
     assert_true(osp_msg_has(&q1, OSP_OPT_OBSERVE) && osp_msg_has(&q2, OSP_OPT_OBSERVE));
     assert_int_equal(q1.code, OSP_FETCH);
-    world_run(&w, OSP_SEC(1));
+    origin_says(OSP_ACK, q1.mid, q1.token, OSP_CODE(2, 5), 5, "one");
+    origin_says(OSP_ACK, q2.mid, q2.token, OSP_CODE(2, 5), 5, "two");
+    take_news(1, "one", &a);
+    take_news(2, "two", &a);
+    notify(&q1, OSP_NON, 6, "for one");
+    take_news(1, "for one", &a);
+    nothing_left();
+    sealed(1, "\x01");          /* only the origin can end what is under its layer: it gets to see this */
+    take(&a);
+    EXPECT_BYTES(osp_slice_str("\x01"), osp_msg_get(&a, OSP_OPT_OBSERVE)->val);
+    world_run(&w, OSP_SEC(200));        /* and nothing is asked for again */
+    while (w.out_count > 0) {
+        take(&a);
+        assert_false(osp_code_is_request(a.code) && osp_msg_get(&a, OSP_OPT_OBSERVE)->val.n == 0);
+    }
+}
+
+static bool
+confirmed(const struct osp_msg *q, int number, struct osp_msg *a)
+{
+    notify(q, OSP_NON, number, "x");
+    assert_int_equal(take(a).to.sock, WORLD_LISTENER);
+    return a->type == OSP_CON;
+}
+
+/* row O07 */
+/* [rfc7641#4.5.1] */
+static void
+faster_than_the_round_trip_is_confirmable(void **state)
+{
+    struct osp_msg q, a;
+
+    (void)state;
+    established(1, "tk", &q);
+    assert_true(confirmed(&q, 11, &a));
+    world_run(&w, OSP_MS(400));
+    client_sends(1, OSP_ACK, a.mid);            /* 400 ms */
+    world_run(&w, OSP_MS(400));
+    assert_false(confirmed(&q, 12, &a));
+    world_run(&w, OSP_MS(300));
+    assert_true(confirmed(&q, 13, &a));
+    notify(&q, OSP_NON, 14, "x");               /* while that one is not acknowledged */
+    notify(&q, OSP_NON, 15, "newest");
+    nothing_left();
+    world_run(&w, OSP_MS(800));
+    client_sends(1, OSP_ACK, a.mid);
+    take_news(1, "newest", &a);
+}
+
+/* A route leads where the operator said, also to a guarded address; who may only forward does not get there in its wake. */
+static void
+who_may_not_go_there_does_not_join(void **state)
+{
+    struct osp_proxy_stats st;
+    struct osp_msg         m, q, a;
+    uint8_t                buf[2048];
+    struct osp_wr          d = osp_wr_to(buf, sizeof(buf));
+
+    (void)state;
+    w.policy.host_count = 0;
+    w.routes[0] = (struct osp_route){ .name = "r", .host = osp_slice_str("*.dev.example") };
+    w.routes[0].hop.to = (struct osp_authority){ OSP_SCHEME_COAP, osp_slice_str("s.example"), 5683, false, { { 0 } } };
+    w.policy.reverse = true;
+    w.policy.route_count = 1;
+    osp_msg_init(&m, OSP_GET);
+    m.mid = ++next_mid;
+    m.token = osp_slice_str("tk");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("a.dev.example")));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("t")));
+    EXPECT_OK(osp_msg_encode_udp(&m, &d));
+    world_in(&w, WORLD_LISTENER, 1, 40000, osp_wr_slice(&d));
+    assert_int_equal(w.resolving_count, 1);
+    register_with(3, "tk", "", &m);             /* before it is known where the name leads, and after */
+    world_resolved(&w, "s.example", OSP_OK, "127.0.0.1", 1000);
+    take(&q);
+    assert_true(osp_msg_has(&q, OSP_OPT_OBSERVE));
+    take(&a);
+    assert_int_equal(a.code, osp_err_code(OSP_E_FORBIDDEN));
+    register_with(2, "tk", "", &m);
+    take(&a);
+    assert_int_equal(a.code, osp_err_code(OSP_E_FORBIDDEN));
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(st.merged, 0);
+    assert_int_equal(st.observations, 1);
+    w.policy.route_count = 0;
 }
 
 /* A notification that finds no sequence number waits for one; a newer one takes its place. */
@@ -404,6 +507,7 @@ notification_without_a_lease_waits_and_the_newest_counts(void **state)
     assert_int_equal(w.held_count, 1);
     world_release_leases(&w, true);
     take(&a);
+    client_sends(1, OSP_ACK, a.mid);
     EXPECT_OK(osp_oscore_unprotect_response(cr, &l, &a, &g, &plain));
     EXPECT_BYTES(osp_slice_str("newest"), plain.payload);
     nothing_left();
@@ -460,6 +564,8 @@ main(void)
         T(error_notification_is_the_last_one),
         T(one_notification_a_day_is_confirmable),
         T(protected_registrations_are_passed_on_one_by_one),
+        T(faster_than_the_round_trip_is_confirmable),
+        T(who_may_not_go_there_does_not_join),
         T(notification_without_a_lease_waits_and_the_newest_counts),
         T(beyond_the_bound_a_registration_is_a_request),
     };
