@@ -49,6 +49,9 @@ static const struct cfg_item cache_items[] = {
     { .key = "serve-stale", .type = CFG_BOOL, .dflt = false, AT(cache.serve_stale),
       .doc = "where the next hop gives no usable answer, a response that is no longer fresh is given instead of 5.02 or 5.04, "
              "with Max-Age 0" },
+    { .key = "single-flight", .type = CFG_BOOL, .dflt = false, AT(cache.single_flight),
+      .doc = "while a request that the cache could answer is on its way, equal ones wait for its answer instead of being sent "
+             "too; when that turns out to be none to keep, all are sent" },
     { .key = "request-hash", .type = CFG_UINT, .min = 1, .max = 65535, .dflt = 548, AT(cache.request_hash),
       .doc = "number of the Request-Hash option, which draft-ietf-core-cacheable-oscore only proposes. A change needs a "
              "restart" },

@@ -67,6 +67,8 @@ static const struct row rows[] = {
       W(proxy.notifications) },
     { "osprey_observations", "", "Observations that clients hold through the proxy.", GAUGE, W(proxy.observations) },
     { "osprey_observed_subjects", "", "What they observe, each with one registration upstream.", GAUGE, W(proxy.subjects) },
+    { "osprey_requests_joined_total", "", "Requests that waited for the answer to an equal one (cache.single-flight).", COUNTER,
+      W(proxy.joined) },
     { "osprey_registrations_merged_total", "", "Registrations of clients that joined one that was there.", COUNTER,
       W(proxy.merged) },
     { "osprey_registrations_renewed_total", "", "Registrations upstream made again when Max-Age had passed.", COUNTER,

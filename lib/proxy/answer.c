@@ -164,6 +164,7 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
         return;
     }
     t->px->stats.errors[why]++;
+    px_flight_failed(x, why);
     x->notify = x->notify_con = false;
     if (code == 0 || is_suppressed(x, code)) {
         px_drop(t, x, OSP_OK);

@@ -110,12 +110,28 @@ px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
         px_answer(t, x, out);
         return true;
     case OSP_CACHE_STALE:
+        if (px_flight_join(t, x, req))
+            return true;
         validate(t, x, req, out);
         break;
     case OSP_CACHE_MISS:
-        break;
+        return px_flight_join(t, x, req);
     }
     return false;
+}
+
+bool
+px_cache_has(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+{
+    struct osp_msg       *out = req == &t->px->a ? &t->px->b : &t->px->a;
+    uint32_t              age;
+    enum osp_cache_found  found = osp_cache_lookup(x->policy->cache, &x->key, req, t->now, &t->scratch, out, &age);
+
+    if (found != OSP_CACHE_HIT && found != OSP_CACHE_NOT_MODIFIED)
+        return false;
+    t->px->stats.cached++;
+    px_answer(t, x, out);
+    return true;
 }
 
 /* 2.03 to our validation: the entry is fresh again, and the client gets what it would have got from it. */

@@ -66,6 +66,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
         px_observe_end(px, x);
     if (x->subject)
         x->subject->up = NULL;
+    px_flight_land(px, x);
     px_transfer_end(px, x);
     if (x->out)
         osp_ep_cancel(px->ep, x->out);

@@ -73,7 +73,7 @@ px_give_up(struct px_turn *t, struct px_exchange *x)
     if (was == PX_WAIT_LEASE_NOTIFY)
         px_observe_release(t, x, false);
     else
-        px_answer_error(t, x, was == PX_WAIT_NAME ? OSP_E_TIMEOUT : OSP_E_NO_LEASE);
+        px_answer_error(t, x, was == PX_WAIT_NAME || was == PX_WAIT_FLIGHT ? OSP_E_TIMEOUT : OSP_E_NO_LEASE);
 }
 
 /* What waited for `ctx` is ready. */
@@ -146,6 +146,8 @@ px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
         unpark(px, x);
         if (was == PX_WAIT_NAME)
             go_on_resolved(&t, x);
+        else if (was == PX_WAIT_FLIGHT)
+            px_flight_go_on(&t, x);
         else
             go_on_leased(&t, x, was);
     }

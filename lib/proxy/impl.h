@@ -19,6 +19,7 @@
  *   local.c       resources of the proxy itself
  *   edhoc.c       ... and among them the Responder of EDHOC; responder.c keeps its sessions
  *   echo.c        Echo for addresses
+ *   flight.c      equal requests wait for the answer to the first
  *   exchange.c    making and ending exchanges
  *
  * Every path of a request ends in one of px_answer(), px_answer_error(), px_drop(), which end the
@@ -47,7 +48,8 @@
 #define PX_ECHO_LEN 12
 
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
-enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY };
+enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY,
+               PX_WAIT_FLIGHT };
 
 /* A message without its Token, encoded, in pool memory. */
 struct px_saved { uint8_t *p; uint32_t n; };
@@ -148,6 +150,7 @@ struct px_exchange {
     struct px_saved         saved;
     struct px_observation  *obs;        /* NULL: an ordinary exchange */
     struct px_subject      *subject;    /* whose registration upstream this is; no client waits for it then */
+    struct px_flight       *flight;     /* it leads; NULL: nobody may wait for its answer */
     struct px_transfer     *transfer;   /* NULL: nothing in blocks towards the next hop */
     struct px_op            op;         /* the request where its response is cut: outermost, or as `cut_depth` says */
     struct osp_block        block1, block2;     /* around a layer of ours */
@@ -201,7 +204,7 @@ struct osp_proxy {
     struct osp_policy     *policy;
     struct osp_list        exchanges;
     struct osp_list        ready;               /* px_exchange.wait: parked no longer, not yet taken up */
-    struct osp_table       names, buckets, obs_clients, obs_handles, subjects;
+    struct osp_table       names, buckets, obs_clients, obs_handles, subjects, flights;
     struct osp_list        running;             /* px_subject.run */
     struct osp_wheel       renewals;            /* px_subject.timer */
     bool                   aborting;            /* nothing is parked any more */
@@ -416,6 +419,8 @@ bool px_key_make(struct px_turn *t, const struct px_exchange *x, const struct os
 bool px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key);
 /* Sender, Recipient and ID Context of `ctx`: who is at the other end of a layer. */
 void px_put_context(struct osp_wr *w, const struct osp_octx *ctx);
+/* Answers the request `req` of an exchange that waited, if the cache can: true, and the exchange is over. */
+bool px_cache_has(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
 /* Offers `resp`; *resp is replaced where the cache knows better (a validated entry). */
 enum osp_err px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp);
 /* True, and the exchange is over, if a stale response stood in for the error. */
@@ -432,6 +437,15 @@ bool px_edhoc_is_combined(const struct px_exchange *x, const struct osp_msg *req
 bool px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid);
 /* Hands a context that is in the live table to the daemon. OSP_E_OVERLOAD: it was taken out of the table again. */
 enum osp_err px_keep_made(struct osp_proxy *px, struct osp_made *m);
+
+/* ---- flight.c ---- */
+/* True: `x` waits for the answer to an equal request that is on its way.  False: it goes, and others may wait for it. */
+bool px_flight_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* The exchange is about to be answered with an error of ours. */
+void px_flight_failed(struct px_exchange *x, enum osp_err why);
+/* The exchange ends: who waited for it is ready. */
+void px_flight_land(struct osp_proxy *px, struct px_exchange *leader);
+void px_flight_go_on(struct px_turn *t, struct px_exchange *x);
 
 /* ---- echo.c ---- */
 void px_echo_make(const struct px_turn *t, const struct osp_addr *peer, uint8_t out[PX_ECHO_LEN]);

@@ -111,6 +111,7 @@ struct osp_policy {
     const struct osp_host     *hosts;
     size_t                     host_count;
     struct osp_cache          *cache;           /* NULL: none.  Shared by workers and policies; borrowed */
+    bool                       single_flight;   /* equal requests wait for the answer to the first */
     bool                       serve_stale;     /* a stale response instead of 5.02 and 5.04 */
 };
 

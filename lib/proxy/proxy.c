@@ -61,6 +61,8 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     if (e == OSP_OK)
         e = osp_table_init(&px->subjects, cfg->max_exchanges / 2 + 1);
     if (e == OSP_OK)
+        e = osp_table_init(&px->flights, cfg->max_exchanges / 2 + 1);
+    if (e == OSP_OK)
         e = px_bodies_init(px);
     if (e == OSP_OK)
         e = osp_ep_new(&cfg->ep, rand, &px->pool, now, &px->ep);
@@ -109,6 +111,7 @@ osp_proxy_free(struct osp_proxy *px)
     osp_table_fini(&px->obs_clients);
     osp_table_fini(&px->obs_handles);
     osp_table_fini(&px->subjects);
+    osp_table_fini(&px->flights);
     osp_ep_free(px->ep);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);

@@ -582,6 +582,163 @@ refusal_of_a_forged_hash_does_not_stay(void **state)
     assert_int_equal(asked, 2);
 }
 
+/* ---- single flight ---- */
+
+#define CROWD 10u
+
+/* Requests of CROWD clients for `path` at once, sent as `code`; how many reached the origin, whose last is at_origin. */
+static unsigned
+all_ask(const char *path)
+{
+    struct osp_msg   m, a;
+    struct world_out o;
+    unsigned         n = 0;
+    bool             header;
+    static uint8_t   last[2048];
+
+    for (uint8_t i = 0; i < CROWD; i++)
+        send_bytes(request(&m, OSP_GET, path), (uint8_t)(20 + i));
+    while (world_take(&w, &o)) {
+        if (o.to.sock != 0)
+            continue;           /* an early ACK */
+        n++;
+        memcpy(last, o.bytes, o.n);
+        EXPECT_OK(osp_msg_decode_udp(osp_slice(last, o.n), &a, &header));
+        osp_msg_copy(&at_origin, &a);
+    }
+    return n;
+}
+
+static void
+origin_answers(const struct osp_msg *to)
+{
+    uint8_t       buf[2048];
+    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+    reply.type = OSP_ACK;
+    reply.mid = to->mid;
+    reply.token = to->token;
+    EXPECT_OK(osp_msg_encode_udp(&reply, &d));
+    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+    (void)world_expire(&w);
+}
+
+/* What is on its way now: answers to clients with this code, each to another client, and requests to the origin. */
+static void
+expect_out(uint8_t code, unsigned answers, unsigned requests)
+{
+    struct world_out o;
+    struct osp_msg   m;
+    unsigned         got_answers = 0, got_requests = 0;
+    bool             header, seen[256] = { false };
+
+    while (world_take(&w, &o)) {
+        EXPECT_OK(osp_msg_decode_udp(osp_slice(o.bytes, o.n), &m, &header));
+        if (o.to.sock == 0) {
+            got_requests++;
+        } else if (m.code != 0) {
+            assert_int_equal(code, m.code);
+            assert_false(seen[o.to.peer.ip.b[15]]);
+            seen[o.to.peer.ip.b[15]] = true;
+            got_answers++;
+        }
+    }
+    assert_int_equal(answers, got_answers);
+    assert_int_equal(requests, got_requests);
+}
+
+static void
+single_flight_asks_the_origin_once(void **state)
+{
+    struct osp_proxy_stats st;
+
+    (void)state;
+    w.policy.single_flight = true;
+    assert_int_equal(1, all_ask("t"));
+    assert_int_equal(1, all_ask("u"));  /* another resource is another flight */
+    origin_answers(&at_origin);
+    expect_out(OSP_CODE(2, 5), CROWD, 0);
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(2 * (CROWD - 1), st.joined);
+    assert_int_equal(CROWD - 1, st.cached);
+}
+
+static void
+single_flight_is_off_unless_configured(void **state)
+{
+    (void)state;
+    assert_int_equal(CROWD, all_ask("t"));
+}
+
+/* An answer that is none to keep is the leader's alone; the others go, all at once, and do not wait again. */
+static void
+single_flight_ends_where_nothing_can_be_kept(void **state)
+{
+    (void)state;
+    w.policy.single_flight = true;
+    origin_says(OSP_CODE(2, 5), "22", 0);
+    assert_int_equal(1, all_ask("t"));
+    origin_answers(&at_origin);
+    expect_out(OSP_CODE(2, 5), 1, CROWD - 1);
+}
+
+/* Nobody asks an origin that has just not answered the same question. */
+static void
+single_flight_shares_a_failure(void **state)
+{
+    (void)state;
+    w.policy.single_flight = true;
+    assert_int_equal(1, all_ask("t"));
+    world_run(&w, OSP_SEC(3));          /* it is repeated, and acknowledged early to the clients */
+    while (w.out_count > 0) {
+        struct world_out o;
+        (void)world_take(&w, &o);
+    }
+    world_run(&w, OSP_SEC(200));
+    {
+        struct world_out o;
+        struct osp_msg   m;
+        bool             header, seen[256] = { false };
+        unsigned         answers = 0;
+
+        while (world_take(&w, &o)) {
+            EXPECT_OK(osp_msg_decode_udp(osp_slice(o.bytes, o.n), &m, &header));
+            if (o.to.sock == 0) {
+                EXPECT_BYTES(at_origin.token, m.token);         /* only ever the leader's request */
+            } else if (m.code != 0 && !seen[o.to.peer.ip.b[15]]) {
+                seen[o.to.peer.ip.b[15]] = true;
+                assert_int_equal(OSP_CODE(5, 4), m.code);
+                answers++;
+            }
+        }
+        assert_int_equal(CROWD, answers);
+    }
+}
+
+/* A client's own ETag gives it a 2.03, also when it waited. */
+static void
+single_flight_keeps_what_each_client_asked(void **state)
+{
+    struct osp_msg   m, a;
+    struct world_out o;
+
+    (void)state;
+    w.policy.single_flight = true;
+    origin_says(OSP_CODE(2, 5), "22", 60);
+    add(&reply, OSP_OPT_ETAG, "e1");
+    send_bytes(request(&m, OSP_GET, "t"), 1);
+    (void)take(&at_origin);
+    request(&m, OSP_GET, "t");
+    add(&m, OSP_OPT_ETAG, "e1");
+    send_bytes(&m, 2);
+    assert_false(world_take(&w, &o));
+    origin_answers(&at_origin);
+    assert_int_equal(1, take(&a).to.peer.ip.b[15]);
+    assert_int_equal(OSP_CODE(2, 5), a.code);
+    assert_int_equal(2, take(&a).to.peer.ip.b[15]);
+    assert_int_equal(OSP_CODE(2, 3), a.code);
+}
+
 int
 main(void)
 {
@@ -606,6 +763,11 @@ main(void)
         T(equal_deterministic_request_of_another_client_is_a_hit),
         T(request_hash_in_a_response_has_to_be_the_requests),
         T(refusal_of_a_forged_hash_does_not_stay),
+        T(single_flight_asks_the_origin_once),
+        T(single_flight_is_off_unless_configured),
+        T(single_flight_ends_where_nothing_can_be_kept),
+        T(single_flight_shares_a_failure),
+        T(single_flight_keeps_what_each_client_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

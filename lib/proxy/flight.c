@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Single flight: while a request is on its way whose response may be cached, equal ones wait for that response instead of
+ * being sent too.  Equal is what the cache key says, and the next hop with it.
+ *
+ * The first is the leader.  When its exchange ends, however it ends, the others are taken up again: the cache has the answer
+ * for them; or the leader's request failed upstream, and so have theirs; or its response was none to keep, and each
+ * goes its own way, to where the leader's went.  Who has waited once does not wait again.
+ */
+#include "proxy/impl.h"
+
+struct px_flight {
+    struct osp_node     node;           /* in px.flights by the key's hash */
+    struct osp_list     followers;      /* px_exchange.wait */
+    struct px_exchange *leader;
+    enum osp_err        why;            /* the leader was answered with this error; OSP_OK: not with one of ours */
+};
+
+static struct px_flight *
+find(const struct osp_proxy *px, const struct px_exchange *x)
+{
+    for (struct osp_node *n = osp_table_first(&px->flights, x->key.hash); n; n = osp_table_next(n)) {
+        struct px_flight         *f = OSP_CONTAINER(n, struct px_flight, node);
+        const struct px_exchange *l = f->leader;
+
+        if (osp_slice_eq(l->key.bytes, x->key.bytes) && l->policy == x->policy && l->hop_ctx == x->hop_ctx &&
+            l->vouched == x->vouched)
+            return f;
+    }
+    return NULL;
+}
+
+/* Without memory it is an ordinary request. */
+static void
+lead(struct osp_proxy *px, struct px_exchange *x)
+{
+    struct px_flight *f = osp_pool_get(&px->pool, sizeof(*f));
+
+    if (!f)
+        return;
+    *f = (struct px_flight){ .leader = x };
+    osp_list_init(&f->followers);
+    osp_table_add(&px->flights, &f->node, x->key.hash);
+    x->flight = f;
+}
+
+bool
+px_flight_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+{
+    struct px_flight *f;
+
+    if (!x->policy->single_flight || x->obs || x->subject)
+        return false;
+    f = find(t->px, x);
+    if (!f) {
+        lead(t->px, x);
+        return false;
+    }
+    if (!px_save(t->px, x, req))
+        return false;
+    px_wait(t->px, x, PX_WAIT_FLIGHT, x->deadline);
+    osp_list_push(&f->followers, &x->wait);
+    t->px->stats.joined++;
+    return true;
+}
+
+void
+px_flight_failed(struct px_exchange *x, enum osp_err why)
+{
+    if (x->flight)
+        x->flight->why = why;
+}
+
+void
+px_flight_land(struct osp_proxy *px, struct px_exchange *leader)
+{
+    struct px_flight *f = leader->flight;
+    struct osp_list  *n;
+
+    if (!f)
+        return;
+    for (n = f->followers.next; n != &f->followers; n = n->next) {
+        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
+
+        x->resolved = f->why;
+        x->to = leader->to;
+    }
+    osp_list_splice(&px->ready, &f->followers);
+    osp_table_remove(&px->flights, &f->node);
+    osp_pool_put(&px->pool, f, sizeof(*f));
+    leader->flight = NULL;
+}
+
+void
+px_flight_go_on(struct px_turn *t, struct px_exchange *x)
+{
+    struct osp_msg *req = &t->px->a;
+
+    if (osp_err_class(x->resolved) == OSP_CLASS_UPSTREAM) {
+        if (!px_cache_stands_in(t, x, x->resolved))
+            px_answer_error(t, x, x->resolved);
+    } else if (!px_restore(x, req)) {
+        px_answer_error(t, x, OSP_E_NOMEM);
+    } else if (!px_cache_has(t, x, req)) {
+        if (osp_ip_is_any(&x->to.ip))           /* the leader did not get as far as to know where */
+            px_answer_error(t, x, x->resolved == OSP_OK ? OSP_E_OVERLOAD : x->resolved);
+        else if (!px_ip_is_allowed(x, &x->to.ip, x->to.port))
+            px_answer_error(t, x, OSP_E_FORBIDDEN);
+        else
+            px_send(t, x, req);
+    }
+}
