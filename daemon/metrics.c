@@ -78,6 +78,7 @@ static const struct row rows[] = {
     { "osprey_bodies_total", "what=\"cut\"", NULL, COUNTER, W(proxy.bodies_cut) },
     { "osprey_bodies_total", "what=\"sent\"", NULL, COUNTER, W(proxy.bodies_sent) },
     { "osprey_bodies_total", "what=\"collected\"", NULL, COUNTER, W(proxy.bodies_collected) },
+    { "osprey_bodies_total", "what=\"gathered\"", NULL, COUNTER, W(proxy.bodies_gathered) },
     { "osprey_blocks_total", "what=\"served\"", "Blocks given out of messages that were cut.", COUNTER, W(proxy.blocks_served) },
     { "osprey_blocks_total", "what=\"sent\"", NULL, COUNTER, W(proxy.blocks_sent) },
     { "osprey_bodies_lost_total", "why=\"evicted\"", "Block-wise transfers given up.", COUNTER, W(proxy.bodies_evicted) },

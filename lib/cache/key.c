@@ -106,8 +106,10 @@ osp_cache_is_usable(const struct osp_msg *req, uint16_t request_hash)
 {
     if (req->code != OSP_GET && req->code != OSP_FETCH)
         return false;
-    if (osp_msg_has(req, OSP_OPT_OBSERVE) || osp_msg_has(req, OSP_OPT_BLOCK1) || osp_msg_has(req, OSP_OPT_BLOCK2))
+    if (osp_msg_has(req, OSP_OPT_OBSERVE) || osp_msg_has(req, OSP_OPT_BLOCK1))
         return false;
+    if (osp_msg_has(req, OSP_OPT_BLOCK2) && (req->code != OSP_GET || osp_msg_has(req, OSP_OPT_OSCORE)))
+        return false;           /* a later block of a FETCH comes without the payload that selects */
     if (osp_msg_has(req, OSP_OPT_ECHO))         /* an answer to a challenge: no stored response proves freshness */
         return false;
     if (osp_msg_has(req, OSP_OPT_OSCORE))       /* [rfc8613#10] [cacheable#3] */

@@ -42,7 +42,9 @@ struct osp_cache_key osp_cache_key_move(const struct osp_cache_key *key, uint8_t
  * True if the cache may be asked for, and may keep the answer of, `req`: GET and FETCH; with an OSCORE
  * option only a FETCH that carries Request-Hash (option number `request_hash`), a deterministic request
  * [cacheable#3].  Ordinary OSCORE requests bypass the cache [rfc8613#10]; so does Observe, which has
- * state of its own, a request for or of a block, and one that answers an Echo challenge [rfc9175#2.3].
+ * state of its own, a request of a block or for one of anything but a plain GET, and one that answers an Echo
+ * challenge [rfc9175#2.3].  Block2 is not in the key: which part of an entry is given out is the caller's to say, and
+ * an answer to a request for a later block is not to be stored.
  */
 bool osp_cache_is_usable(const struct osp_msg *req, uint16_t request_hash);
 

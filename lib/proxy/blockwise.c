@@ -211,8 +211,8 @@ px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 
 /* ---- responses in blocks ---- */
 
-static enum osp_err
-add_etag(struct px_turn *t, struct osp_msg *m)
+enum osp_err
+px_add_etag(struct px_turn *t, struct osp_msg *m)
 {
     uint64_t h = osp_hash(&t->px->seed, m->payload);
     uint8_t *value = osp_wr_reserve(&t->scratch, ETAG_LEN);
@@ -253,7 +253,7 @@ cut(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, ui
     enum osp_err     e;
 
     osp_msg_copy(out, in);
-    e = add_etag(t, out);
+    e = px_add_etag(t, out);
     if (e == OSP_OK)
         e = keep_response(t, x, out);
     if (e == OSP_OK)

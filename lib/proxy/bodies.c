@@ -2,7 +2,7 @@
 /*
  * What is kept between the requests of a block-wise operation [rfc7959#2.4] [rfc7959#2.5]: a request body that comes
  * in blocks, a response that is given out in blocks, a body that passes by and is gathered for the cache, and the
- * mark that an upload went through.
+ * tag of an upload that went through.
  *
  * An operation is named by who asks and by what is asked with every option that counts for it [rfc9175#3.3]; both go
  * into 128 bits of keyed hash, so an entry is small and nobody can aim at another one's.
@@ -78,6 +78,15 @@ px_op_of(struct px_turn *t, const struct px_exchange *x, enum px_body_kind kind,
         return false;
     *op = hash_op(t->px, osp_slice_tail(osp_wr_slice(&w), start));
     return true;
+}
+
+struct px_op
+px_op_of_key(const struct osp_proxy *px, struct osp_slice key)
+{
+    struct px_op op = hash_op(px, key);
+
+    op.b ^= PX_BODY_GATHERED;
+    return op;
 }
 
 /* Whose entries are counted together: a context's, or an address's whatever the port. */
@@ -207,6 +216,7 @@ px_body_free(struct osp_proxy *px, struct px_body *b)
     osp_table_remove(&px->body_owners, &b->by_owner);
     osp_list_remove(&b->age);
     px_buf_free(px, &b->data);
+    px_buf_free(px, &b->head);
     osp_pool_put(&px->pool, b, sizeof(*b));
     px->stats.bodies--;
 }

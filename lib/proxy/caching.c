@@ -82,6 +82,21 @@ validate(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const st
     x->validating = osp_msg_add(req, OSP_OPT_ETAG, etag->val) == OSP_OK;
 }
 
+/* False: this part of it cannot be had from the entry. */
+static bool
+answer_from(struct px_turn *t, struct px_exchange *x, struct osp_msg *entry)
+{
+    enum osp_err e = px_cut_entry(t, x, entry);
+
+    if (e == OSP_E_BAD_REQUEST)
+        px_answer_error(t, x, e);
+    if (e != OSP_OK)
+        return e == OSP_E_BAD_REQUEST;
+    t->px->stats.cached++;
+    px_answer(t, x, entry);
+    return true;
+}
+
 bool
 px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_authority *to)
 {
@@ -95,7 +110,7 @@ px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
     if (!c)
         return false;
     hash = osp_cache_cfg(c)->request_hash;
-    usable = osp_cache_is_usable(req, hash);
+    usable = osp_cache_is_usable(req, hash) && px_asks_block(x, req);
     if (!usable && (is_safe(req->code) || osp_msg_has(req, OSP_OPT_OSCORE)))
         return false;
     if (!px_key_make(t, x, req, to, &key) || !px_key_keep(t->px, x, &key))
@@ -106,16 +121,15 @@ px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
     switch (osp_cache_lookup(c, &x->key, req, t->now, &t->scratch, out, &age)) {
     case OSP_CACHE_HIT:
     case OSP_CACHE_NOT_MODIFIED:
-        t->px->stats.cached++;
-        px_answer(t, x, out);
-        return true;
+        return answer_from(t, x, out);
     case OSP_CACHE_STALE:
-        if (px_flight_join(t, x, req))
+        if (!x->asks_block && px_flight_join(t, x, req))
             return true;
-        validate(t, x, req, out);
+        if (!x->asks_block || x->asked.num == 0)
+            validate(t, x, req, out);
         break;
     case OSP_CACHE_MISS:
-        return px_flight_join(t, x, req);
+        return !x->asks_block && px_flight_join(t, x, req);     /* a part is no answer to others */
     }
     return false;
 }
@@ -127,11 +141,7 @@ px_cache_has(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
     uint32_t              age;
     enum osp_cache_found  found = osp_cache_lookup(x->policy->cache, &x->key, req, t->now, &t->scratch, out, &age);
 
-    if (found != OSP_CACHE_HIT && found != OSP_CACHE_NOT_MODIFIED)
-        return false;
-    t->px->stats.cached++;
-    px_answer(t, x, out);
-    return true;
+    return (found == OSP_CACHE_HIT || found == OSP_CACHE_NOT_MODIFIED) && answer_from(t, x, out);
 }
 
 /* 2.03 to our validation: the entry is fresh again, and the client gets what it would have got from it. */
@@ -150,10 +160,10 @@ refreshed(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
         case OSP_CACHE_HIT:
         case OSP_CACHE_NOT_MODIFIED:
             *resp = out;
-            return OSP_OK;
+            return px_cut_entry(t, x, out) == OSP_OK ? OSP_OK : OSP_E_BAD_RESPONSE;
         case OSP_CACHE_STALE:           /* Max-Age 0: valid for this once */
             osp_msg_copy(*resp, out);
-            return OSP_OK;
+            return px_cut_entry(t, x, *resp) == OSP_OK ? OSP_OK : OSP_E_BAD_RESPONSE;
         case OSP_CACHE_MISS:
             break;
         }
@@ -180,6 +190,10 @@ px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
         (void)osp_cache_refresh(c, &x->key, *resp, t->now);
         return OSP_OK;
     }
+    if (osp_msg_has(*resp, OSP_OPT_BLOCK2) || (x->asks_block && x->asked.num > 0))
+        px_gather(t, x, *resp);
+    if (x->asks_block && x->asked.num > 0)
+        return OSP_OK;          /* about a part: nothing to answer whole requests with */
     /* [cacheable#3.4.4] a wrong Request-Hash: not used */
     return osp_cache_store(c, &x->key, *resp, t->now) == OSP_CACHE_WRONG_HASH ? OSP_E_BAD_RESPONSE : OSP_OK;
 }
@@ -194,7 +208,8 @@ px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     if (!c || x->subject || !x->policy->serve_stale || !x->keep_answer || osp_err_class(why) != OSP_CLASS_UPSTREAM)
         return false;
     osp_msg_init(&req, OSP_GET);        /* no ETag: the whole response, with Max-Age 0 */
-    if (osp_cache_lookup(c, &x->key, &req, t->now, &t->scratch, &t->px->a, &age) != OSP_CACHE_STALE)
+    if (osp_cache_lookup(c, &x->key, &req, t->now, &t->scratch, &t->px->a, &age) != OSP_CACHE_STALE ||
+        px_cut_entry(t, x, &t->px->a) != OSP_OK)
         return false;
     t->px->stats.errors[why]++;
     t->px->stats.stale++;

@@ -13,6 +13,7 @@
  *   subject.c     one registration upstream for all clients that observe the same
  *   blockwise.c   block-wise transfers towards clients; Request-Tag
  *   transfer.c    block-wise transfers towards the next hop
+ *   gather.c      blocks for the cache and out of it
  *   bodies.c      what is kept between the requests of a transfer
  *   caching.c     what the cache is asked, and what it is given
  *   names.c       name cache
@@ -71,6 +72,7 @@ enum px_body_kind {
     PX_BODY_REQUEST,    /* a request's body, block by block */
     PX_BODY_RESPONSE,   /* a response that is given out block by block */
     PX_BODY_UPLOAD,     /* an upload in blocks passed by: its Request-Tag */
+    PX_BODY_GATHERED,   /* a response whose blocks pass by, for the cache */
 };
 
 struct px_body {
@@ -78,7 +80,9 @@ struct px_body {
     struct osp_node by_owner;   /* in px.body_owners */
     struct osp_list age;        /* in px.body_age[trusted], last touched last */
     struct px_op    op;
-    struct px_buf   data;       /* REQUEST: payload so far; RESPONSE: encoded message */
+    struct px_buf   data;       /* REQUEST, GATHERED: payload so far; RESPONSE: encoded message */
+    struct px_buf   head;       /* GATHERED: encoded, the first block's response without its payload */
+    uint64_t        fresh_us;   /* GATHERED: until when all of its blocks are */
     uint64_t        expires_us;
     uint64_t        tag;        /* UPLOAD */
     bool            trusted;    /* it came under a layer that came off */
@@ -156,6 +160,8 @@ struct px_exchange {
     struct osp_block        block1, block2;     /* around a layer of ours */
     uint8_t                 cut_depth;  /* layers outside of them */
     bool                    block1_acked, block2_asked;
+    bool                    asks_block;         /* `asked` of what the cache may have */
+    struct osp_block        asked;
     bool                    told_too_long;      /* the answer is the error about one that did not fit */
     struct osp_cache_key    key;        /* its bytes in pool memory; none: bytes.n is 0 */
     struct osp_time         deadline;
@@ -316,6 +322,7 @@ bool px_bodies_expire(struct osp_proxy *px, struct osp_time now);
 /* *out, valid if `has`, or the time of the first that expires if that is earlier. False: neither. */
 bool px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *out);
 bool px_op_of(struct px_turn *t, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m, struct px_op *op);
+struct px_op px_op_of_key(const struct osp_proxy *px, struct osp_slice key);
 /* A Request-Tag for what this client sends under the tags of `req`. */
 uint64_t px_client_tag(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
 struct px_body *px_body_find(struct osp_proxy *px, const struct px_op *op, struct osp_time now);
@@ -335,6 +342,8 @@ void px_buf_free(struct osp_proxy *px, struct px_buf *b);
 enum osp_err px_add_block(struct px_turn *t, struct osp_msg *m, uint16_t num, const struct osp_block *b);
 enum osp_err px_add_uint(struct px_turn *t, struct osp_msg *m, uint16_t num, size_t v);
 enum osp_err px_add_tag(struct px_turn *t, struct osp_msg *req, uint64_t tag);
+/* One made from the payload, unless there is one. */
+enum osp_err px_add_etag(struct px_turn *t, struct osp_msg *m);
 /* The largest blocks of `m` that fit in a datagram of ours. */
 uint8_t px_szx_for(const struct osp_proxy *px, const struct osp_msg *m);
 void px_mark_upload(struct px_turn *t, const struct px_exchange *x, const struct px_op *op, uint64_t tag);
@@ -349,6 +358,14 @@ bool px_cut_is_due(const struct px_exchange *x, size_t depth);
 enum osp_err px_cut_response(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out);
 /* The first block of a message that is too long; OSP_E_NOSPACE: it cannot be cut. */
 enum osp_err px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out);
+
+/* ---- gather.c ---- */
+/* Notes which block of the cached representation the request is for. False: its Block2 is no such thing. */
+bool px_asks_block(struct px_exchange *x, const struct osp_msg *req);
+/* The part of entry `m` that the request asks for; OSP_E_BAD_REQUEST: behind its end; others: not to be had from it. */
+enum osp_err px_cut_entry(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m);
+/* Takes a block that passes by; what is complete goes into the cache. */
+void px_gather(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *resp);
 
 /* ---- transfer.c ---- */
 enum px_blocks { PX_BLOCKS_WHOLE, PX_BLOCKS_MORE, PX_BLOCKS_FAILED };

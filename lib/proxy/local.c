@@ -38,9 +38,11 @@ put_link(struct osp_wr *w, const struct osp_route *r)
 static void
 well_known_core(struct px_turn *t, struct px_exchange *x)
 {
-    uint8_t        text[1024], format[4];
+    uint8_t        text[4096], format[4];
     struct osp_wr  w = osp_wr_to(text, sizeof(text));
     struct osp_msg resp;
+    enum osp_err   e;
+    static const struct osp_block own = { 0, false, OSP_BLOCK_SZX_MAX };
 
     osp_wr_put(&w, osp_slice_str("</.well-known/core>;ct=40"));
     if (x->policy->edhoc)       /* [rfc9668#6] */
@@ -63,7 +65,38 @@ well_known_core(struct px_turn *t, struct px_exchange *x)
         return;
     }
     resp.payload = osp_wr_slice(&w);
-    px_answer(t, x, &resp);
+    e = x->asks_block || resp.payload.n > osp_block_size(own.szx) ? px_add_etag(t, &resp) : OSP_OK;
+    if (e == OSP_OK)
+        e = px_add_block(t, &resp, OSP_OPT_BLOCK2, &own);
+    if (e == OSP_OK)
+        e = px_cut_entry(t, x, &resp);
+    if (e == OSP_OK)
+        px_answer(t, x, &resp);
+    else
+        px_answer_error(t, x, e);
+}
+
+/* Nothing can be uploaded here; a Block1 is known all the same, so that its value may be what is bad. */
+static enum osp_err
+judge_options(struct px_exchange *x, const struct osp_msg *req)
+{
+    static const uint16_t understood[] = { OSP_OPT_IF_MATCH, OSP_OPT_URI_HOST, OSP_OPT_IF_NONE_MATCH, OSP_OPT_URI_PORT,
+                                           OSP_OPT_URI_PATH, OSP_OPT_URI_QUERY, OSP_OPT_ACCEPT, OSP_OPT_BLOCK2 };
+    struct osp_block      b;
+    bool                  has;
+
+    if (osp_block_get(req, OSP_OPT_BLOCK1, &has, &b) != OSP_OK || !px_asks_block(x, req))
+        return OSP_E_BAD_REQUEST;               /* [rfc7959#2.2] */
+    for (size_t i = 0; i < req->opt_count; i++) {
+        bool known = !osp_opt_is_critical(req->opts[i].num);
+
+        for (size_t k = 0; k < sizeof(understood) / sizeof(understood[0]); k++)
+            known = known || req->opts[i].num == understood[k];
+        /* an EDHOC option without OSCORE carries nothing [rfc9668#3.3.1] */
+        if (!known)
+            return req->opts[i].num == OSP_OPT_EDHOC ? OSP_E_BAD_REQUEST : OSP_E_UNKNOWN_OPTION;
+    }
+    return OSP_OK;
 }
 
 void
@@ -71,6 +104,7 @@ px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
     static const char *const core[] = { ".well-known", "core" }, *const edhoc[] = { ".well-known", "edhoc" };
     uint16_t                 which;
+    enum osp_err             e;
 
     t->px->stats.local++;
     /* [rfc7252#5.4.1] as the server of it, every critical option has to be understood */
@@ -78,18 +112,10 @@ px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         px_answer_error(t, x, OSP_E_UNKNOWN_OPTION);
         return;
     }
-    for (size_t i = 0; i < req->opt_count; i++) {
-        uint16_t num = req->opts[i].num;
-
-        if (osp_opt_is_critical(num) && num != OSP_OPT_URI_HOST && num != OSP_OPT_URI_PORT && num != OSP_OPT_URI_PATH &&
-            num != OSP_OPT_URI_QUERY && num != OSP_OPT_ACCEPT && num != OSP_OPT_IF_MATCH && num != OSP_OPT_IF_NONE_MATCH) {
-            /* a block option is known, but its value may be bad [rfc7959#2.2] */
-            bool bad_block = (num == OSP_OPT_BLOCK1 || num == OSP_OPT_BLOCK2) && req->opts[i].val.n &&
-                             (req->opts[i].val.p[req->opts[i].val.n - 1] & 7) == 7;
-            /* and an EDHOC option without OSCORE carries nothing [rfc9668#3.3.1] */
-            px_answer_error(t, x, bad_block || num == OSP_OPT_EDHOC ? OSP_E_BAD_REQUEST : OSP_E_UNKNOWN_OPTION);
-            return;
-        }
+    e = judge_options(x, req);
+    if (e != OSP_OK) {
+        px_answer_error(t, x, e);
+        return;
     }
     if (req->code > OSP_IPATCH) {       /* [rfc7252#5.8] a method nobody knows */
         px_answer_error(t, x, OSP_E_METHOD);

@@ -106,6 +106,7 @@ struct osp_proxy_stats {
     uint64_t bodies_cut, blocks_served;         /* responses cut for clients, and the later blocks of them */
     uint64_t bodies_sent, blocks_sent;          /* requests sent on in blocks, and their blocks */
     uint64_t bodies_collected;                  /* responses put together from the next hop's blocks */
+    uint64_t bodies_gathered;                   /* ... from blocks that passed by, for the cache */
     uint64_t bodies_evicted, bodies_expired;    /* transfers given up for new ones, or never finished */
     size_t   bodies;                            /* kept now */
     size_t   observations;                      /* of the exchanges */

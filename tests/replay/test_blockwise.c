@@ -428,6 +428,7 @@ fetch(const struct osp_msg *first, const struct osp_msg *ask, struct osp_wr *got
         add_block(&m, OSP_OPT_BLOCK2, next.num, false, next.szx);
         send(&m);
         at_client(&r, first->code);
+        assert_false(osp_msg_has(&r, OSP_OPT_OBSERVE));
     }
 }
 
@@ -1264,6 +1265,49 @@ half_transfers_of_many_peers_stay_within_the_common_bound(void **state)
     osp_octx_unref(c);
 }
 
+/* ---- our own resource ---- */
+
+/* row B01 */
+/* [rfc7959#2.4] */
+static void
+own_resource_is_given_out_in_blocks(void **state)
+{
+    static uint8_t   got[4096];
+    struct osp_wr    all = osp_wr_to(got, sizeof(got));
+    struct osp_block b = { 0 };
+    struct osp_msg   m, r;
+    bool             has = false;
+
+    (void)state;
+    world_start(&w);
+    osp_msg_init(&m, OSP_GET);
+    add(&m, OSP_OPT_URI_PATH, ".well-known");
+    add(&m, OSP_OPT_URI_PATH, "core");
+    send(&m);
+    at_client(&r, OSP_CODE(2, 5));
+    for (uint32_t n = 0; n == 0 || b.more; n++) {
+        struct osp_msg part;
+
+        add_block(&m, OSP_OPT_BLOCK2, n, false, 0);
+        send(&m);
+        at_client(&part, OSP_CODE(2, 5));
+        EXPECT_OK(osp_block_get(&part, OSP_OPT_BLOCK2, &has, &b));
+        assert_true(has && osp_msg_has(&part, OSP_OPT_ETAG));
+        EXPECT_OK(osp_body_add(&all, &b, part.payload));
+    }
+    EXPECT_BYTES(r.payload, osp_wr_slice(&all));
+    add_block(&m, OSP_OPT_BLOCK2, 2, false, 0);
+    send(&m);
+    at_client(&r, OSP_CODE(4, 0));
+    add_block(&m, OSP_OPT_BLOCK2, 0, false, 7);
+    send(&m);
+    at_client(&r, OSP_CODE(4, 0));
+    osp_msg_remove(&m, OSP_OPT_BLOCK2);
+    add_block(&m, OSP_OPT_BLOCK1, 0, false, 0);     /* there is nothing to upload to */
+    send(&m);
+    at_client(&r, OSP_CODE(4, 2));
+}
+
 int
 main(void)
 {
@@ -1289,6 +1333,7 @@ main(void)
         U(blocks_on_one_leg_are_not_blocks_on_the_other),
         T(later_blocks_of_a_notification_are_fetched_without_observe),
         U(notification_in_outer_blocks_is_put_together),
+        T(own_resource_is_given_out_in_blocks),
         T(half_transfers_of_one_peer_stay_within_its_bound),
         T(half_transfers_of_many_peers_stay_within_the_common_bound),
 #undef T

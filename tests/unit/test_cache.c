@@ -377,6 +377,11 @@ only_deterministic_oscore_requests_use_the_cache(void **state)
     assert_false(osp_cache_is_usable(&a, 548));
     request(&a, OSP_GET, "t");
     add_uint(&a, OSP_OPT_BLOCK2, 2, b);
+    assert_true(osp_cache_is_usable(&a, 548));
+    a.code = OSP_FETCH;
+    assert_false(osp_cache_is_usable(&a, 548));
+    request(&a, OSP_GET, "t");
+    add_uint(&a, OSP_OPT_BLOCK1, 2, b);
     assert_false(osp_cache_is_usable(&a, 548));
     request(&a, OSP_GET, "t");
     EXPECT_OK(osp_msg_add(&a, OSP_OPT_ECHO, osp_slice_str("e")));
