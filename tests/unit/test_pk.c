@@ -98,6 +98,17 @@ p256_works_with_and_without_the_second_coordinate(void **state)
     EXPECT_BYTES(osp_slice(s1, 32), osp_slice(s2, 32));
     EXPECT_BYTES(osp_slice(s1, 32), osp_slice(s3, 32));
     EXPECT_ERR(OSP_E_INVALID, osp_pk_shared(OSP_P256, a, osp_slice(bad, 64), s3));
+    memcpy(bad + 1, B, 32);
+    for (int first = 0; first < 8; first++) {   /* compressed: 2 and 3, with the same shared x */
+        bad[0] = (uint8_t)first;
+        EXPECT_ERR(first == 2 || first == 3 ? OSP_OK : OSP_E_INVALID, osp_pk_shared(OSP_P256, a, osp_slice(bad, 33), s3));
+    }
+    EXPECT_BYTES(osp_slice(s1, 32), osp_slice(s3, 32));
+    memset(bad, 0, sizeof(bad));
+    EXPECT_ERR(OSP_E_INVALID, osp_pk_shared(OSP_P256, a, osp_slice(bad, 1), s3));       /* the point at infinity */
+    EXPECT_ERR(OSP_E_INVALID, osp_pk_shared(OSP_P256, bad, osp_slice(B, 64), s3));
+    EXPECT_ERR(OSP_E_INVALID, osp_pk_sign(OSP_ES256, bad, osp_slice_str("m"), sig));
+    EXPECT_ERR(OSP_E_INVALID, osp_pk_shared(OSP_ED25519, a, osp_slice(B, 32), s3));
     EXPECT_OK(osp_pk_sign(OSP_ES256, a, osp_slice_str("m"), sig));
     EXPECT_OK(osp_pk_verify(OSP_ES256, osp_slice(A, 64), osp_slice_str("m"), osp_slice(sig, 64)));
     EXPECT_ERR(OSP_E_DECRYPT, osp_pk_verify(OSP_ES256, osp_slice(B, 64), osp_slice_str("m"), osp_slice(sig, 64)));
