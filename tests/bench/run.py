@@ -14,6 +14,7 @@ import pathlib
 import sys
 
 import caching
+import handshake
 import proxying
 from stage import RELAY, Stage, median_of
 
@@ -75,6 +76,7 @@ def main():
         aead = {n: stage.json_of("bench_aead", n, core=stage.middle_core) for n in AEAD_SIZES}
         figures = measure(stage, chosen, args.runs)
         cache = None if args.case else caching.measure(stage)
+        edhoc = None if args.case else handshake.measure(stage)
     finally:
         stage.close()
     judge(chosen, figures, aead)
@@ -86,8 +88,11 @@ def main():
     if cache:
         caching.show(cache)
         wrong += caching.problems(cache)
+    if edhoc:
+        handshake.show(edhoc)
     (args.build / "bench.json").write_text(json.dumps({"aead": aead, "outstanding": proxying.OUTSTANDING, "workers": args.workers,
-                                                       "cases": figures, "cache": cache}, indent=1) + "\n", encoding="utf-8")
+                                                       "cases": figures, "cache": cache,
+                                                       "edhoc": edhoc}, indent=1) + "\n", encoding="utf-8")
     print(f"{args.build}/bench.json")
     if wrong:
         sys.exit("\n".join(wrong))
