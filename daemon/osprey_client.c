@@ -249,6 +249,7 @@ client_fini(struct client *c)
     free(c->payload_bytes);
     free(c->body.p);
     free(c->watch.held_bytes);
+    free(c->outer_bytes);
     osprey_args_fini(&c->args);
 }
 

@@ -4,6 +4,7 @@
  *
  *   osprey_client.c     from the command line to the first request
  *   osprey_exchange.c   one request and its answer: layers on, sent, layers off, Echo challenges
+ *   osprey_outer.c      answers that somebody cut around their layers
  *   osprey_transfer.c   bodies: requests in Block1 blocks, answers from Block2 blocks
  *   osprey_observe.c    observations
  *   osprey_report.c     what is told about it
@@ -78,6 +79,8 @@ struct client {
     struct osprey_answer   answer;
     struct osp_msg         whole;       /* the last message of a body, with all of it; `answer` points here then */
     struct osp_wr          body;
+    struct osp_msg         outer;       /* the protected message that was put together, of outer_bytes */
+    uint8_t               *outer_bytes;
     bool                   has_answer;
     enum osp_err           err;
     const char            *why;         /* more about `err`; NULL: its text says it */
@@ -106,6 +109,23 @@ bool client_is_notification(const struct osp_msg *m);
 
 /* [rfc7252#5.4.1] OSP_E_UNKNOWN_OPTION_RESPONSE. */
 OSP_CHECKED enum osp_err client_check_critical(const struct osp_msg *m);
+
+/* Waits for a response to `handle`, at most until `deadline`; notifications that come meanwhile are held. */
+OSP_CHECKED enum osp_err client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct osp_ep_event *ev);
+
+/* OSP_E_BAD_RESPONSE, and the words for it in c->why. */
+enum osp_err client_broken(struct client *c, const char *why);
+
+/* ---- osprey_outer.c ---- */
+
+/*
+ * Opens response `m` to what `onion` built last into c->answer; when `m` is the first of several Block2 blocks around a
+ * layer, all of them are fetched before [rfc8613#8.4.1].  As osprey_onion_open(), and
+ *   OSP_E_TOO_LARGE      more than MAX_UNFRAGMENTED_SIZE [rfc8613#4.1.3.4.2]
+ *   OSP_E_BAD_RESPONSE   blocks that do not belong together; c->why says which
+ */
+OSP_CHECKED enum osp_err client_open(struct client *c, struct osprey_onion *onion, const struct osp_msg *m,
+                                     struct osp_time deadline);
 
 /* ---- osprey_transfer.c ---- */
 

@@ -89,9 +89,8 @@ client_lease(struct client *c)
 
 /* ---- the answer ---- */
 
-/* Waits for a response to `handle`, at most until `deadline`. */
-static enum osp_err
-await_response(struct client *c, uint64_t handle, struct osp_time deadline, struct osp_ep_event *ev)
+enum osp_err
+client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct osp_ep_event *ev)
 {
     for (;;) {
         enum osp_err e = osprey_net_wait(&c->net, deadline, ev);
@@ -118,7 +117,7 @@ await_answer(struct client *c, const struct client_ask *ask, uint64_t handle, st
 {
     for (;;) {
         struct osp_ep_event ev = { .kind = OSP_EV_NONE };
-        enum osp_err        e = await_response(c, handle, deadline, &ev);
+        enum osp_err        e = client_await(c, handle, deadline, &ev);
         bool                crossed;
 
         if (e != OSP_OK)
@@ -126,10 +125,17 @@ await_answer(struct client *c, const struct client_ask *ask, uint64_t handle, st
         crossed = ask->instead_of && osp_msg_has(ev.msg, OSP_OPT_OBSERVE);
         if (crossed && ask->extra.observe)
             continue;
-        e = osprey_onion_open(ask->onion, c->crypto, ev.msg, &c->trace, &c->answer);
+        e = client_open(c, ask->onion, ev.msg, deadline);
         if (e == OSP_OK || !crossed)
             return e == OSP_OK ? client_check_critical(c->answer.msg) : e;
     }
+}
+
+enum osp_err
+client_broken(struct client *c, const char *why)
+{
+    c->why = why;
+    return OSP_E_BAD_RESPONSE;
 }
 
 enum osp_err

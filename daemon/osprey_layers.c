@@ -279,6 +279,12 @@ osprey_onion_build(struct osprey_onion *o, struct osp_crypto *cr, const struct o
     return e;
 }
 
+const struct osp_msg *
+osprey_onion_outside(const struct osprey_onion *o)
+{
+    return &o->made[o->at];
+}
+
 /* ---- layers off ---- */
 
 static enum osp_err

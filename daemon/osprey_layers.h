@@ -134,6 +134,9 @@ OSP_CHECKED enum osp_err osprey_onion_build(struct osprey_onion *o, struct osp_c
 OSP_CHECKED enum osp_err osprey_onion_open(struct osprey_onion *o, struct osp_crypto *cr, const struct osp_msg *in,
                                            const struct osprey_trace *trace, struct osprey_answer *out);
 
+/* What was built last, as it goes to the endpoint; as long as osprey_onion_build() says, but for options in the content. */
+const struct osp_msg *osprey_onion_outside(const struct osprey_onion *o);
+
 /* True if `a` asks for the request again with its Echo option, which goes to *echo [rfc9175#2.3]. */
 bool osprey_answer_challenges(const struct osprey_answer *a, struct osprey_echo *echo);
 

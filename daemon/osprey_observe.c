@@ -123,7 +123,7 @@ client_watch_hold(struct client *c, const struct osp_ep_event *ev)
 static enum news
 take(struct client *c, const struct osp_msg *m)
 {
-    enum osp_err e = osprey_onion_open(c->watch.onion, c->crypto, m, &c->trace, &c->answer);
+    enum osp_err e = client_open(c, c->watch.onion, m, osp_time_after(osprey_now(), (uint64_t)(c->args.timeout_s * 1e6)));
 
     c->onion = c->watch.onion;
     if (e == OSP_OK)
@@ -134,7 +134,8 @@ take(struct client *c, const struct osp_msg *m)
     }
     if (e != OSP_OK) {
         c->watch.refused++;
-        client_complain("a notification was refused", osp_err_text(e));
+        client_complain("a notification was refused", c->why ? c->why : osp_err_text(e));
+        c->why = NULL;
         return NEWS_STALE;
     }
     if (!client_is_notification(c->answer.msg))

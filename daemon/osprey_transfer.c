@@ -17,13 +17,6 @@ client_is_by_hand(const struct client *c)
     return false;
 }
 
-static enum osp_err
-broken(struct client *c, const char *why)
-{
-    c->why = why;
-    return OSP_E_BAD_RESPONSE;
-}
-
 /* ---- up ---- */
 
 /* The layer that the blocks are inside of; NULL: none. */
@@ -82,7 +75,7 @@ judge_upload(struct client *c, const struct osp_block *sent, struct osp_block *a
     bool                  has;
 
     if (osp_block_get(m, OSP_OPT_BLOCK1, &has, &b) != OSP_OK)
-        return broken(c, "unreadable Block1 option"), STEP_BROKEN;
+        return client_broken(c, "unreadable Block1 option"), STEP_BROKEN;
     if (m->code == OSP_CODE(4, 13) && has && b.szx < sent->szx && sent->num == 0) { /* [rfc7959#2.9.3] */
         *at = (struct osp_block){ .szx = b.szx };
         return STEP_AGAIN;
@@ -94,11 +87,11 @@ judge_upload(struct client *c, const struct osp_block *sent, struct osp_block *a
     if (OSP_CODE_CLASS(m->code) != 2 || (m->code != OSP_CODE(2, 31) && !sent->more))
         return STEP_DONE;
     if (!sent->more)
-        return broken(c, "2.31 Continue to the last block"), STEP_BROKEN;
+        return client_broken(c, "2.31 Continue to the last block"), STEP_BROKEN;
     if (!has || b.num != sent->num)
-        return broken(c, "a block was taken for something else"), STEP_BROKEN;
+        return client_broken(c, "a block was taken for something else"), STEP_BROKEN;
     if (!osp_block_next(sent, b.szx < sent->szx ? b.szx : sent->szx, at)) /* [rfc7959#2.3] */
-        return broken(c, "too many blocks of the size that the server wants"), STEP_BROKEN;
+        return client_broken(c, "too many blocks of the size that the server wants"), STEP_BROKEN;
     return STEP_NEXT;
 }
 
@@ -210,7 +203,7 @@ add_block(struct client *c, const struct pull *p)
     if (e == OSP_OK)
         e = osp_body_add(&c->body, &p->block, c->answer.msg->payload);
     c->blocks_in += e == OSP_OK;
-    return e == OSP_E_BAD_REQUEST ? broken(c, "a block is not as long as it says") : e;
+    return e == OSP_E_BAD_REQUEST ? client_broken(c, "a block is not as long as it says") : e;
 }
 
 /* The options of the last answer with the whole body. */
@@ -244,7 +237,7 @@ static enum osp_err
 start_over(struct client *c, struct pull *p, struct client_ask *ask)
 {
     if ((c->args.method != OSP_GET && c->args.method != OSP_FETCH) || p->uploaded || p->restarts++ == RESTARTS_MAX)
-        return broken(c, "the representation changed while it was fetched");
+        return client_broken(c, "the representation changed while it was fetched");
     ask->extra.block2 = (struct osp_block){ .szx = p->block.szx };
     return client_exchange(c, ask, NULL);
 }
@@ -258,16 +251,16 @@ next_block(struct client *c, struct pull *p, struct client_ask *ask, bool *alone
     enum osp_err     e;
 
     if (!osp_block_next(&p->block, p->block.szx, &ask->extra.block2))
-        return broken(c, "too many blocks");
+        return client_broken(c, "too many blocks");
     e = client_exchange(c, ask, NULL);
     while (e == OSP_OK) {
         if (osp_block_get(c->answer.msg, OSP_OPT_BLOCK2, &has, &b) != OSP_OK)
-            return broken(c, "unreadable Block2 option");
+            return client_broken(c, "unreadable Block2 option");
         *alone = !has || OSP_CODE_CLASS(c->answer.msg->code) != 2;
         if (*alone)
             return OSP_OK;
         if (osp_block_offset(&b) != osp_block_offset(&ask->extra.block2))
-            return broken(c, "the blocks of the body do not follow each other");
+            return client_broken(c, "the blocks of the body do not follow each other");
         p->block = b;
         if (b.num == 0 || is_same_body(c, p))
             return OSP_OK;
@@ -285,11 +278,11 @@ client_download(struct client *c, struct osprey_onion *onion, const struct clien
     enum osp_err      e;
 
     if (osp_block_get(c->answer.msg, OSP_OPT_BLOCK2, &has, &p.block) != OSP_OK)
-        return broken(c, "unreadable Block2 option");
+        return client_broken(c, "unreadable Block2 option");
     if (!has || client_is_by_hand(c))
         return OSP_OK;
     if (p.block.num != 0)
-        return broken(c, "the body does not begin with its first block");
+        return client_broken(c, "the body does not begin with its first block");
     for (;;) {
         if (p.block.num == 0)
             begin_body(c, &p);

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Block-wise bodies of the client and the demo origin: against each other, and each against a peer that does otherwise."""
 import hashlib
+import os
 import random
+import shutil
+import socket
+import subprocess
+import time
 
 import pytest
 
 from daemon import context_entry
-from peer import coap, oscore
-from peer.coap import BLOCK1, BLOCK2, ETAG, POST, PUT, REQUEST_TAG, SIZE1, SIZE2, URI_QUERY
-from program import Origin, ask, block, block_of, context_file, via
+from peer import coap, net, oscore
+from peer.coap import BLOCK1, BLOCK2, ETAG, OSCORE, POST, PUT, REQUEST_TAG, SIZE1, SIZE2, URI_QUERY
+from program import Client, Origin, ask, block, block_of, context_file, via
 
 OPEN = [{"match": {"context": "*"}, "allow": ["forward coap://[127.0.0.0/8]"]}]
 
@@ -220,6 +225,7 @@ def get(workdir, origin, *words):
     return ask(workdir, *(words or ["get"]), "--timeout", 5, uri(origin, "/x"))
 
 
+# row B06 (partly: the client)
 def test_a_body_that_changes_is_fetched_again(workdir, stage):
     """[rfc7959#2.4] Blocks of one representation, never of two."""
     old, new = body_of(4000, 1), body_of(4100, 2)
@@ -279,6 +285,145 @@ def test_an_error_in_the_middle_is_the_answer(workdir, stage):
     assert (status, said["code"]) == (4, "4.04")
 
 
+# ---- blocks around a layer ----
+
+class Cutting(net.Origin):
+    """Cuts what it has protected, as a proxy may [rfc8613#4.1.3.4.2]; `twist(num, message)` may spoil a block."""
+
+    def __init__(self, answer, contexts, szx=1, twist=lambda num, m: m):
+        self.szx, self.twist, self.made, self.later = szx, twist, None, []
+        super().__init__(answer, contexts)
+
+    def one(self, datagram, source):
+        message = coap.decode(datagram)
+        num = 0
+        if message.is_request() and message.has(BLOCK2):
+            num = block_of(message.get(BLOCK2))[0]
+            self.later.append(message)
+        elif message.is_request():
+            plain, removed = oscore.remove_all(message, self.contexts)
+            self.made = oscore.add_all(self.answer(plain), removed).plus((ETAG, b"x"))
+        size = 16 << self.szx
+        piece = self.made.payload[num * size:num * size + size]
+        cut = self.made.copy(payload=piece).plus((BLOCK2, block(num, (num + 1) * size < len(self.made.payload), self.szx)))
+        self.send(net.reply_to(message, self.twist(num, cut)), source)
+
+
+def cut_get(workdir, stage, keys, **more):
+    origin = stage.add(Cutting(lambda _r: coap.response("2.05", body_of(300)), [keys.cs.other_side()], **more))
+    status, answer, errors = get(workdir, origin, "get", *end_to_end(workdir, keys))
+    return origin, status, answer, errors
+
+
+# row B07 (partly: a response, at the client)
+def test_a_protected_message_in_blocks_is_put_together_and_then_opened(workdir, stage, keys):
+    """[rfc8613#8.4.1] Later blocks are asked for with what anybody can read of the request."""
+    origin, status, answer, errors = cut_get(workdir, stage, keys)
+    assert (status, bytes.fromhex(answer["payload_hex"])) == (0, body_of(300)), errors
+    assert len(origin.later) == 9 and len({m.get(OSCORE) for m in origin.later}) == 1
+    assert all(m.code == coap.POST and not m.payload and m.get(OSCORE) for m in origin.later)
+
+
+@pytest.mark.parametrize("wrong", ["gap", "another", "code", "whole", "late", "short", "bit"])
+def test_blocks_around_a_layer_that_do_not_fit_are_refused(workdir, stage, keys, wrong):
+    def twist(num, m):
+        value = {"gap": block(num + 1, True, 1), "late": block(1, True, 1)}.get(wrong)
+        if num == 2 and wrong == "gap" or num == 0 and wrong == "late":
+            return m.copy(options=[(n, value if n == BLOCK2 else v) for n, v in m.options])
+        if num == 2 and wrong == "another":
+            return m.copy(options=[(n, b"y" if n == ETAG else v) for n, v in m.options])
+        if num == 2 and wrong == "code":
+            return coap.response("4.08")
+        if num == 2 and wrong == "whole":
+            return m.without(BLOCK2)
+        if num == 2 and wrong == "short":
+            return m.copy(payload=m.payload[1:])
+        if num == 2 and wrong == "bit":
+            return m.copy(payload=bytes([m.payload[0] ^ 1]) + m.payload[1:])
+        return m
+
+    _, status, answer, errors = cut_get(workdir, stage, keys, twist=twist)
+    assert (status, answer["error"]) == ((3, "DECRYPT") if wrong == "bit" else (2, "BAD_RESPONSE")), errors
+
+
+# row B08 (partly: the client)
+def test_endless_blocks_around_a_layer_are_bounded(workdir, stage, keys):
+    """[rfc8613#4.1.3.4.2] MAX_UNFRAGMENTED_SIZE"""
+    def twist(num, m):
+        return m.copy(payload=bytes(1024), options=[(n, block(num, True, 6) if n == BLOCK2 else v) for n, v in m.options])
+
+    origin, status, answer, errors = cut_get(workdir, stage, keys, szx=6, twist=twist)
+    assert (status, answer["error"], len(origin.later)) == (2, "TOO_LARGE", 64) and "MAX_UNFRAGMENTED_SIZE" in errors
+
+
+def test_the_proxy_cuts_and_the_client_puts_together(workdir, stage, keys):
+    origin = stage.add(Origin(workdir, "--block-size", "none"))
+    proxy = stage.proxy(contexts=[context_entry("cp", keys.cp.other_side())], clients=OPEN,
+                        limits={"max-datagram": 1280, "memory": "32MiB"})
+    status, answer, errors = ask(workdir, "get", "-v", *via(workdir, "cp", keys.cp, proxy), uri(origin, "/large?n=1258"))
+    assert (status, answer.get("payload")) == (0, "0123456789" * 125 + "01234567"), errors
+    assert errors.count("<< ") == 2 and "Block2" in errors
+
+
+# ---- libcoap's programs ----
+
+@pytest.fixture
+def libcoap_server(stage):
+    at = net.free_address()
+    process = subprocess.Popen(["coap-server-notls", "-A", at[0], "-p", str(at[1]), "-d", "10"], stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.1)
+        sock.connect(at)
+        for _ in range(50):
+            try:
+                sock.send(bytes([0x40, 0, 0x12, 0x34]))
+                if sock.recv(8):
+                    break
+            except OSError:
+                time.sleep(0.05)
+    yield f"coap://{at[0]}:{at[1]}"
+    process.kill()
+    process.wait()
+
+
+LIBCOAP = pytest.mark.skipif(not shutil.which("coap-client-notls") or not shutil.which("coap-server-notls"),
+                             reason="libcoap3-bin is not there")
+
+
+@LIBCOAP
+@pytest.mark.parametrize("size", [64, 1024])
+def test_bodies_go_to_and_come_from_libcoaps_server(workdir, libcoap_server, size):
+    body = body_of(5000)
+    status, answer, errors = ask(workdir, "put", "-f", "-", "-b", size, f"{libcoap_server}/made", data=body)
+    assert (status, answer["blocks_sent"]) == (0, -(-5000 // size)), errors
+    status, answer, errors = ask(workdir, "get", "-b", size, f"{libcoap_server}/made")
+    assert (status, bytes.fromhex(answer["payload_hex"])) == (0, body), errors
+
+
+@LIBCOAP
+def test_libcoaps_server_is_observed(workdir, stage, libcoap_server):
+    client = stage.add(Client(workdir, "get", "--observe=3", f"{libcoap_server}/time"))
+    status, lines, errors = client.end()
+    assert (status, len(lines), lines[-1]["deregistered"], lines[-1]["refused"]) == (0, 4, True, 0), errors
+
+
+@LIBCOAP
+@pytest.mark.parametrize("size", [32, 1024])
+def test_libcoaps_client_sends_fetches_and_observes(workdir, origin, size):
+    body, path = body_of(5000), os.path.join(workdir, "body")
+    with open(path, "wb") as file:
+        file.write(body)
+
+    def run(*words):
+        return subprocess.run(["coap-client-notls", "-b", str(size), *words], capture_output=True, timeout=20, check=False).stdout
+
+    assert digest(body) in run("-m", "put", "-f", path, uri(origin, "/upload"))
+    assert b"0123456789" * 300 in run("-m", "get", uri(origin, "/large?n=3000"))
+    assert run("-s", "3", "-m", "get", uri(origin, "/ticks")).count(b"tick ") >= 3
+    assert origin.wait_for("deregistered", "rejected")
+
+
 # ---- the origin against clients of another mind ----
 
 def send_block(client, num, more, payload, tag=None, path="upload", method=PUT, szx=2):
@@ -290,6 +435,7 @@ def digest(body):
     return f"{len(body)} bytes, SHA-256 {hashlib.sha256(body).hexdigest()}".encode()
 
 
+# row B05 (partly: the demo origin), B02 (partly: the demo origin)
 def test_a_missing_block_is_told(stage, origin):
     client = stage.client(origin)
     assert send_block(client, 0, True, bytes(64)).dotted == "2.31"
