@@ -39,7 +39,6 @@ struct origin_pending {
 struct origin_who {
     uint8_t bytes[ORIGIN_WHO_MAX];
     size_t  len;
-    bool    is_protected;
 };
 
 struct origin_watch {

@@ -102,10 +102,10 @@ static void
 name_client(const struct osprey_served *sv, const struct osp_addr *peer, struct origin_who *who)
 {
     struct osp_wr w = osp_wr_to(who->bytes, sizeof(who->bytes));
+    bool          known = sv->count > 0 && !sv->group.group;
 
-    who->is_protected = sv->count > 0 && !sv->group.group;
-    osp_wr_u8(&w, who->is_protected);
-    if (who->is_protected) {
+    osp_wr_u8(&w, known);
+    if (known) {
         osp_wr_u32(&w, osp_octx_label(sv->layers[sv->count - 1].ctx));
     } else {
         osp_wr_put(&w, osp_slice(peer->ip.b, sizeof(peer->ip.b)));

@@ -23,7 +23,7 @@ origin_watch_end(struct origin *o, struct origin_watch *w, const char *why)
 
 /* ---- registration ---- */
 
-/* What has to be asked again for each notification, and what two requests of one observation have in common [rfc7641#3.6]. */
+/* What has to be asked again for each notification. */
 static bool
 write_request(const struct osp_msg *req, struct osp_wr *w)
 {
@@ -39,27 +39,18 @@ write_request(const struct osp_msg *req, struct osp_wr *w)
     return osp_msg_encode_udp(&m, w) == OSP_OK;
 }
 
-/*
- * The observation that `token` from `peer` belongs to.  Under OSCORE the options may tell where the Token does not: it is
- * that of the last proxy, and a new one for each request [rfc8613#4.1.3.5].
- */
+/* An observation is known by where it was asked for and the Token [rfc7641#4.1], and belongs to whom it was asked by. */
 static struct origin_watch *
-find(struct origin *o, const struct origin_who *who, const struct osp_addr *peer, struct osp_slice token,
-     struct osp_slice request)
+find(struct origin *o, const struct origin_who *who, const struct osp_addr *peer, struct osp_slice token)
 {
-    struct origin_watch *same = NULL;
-
     for (size_t i = 0; i < ORIGIN_WATCHES_MAX; i++) {
         struct origin_watch *w = &o->watches[i];
 
-        if (!w->used || !osp_slice_eq(slice_of(&w->who), slice_of(who)))
-            continue;
-        if (osp_slice_eq(osp_slice(w->token, w->token_len), token) && osp_addr_eq(&w->peer, peer))
+        if (w->used && osp_slice_eq(slice_of(&w->who), slice_of(who)) && osp_addr_eq(&w->peer, peer) &&
+            osp_slice_eq(osp_slice(w->token, w->token_len), token))
             return w;
-        if (who->is_protected && osp_slice_eq(osp_slice(w->request, w->request_len), request))
-            same = w;
     }
-    return same;
+    return NULL;
 }
 
 static struct origin_watch *
@@ -103,15 +94,12 @@ origin_watch_judge(struct origin *o, const struct origin_who *who, const struct 
                    struct osprey_reply *reply)
 {
     const struct osp_opt *opt = osp_msg_get(req, OSP_OPT_OBSERVE);
-    uint8_t               bytes[ORIGIN_REQUEST_MAX];
-    struct osp_wr         w = osp_wr_to(bytes, sizeof(bytes));
     struct origin_watch  *old;
     uint32_t              v;
 
-    if (!opt || !osp_opt_uint(opt->val, &v) || v > DEREGISTER || osprey_resource_subject(req) == OSPREY_SUBJECT_NONE ||
-        !write_request(req, &w))
+    if (!opt || !osp_opt_uint(opt->val, &v) || v > DEREGISTER || osprey_resource_subject(req) == OSPREY_SUBJECT_NONE)
         return NULL;
-    old = find(o, who, peer, o->wire.token, osp_wr_slice(&w));
+    old = find(o, who, peer, o->wire.token);
     if (old) {
         osp_ep_dismiss(o->net.ep, old->handle, false, osprey_now(), &o->net.tx);
         origin_watch_end(o, old, v == DEREGISTER ? "deregistered" : "registered again");
