@@ -108,8 +108,7 @@ make_peers(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_ke
         e = osp_edhoc_cred_init(&s->peers[n++].cred, slice_of(&c->trusted[i].id_cred), slice_of(&c->trusted[i].item));
     }
     s->conf.profile.anchors = s->anchors;
-    s->conf.trusted = (struct osp_edhoc_peers){ s->peers, n };
-    return e;
+    return e == OSP_OK ? osp_edhoc_peers_init(&s->conf.trusted, s->peers, n) : e;
 }
 
 enum osp_err

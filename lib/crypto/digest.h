@@ -11,6 +11,7 @@
 
 /* COSE algorithm numbers [rfc9054#2] */
 enum osp_digest { OSP_SHA256 = -16, OSP_SHA384 = -43, OSP_SHA512 = -44 };
+#define OSP_SHA256_64 (-15)             /* the first 8 bytes: a name in messages, osp_digest() does not take it */
 
 /* 32, 48 or 64; 0 when `alg` is none of them. */
 size_t osp_digest_len(int alg);

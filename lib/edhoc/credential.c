@@ -10,7 +10,6 @@
 #define DEPTH_MAX 6
 #define KTY_OKP 1
 #define KTY_EC2 2
-#define SHA256_64 (-15)                 /* [rfc9054#2.1] */
 
 /* ---- making them ---- */
 
@@ -81,7 +80,7 @@ osp_edhoc_id_x5t_put(struct osp_wr *w, struct osp_slice der, bool truncated)
     osp_cbor_put_map(w, 1);
     osp_cbor_put_int(w, OSP_EDHOC_X5T);
     osp_cbor_put_array(w, 2);
-    osp_cbor_put_int(w, truncated ? SHA256_64 : OSP_SHA256);
+    osp_cbor_put_int(w, truncated ? OSP_SHA256_64 : OSP_SHA256);
     osp_cbor_put_bstr(w, osp_slice(hash, truncated ? 8 : 32));
 }
 
@@ -270,43 +269,10 @@ osp_edhoc_x5chain_read(struct osp_slice item, struct osp_slice chain[OSP_X509_CH
     return OSP_OK;
 }
 
-/* [rfc9360#2] COSE_CertHash = [ hashAlg, hashValue ] */
-static bool
-hash_is_of(struct osp_slice item, struct osp_slice der)
+enum osp_err
+osp_edhoc_cred_hash(struct osp_slice cred, uint8_t hash[32])
 {
-    struct osp_cbor  c = osp_cbor_from(item);
-    uint8_t          hash[OSP_DIGEST_MAX];
-    size_t           parts = osp_cbor_array(&c, 2);
-    int64_t          alg = parts == 2 ? osp_cbor_int(&c) : 0;
-    struct osp_slice sent = osp_cbor_bstr(&c);
-    int              digest = alg == SHA256_64 ? OSP_SHA256 : alg >= INT16_MIN && alg < 0 ? (int)alg : 0;
+    struct osp_slice der = der_of(cred);
 
-    if (!osp_cbor_done(&c) || osp_digest(digest, &der, 1, hash) != OSP_OK)
-        return false;
-    return osp_slice_eq(sent, osp_slice(hash, alg == SHA256_64 ? 8 : osp_digest_len(digest)));
-}
-
-bool
-osp_edhoc_peer_is_meant(const struct osp_edhoc_peer *peer, struct osp_slice id_cred)
-{
-    struct osp_slice       der = der_of(peer->cred.cred), value, chain[OSP_X509_CHAIN_MAX];
-    enum osp_edhoc_id_kind kind;
-    size_t                 n;
-
-    if (osp_slice_eq(peer->cred.id_cred, id_cred))
-        return true;
-    if (osp_edhoc_id_kind(id_cred, &kind, &value) != OSP_OK)
-        return false;
-    switch (kind) {
-    case OSP_EDHOC_KCCS:
-        return osp_slice_eq(value, peer->cred.cred);
-    case OSP_EDHOC_X5T:
-        return der.n && hash_is_of(value, der);
-    case OSP_EDHOC_X5CHAIN:
-        return der.n && osp_edhoc_x5chain_read(value, chain, &n) == OSP_OK && osp_slice_eq(chain[0], der);
-    case OSP_EDHOC_KID:
-    case OSP_EDHOC_X5U:
-        return false;
-    }
-    return false;
+    return der.n ? osp_digest(OSP_SHA256, &der, 1, hash) : OSP_E_INVALID;
 }

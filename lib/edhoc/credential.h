@@ -38,6 +38,8 @@ struct osp_edhoc_own {
 struct osp_edhoc_peer {
     struct osp_edhoc_cred cred;
     uint32_t              label;        /* the caller's: an index, a policy */
+    uint8_t               hash[32];     /* the rest is private to peers.c: SHA-256 of a certificate, */
+    uint32_t              by_id, by_value;      /* and which peer is the so-many'th in two orders */
 };
 
 /* ---- making them ---- */
@@ -99,9 +101,10 @@ struct osp_slice osp_edhoc_id(struct osp_cbor *c, uint8_t buf[OSP_EDHOC_KID_MAX 
 OSP_CHECKED enum osp_err osp_edhoc_x5chain_read(struct osp_slice item, struct osp_slice chain[OSP_X509_CHAIN_MAX], size_t *count);
 
 /*
- * True if `peer` is (one of those) meant by `id_cred`: by equal ID_CRED_x, by the hash of its certificate, or because the
- * credential itself was sent.
+ * SHA-256 of a credential that is a certificate, of its DER.
+ *   OSP_E_INVALID   it is none
+ *   OSP_E_CRYPTO
  */
-bool osp_edhoc_peer_is_meant(const struct osp_edhoc_peer *peer, struct osp_slice id_cred);
+OSP_CHECKED enum osp_err osp_edhoc_cred_hash(struct osp_slice cred, uint8_t hash[32]);
 
 #endif

@@ -40,8 +40,19 @@
  */
 typedef enum osp_err (*osp_edhoc_find)(void *ctx, struct osp_slice id_cred, unsigned nth, const struct osp_edhoc_peer **out);
 
-/* A list of peers, and the osp_edhoc_find that searches it: its `ctx` is the list. */
+/*
+ * A list of peers, and the osp_edhoc_find that searches it (its `ctx` is the list): by equal ID_CRED_x where that is a
+ * reference, by the credential or its SHA-256 (whole or truncated) where it was sent or hashed.  The work grows with the
+ * logarithm of the count.
+ */
 struct osp_edhoc_peers { const struct osp_edhoc_peer *list; size_t count; };
+
+/*
+ * Puts `list`, whose `cred` and `label` are filled in, in order.  It stays the caller's, in its place and unchanged.
+ *   OSP_E_TOO_LARGE   2^32 - 1 or more
+ *   OSP_E_NOMEM, OSP_E_CRYPTO
+ */
+OSP_CHECKED enum osp_err osp_edhoc_peers_init(struct osp_edhoc_peers *peers, struct osp_edhoc_peer *list, size_t count);
 enum osp_err osp_edhoc_peers_find(void *ctx, struct osp_slice id_cred, unsigned nth, const struct osp_edhoc_peer **out);
 
 /* What both sides have agreed on [rfc9528#3.9].  Read only; it outlives the sessions that use it. */

@@ -254,19 +254,6 @@ osp_edhoc_secrets(const struct osp_edhoc *s)
     return (struct osp_edhoc_secrets){ osp_slice(s->th, n), osp_slice(s->prk, n), osp_slice(s->prk_exporter, n) };
 }
 
-enum osp_err
-osp_edhoc_peers_find(void *ctx, struct osp_slice id_cred, unsigned nth, const struct osp_edhoc_peer **out)
-{
-    const struct osp_edhoc_peers *peers = ctx;
-
-    for (size_t i = 0; i < peers->count; i++)
-        if (osp_edhoc_peer_is_meant(&peers->list[i], id_cred) && nth-- == 0) {
-            *out = &peers->list[i];
-            return OSP_OK;
-        }
-    return OSP_E_NOT_FOUND;
-}
-
 /* ---- for the messages ---- */
 
 struct osp_slice

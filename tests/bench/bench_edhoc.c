@@ -76,7 +76,7 @@ ours_init(struct ours *o, uint8_t method, int64_t suite)
         struct side *x = k ? &o->r : &o->i;
 
         x->peer.cred = k ? o->i.own.cred : o->r.own.cred;
-        x->peers = (struct osp_edhoc_peers){ &x->peer, 1 };
+        bench_need(osp_edhoc_peers_init(&x->peers, &x->peer, 1), "peers");
         x->profile = (struct osp_edhoc_profile){
             .methods = 15, .suites = { { suite }, 1 }, .own = &x->own, .own_count = 1, .find = osp_edhoc_peers_find,
             .find_ctx = &x->peers,

@@ -7,7 +7,7 @@
  *   - what fails leaves an aborted session without keys and exactly one well-formed error message,
  *   - what was read of a message can be written again to the same bytes.
  * Reaches osp_edhoc_take_message_1 to _4, osp_edhoc_peek_message_1, osp_edhoc_read_error, osp_edhoc_ead_read, osp_edhoc_id,
- * osp_edhoc_cred_init, osp_edhoc_peer_is_meant, osp_x509_read, osp_x509_verify, osp_edhoc_split_*, osp_edhoc_suites_read.
+ * osp_edhoc_cred_init, osp_edhoc_peers_find, osp_x509_read, osp_x509_verify, osp_edhoc_split_*, osp_edhoc_suites_read.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -65,8 +65,8 @@ side_init(struct side *x, int curve, uint8_t kid)
 static void
 profile_init(struct side *x, const struct side *other, uint8_t method)
 {
-    x->peer = (struct osp_edhoc_peer){ other->own.cred, 1 };
-    x->peers = (struct osp_edhoc_peers){ &x->peer, 1 };
+    x->peer = (struct osp_edhoc_peer){ .cred = other->own.cred, .label = 1 };
+    MUST(osp_edhoc_peers_init(&x->peers, &x->peer, 1));
     x->profile = (struct osp_edhoc_profile){
         .methods = (uint8_t)(1u << method), .suites = { { 0 }, 1 }, .has_message_4 = true, .own = &x->own, .own_count = 1,
         .find = osp_edhoc_peers_find, .find_ctx = &x->peers,
@@ -289,25 +289,26 @@ items(struct osp_slice in)
 
 /* ID_CRED_x as it stands in a plaintext, then a CRED_x: what is read makes the same bytes again. */
 static void
-credential(const struct world *w, struct osp_slice in)
+credential(struct osp_slice in)
 {
-    struct osp_cbor       c = osp_cbor_from(in);
-    uint8_t               kid[OSP_EDHOC_KID_MAX + 4], b[OSP_EDHOC_ID_CRED_MAX];
-    struct osp_wr         o = osp_wr_to(b, sizeof(b));
-    struct osp_slice      id = osp_edhoc_id(&c, kid), cred;
-    struct osp_edhoc_cred read;
+    struct osp_cbor              c = osp_cbor_from(in);
+    uint8_t                      kid[OSP_EDHOC_KID_MAX + 4], b[OSP_EDHOC_ID_CRED_MAX];
+    struct osp_wr                o = osp_wr_to(b, sizeof(b));
+    struct osp_slice             id = osp_edhoc_id(&c, kid), cred;
+    struct osp_edhoc_peers       peers;
+    struct osp_edhoc_peer        known = { 0 };
+    const struct osp_edhoc_peer *found;
 
     if (osp_cbor_bad(&c))
         return;
     osp_edhoc_id_put(&o, id);
     assert(!osp_wr_bad(&o) && osp_slice_eq(osp_wr_slice(&o), osp_slice_head(in, o.n)));
     cred = osp_rd_rest(&c.r);
-    (void)osp_edhoc_peer_is_meant(&w->i.peer, id);
-    if (osp_edhoc_cred_init(&read, id, cred) == OSP_OK) {
-        struct osp_edhoc_peer peer = { read, 0 };
-
-        assert(read.key.len == 32 || read.key.len == 33 || read.key.len == 64);
-        assert(osp_edhoc_peer_is_meant(&peer, id));
+    if (osp_edhoc_cred_init(&known.cred, id, cred) == OSP_OK) {
+        assert(known.cred.key.len == 32 || known.cred.key.len == 33 || known.cred.key.len == 64);
+        MUST(osp_edhoc_peers_init(&peers, &known, 1));
+        if (osp_edhoc_peers_find(&peers, id, 0, &found) == OSP_OK)
+            assert(found == &known && osp_edhoc_peers_find(&peers, id, 1, &found) == OSP_E_NOT_FOUND);
     }
 }
 
@@ -371,7 +372,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         items(in);
         break;
     case CREDENTIAL:
-        credential(w, in);
+        credential(in);
         break;
     case CERTIFICATE:
         certificate(in);

@@ -116,10 +116,10 @@ edhoc_init(struct edhoc_pair *p, uint8_t method, int64_t suite, enum edhoc_kind 
     p->suite = suite;
     side_init(&p->i, p, (method & 2) != 0, i, 3, m4);
     side_init(&p->r, p, (method & 1) != 0, r, 4, m4);
-    p->i.peer = (struct osp_edhoc_peer){ p->r.own.cred, EDHOC_R_LABEL };
-    p->r.peer = (struct osp_edhoc_peer){ p->i.own.cred, EDHOC_I_LABEL };
-    p->i.peers = (struct osp_edhoc_peers){ &p->i.peer, r == EDHOC_X5CHAIN ? 0 : 1 };
-    p->r.peers = (struct osp_edhoc_peers){ &p->r.peer, i == EDHOC_X5CHAIN ? 0 : 1 };
+    p->i.peer = (struct osp_edhoc_peer){ .cred = p->r.own.cred, .label = EDHOC_R_LABEL };
+    p->r.peer = (struct osp_edhoc_peer){ .cred = p->i.own.cred, .label = EDHOC_I_LABEL };
+    EXPECT_OK(osp_edhoc_peers_init(&p->i.peers, &p->i.peer, r == EDHOC_X5CHAIN ? 0 : 1));
+    EXPECT_OK(osp_edhoc_peers_init(&p->r.peers, &p->r.peer, i == EDHOC_X5CHAIN ? 0 : 1));
     edhoc_begin(p);
 }
 

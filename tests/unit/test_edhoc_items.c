@@ -229,7 +229,7 @@ of_several_with_one_kid_the_right_one_is_found(void **state)
                     list[k].label = 99;
                 }
             }
-            p.r.peers = (struct osp_edhoc_peers){ list, 6 };
+            EXPECT_OK(osp_edhoc_peers_init(&p.r.peers, list, 6));
             EXPECT_OK(edhoc_make(&p, 1, OSP_EMPTY));
             EXPECT_OK(edhoc_take(&p, 1, NULL));
             EXPECT_OK(edhoc_make(&p, 2, OSP_EMPTY));
@@ -242,6 +242,94 @@ of_several_with_one_kid_the_right_one_is_found(void **state)
                 EXPECT_ERR(OSP_E_EDHOC_AUTH, edhoc_take(&p, 3, NULL));
             }
         }
+}
+
+#define MANY 200
+
+/* Claims Sets of one key, two of three with a kid in common, and two certificates among them. */
+struct crowd {
+    struct osp_edhoc_peer  list[MANY + 2];
+    struct osp_edhoc_peers peers;
+    uint8_t                id[MANY + 2][64], cred[MANY + 2][512];
+};
+
+static void
+crowd_init(struct crowd *c)
+{
+    static struct edhoc_pair p;
+    uint8_t                  b[512];
+
+    edhoc_init(&p, 3, 0, EDHOC_KID, EDHOC_KID, false);
+    for (unsigned i = 0; i < MANY + 2; i++) {
+        struct osp_wr wi = osp_wr_to(c->id[i], 64), wc = osp_wr_to(c->cred[i], 512);
+        char          sub[] = { 's', (char)('a' + i % 26), (char)('a' + i / 26), 0 };
+        uint8_t       kid[] = { 'k', (uint8_t)(i % 3 == 2 ? i - 1 : i) };
+
+        if (i % 101 == 100) {           /* 100 and 201 */
+            osp_edhoc_cert_put(&wc, edhoc_vector(i == 100 ? "x25519" : "p256_any", b, sizeof(b)));
+            osp_edhoc_id_x5t_put(&wi, edhoc_vector(i == 100 ? "x25519" : "p256_any", b, sizeof(b)), true);
+        } else {
+            osp_edhoc_ccs_put(&wc, sub, OSP_EMPTY, &p.i.own.cred.key);
+            osp_edhoc_id_kid_put(&wi, osp_slice(kid, 2));
+        }
+        c->list[i].label = i;
+        EXPECT_OK(osp_edhoc_cred_init(&c->list[i].cred, osp_wr_slice(&wi), osp_wr_slice(&wc)));
+    }
+    EXPECT_OK(osp_edhoc_peers_init(&c->peers, c->list, MANY + 2));
+}
+
+/* The labels that `id` finds: two at most, 9999 for none. */
+static void
+expect_found(struct crowd *c, struct osp_slice id, unsigned first, unsigned second)
+{
+    const unsigned               want[] = { first, second, 9999 };
+    const struct osp_edhoc_peer *found;
+
+    for (unsigned nth = 0; nth < 3; nth++) {
+        unsigned got = osp_edhoc_peers_find(&c->peers, id, nth, &found) == OSP_OK ? found->label : 9999;
+
+        assert_int_equal(got, want[nth]);
+    }
+}
+
+/* [rfc9528#3.5.3] */
+static void
+peers_are_found_among_many(void **state)
+{
+    static struct crowd c;
+    uint8_t             b[600], der[512];
+    struct osp_wr       w = osp_wr_to(b, sizeof(b));
+    struct osp_slice    leaf;
+
+    (void)state;
+    crowd_init(&c);
+    for (unsigned i = 0; i < MANY + 2; i++) {
+        bool cert = i % 101 == 100, first = !cert && i % 3 == 1 && i + 1 < MANY + 1, second = !cert && i % 3 == 2;
+
+        if (!cert && i != 99 && i != 101)       /* the neighbours of a certificate may have lost their twin */
+            expect_found(&c, c.list[i].cred.id_cred, second ? i - 1 : i, first ? i + 1 : second ? i : 9999);
+        if (!cert) {
+            w.n = 0;
+            osp_edhoc_id_kccs_put(&w, c.list[i].cred.cred);
+            expect_found(&c, osp_wr_slice(&w), i, 9999);
+        }
+    }
+    for (unsigned i = 100; i < MANY + 2; i += 101) {
+        leaf = edhoc_vector(i == 100 ? "x25519" : "p256_any", der, sizeof(der));
+        for (int form = 0; form < 3; form++) {
+            w.n = 0;
+            if (form == 2)
+                osp_edhoc_id_x5chain_put(&w, &leaf, 1);
+            else
+                osp_edhoc_id_x5t_put(&w, leaf, form == 0);
+            expect_found(&c, osp_wr_slice(&w), i, 9999);
+        }
+    }
+    expect_found(&c, hex("a10442ffff"), 9999, 9999);
+    expect_found(&c, hex("a1182282382b41ff"), 9999, 9999);
+    expect_found(&c, hex("a118228232c0"), 9999, 9999);
+    EXPECT_OK(osp_edhoc_peers_init(&c.peers, c.list, 0));
+    expect_found(&c, hex("a10442ffff"), 9999, 9999);
 }
 
 /* [rfc9528#3.5.1] a key is used for what its method says */
@@ -659,6 +747,7 @@ main(void)
         cmocka_unit_test(unusable_credentials_are_refused),
         cmocka_unit_test(unknown_credentials_are_told_from_kinds_that_are_not_accepted),
         cmocka_unit_test(of_several_with_one_kid_the_right_one_is_found),
+        cmocka_unit_test(peers_are_found_among_many),
         cmocka_unit_test(a_key_of_the_wrong_kind_does_not_authenticate),
         cmocka_unit_test(a_chain_is_believed_only_if_it_verifies),
         cmocka_unit_test(a_certificate_without_its_key_does_not_authenticate),

@@ -52,12 +52,12 @@ set_up(const char *trace, struct side *i, struct side *r, bool m4)
     memset(r, 0, sizeof(*r));
     own_of(i, part(trace, "message_3"), 'i');
     own_of(r, part(trace, "message_2"), 'r');
-    i->peer = (struct osp_edhoc_peer){ r->own.cred, 7 };
-    r->peer = (struct osp_edhoc_peer){ i->own.cred, 9 };
+    i->peer = (struct osp_edhoc_peer){ .cred = r->own.cred, .label = 7 };
+    r->peer = (struct osp_edhoc_peer){ .cred = i->own.cred, .label = 9 };
     for (int k = 0; k < 2; k++) {
         struct side *x = k ? r : i;
 
-        x->peers = (struct osp_edhoc_peers){ &x->peer, 1 };
+        EXPECT_OK(osp_edhoc_peers_init(&x->peers, &x->peer, 1));
         x->profile = (struct osp_edhoc_profile){
             .methods = (uint8_t)(1u << json_integer_value(json_object_get(t, "method"))), .has_message_4 = m4, .own = &x->own,
             .own_count = 1, .find = osp_edhoc_peers_find, .find_ctx = &x->peers,
