@@ -81,7 +81,7 @@ p256_octets(struct osp_slice pub, uint8_t out[65])
 {
     bool compressed = pub.n == 33;
 
-    if ((pub.n != 64 && pub.n != 33 && pub.n != 32) || (compressed && pub.p[0] != 2 && pub.p[0] != 3))
+    if (pub.n != 64 && pub.n != 33 && pub.n != 32)
         return 0;
     out[0] = pub.n == 64 ? 4 : 2;       /* x alone: either y gives the same shared x */
     (void)osp_slice_copy(pub, compressed ? out : out + 1, 64);

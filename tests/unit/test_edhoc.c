@@ -81,7 +81,7 @@ run_one(uint8_t method, int64_t suite, enum edhoc_kind ki, enum edhoc_kind kr, b
 }
 
 /* row X01 (partly: the library) */
-/* [rfc9528#3.2] [rfc9528#3.6] [rfc9528#3.5] */
+/* [rfc9528#3.2] [rfc9528#3.6] [rfc9528#3.5] [rfc9528#10.2] */
 static void
 all_methods_suites_and_credentials_agree_on_keys(void **state)
 {

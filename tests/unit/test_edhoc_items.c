@@ -62,7 +62,7 @@ other_encodings_of_identifiers_are_refused(void **state)
 
 /* ---- credentials ---- */
 
-/* RFC 9528, figure 4, and a naked COSE_Key [rfc9528#3.5.2] */
+/* RFC 9528, figure 4, and a naked COSE_Key [rfc9528#3.5.2] [rfc9052#7.1] */
 static void
 claims_sets_are_made_as_published(void **state)
 {
@@ -174,7 +174,7 @@ error_code(struct edhoc_side *x)
     return e.code;
 }
 
-/* [rfc9528#6.4] [rfc9528#3.5.3] */
+/* [rfc9528#6.4] [rfc9528#3.5.3] [rfc9052#1.4] [rfc9052#3.1] [rfc9360#2] */
 static void
 unknown_credentials_are_told_from_kinds_that_are_not_accepted(void **state)
 {
@@ -292,7 +292,7 @@ expect_found(struct crowd *c, struct osp_slice id, unsigned first, unsigned seco
     }
 }
 
-/* [rfc9528#3.5.3] */
+/* [rfc9528#3.5.3] [rfc9360#2] */
 static void
 peers_are_found_among_many(void **state)
 {
@@ -524,7 +524,7 @@ judge(struct osp_edhoc_suites supported, struct osp_edhoc_suites suites_i)
 #define LIST(...) ((struct osp_edhoc_suites){ { __VA_ARGS__ }, sizeof((int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t) })
 
 /* row X02 (partly: the library) */
-/* [rfc9528#6.3.2] examples 1 and 2 with their notes */
+/* [rfc9528#6.3.1] [rfc9528#6.3.2] examples 1 and 2 with their notes */
 static void
 suites_are_negotiated_as_in_the_examples(void **state)
 {
@@ -588,6 +588,7 @@ a_refused_suite_leads_to_the_next_message_1(void **state)
     EXPECT_ERR(OSP_E_EDHOC_SUITE, edhoc_make(&p, 1, OSP_EMPTY));
 }
 
+/* [rfc9528#5.2.1] */
 static void
 lists_of_suites_have_one_form(void **state)
 {
@@ -703,7 +704,7 @@ requests_are_split_into_correlation_and_message(void **state)
 }
 
 /* row X06 (partly: the payload) */
-/* [rfc9668#3.3.1] the example of RFC 9668, 3.4 */
+/* [rfc9668#3.2.1] [rfc9668#3.3.1] the example of RFC 9668, 3.4 */
 static void
 a_combined_payload_is_split(void **state)
 {

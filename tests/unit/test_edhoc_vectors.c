@@ -165,7 +165,7 @@ messages_of(const char *trace)
 }
 
 /* row X01 (partly: the library, both traces) */
-/* [rfc9528#5.3.2] [rfc9528#5.4.2] [rfc9528#5.5] [rfc9528#A.1] RFC 9529, 2 and 3 */
+/* [rfc9528#5.2] [rfc9528#5.3] [rfc9528#5.3.2] [rfc9528#5.4] [rfc9528#5.4.2] [rfc9528#5.5] [rfc9528#A.1] RFC 9529, 2 and 3 */
 static void
 messages_and_keys_of_both_traces_are_exact(void **state)
 {
@@ -347,7 +347,7 @@ values_of_message_3_and_4(const char *trace, const struct osp_edhoc_cred *cred_i
     expect_kdf(v, "info_for_oscore_master_salt", "oscore_master_salt", prk, 1, OSP_EMPTY);
 }
 
-/* [rfc9528#4.1] [rfc9528#4.2.1] [rfc9528#A.1] */
+/* [rfc9528#4.1.1.2] [rfc9528#4.1.1.3] [rfc9528#4.1.2] [rfc9528#4.1.3] [rfc9528#4.2.1] [rfc9052#4.4] [rfc9052#5.3] */
 static void
 every_value_between_is_exact(void **state)
 {
@@ -470,7 +470,7 @@ take_plaintext_2(struct osp_slice plain)
 }
 
 /* row X03 (partly: the library) */
-/* [rfc9528#9.8] RFC 9529, 4 */
+/* [rfc9528#9.8] [rfc9528#3.5.3.2] RFC 9529, 4 */
 static void
 all_invalid_messages_are_refused(void **state)
 {

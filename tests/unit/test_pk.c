@@ -107,6 +107,10 @@ p256_works_with_and_without_the_second_coordinate(void **state)
     memset(bad, 0, sizeof(bad));
     EXPECT_ERR(OSP_E_INVALID, osp_pk_shared(OSP_P256, a, osp_slice(bad, 1), s3));       /* the point at infinity */
     EXPECT_ERR(OSP_E_INVALID, osp_pk_shared(OSP_P256, bad, osp_slice(B, 64), s3));
+    memset(bad, 0xff, 32);                      /* above the order */
+    EXPECT_ERR(OSP_E_INVALID, osp_pk_shared(OSP_P256, bad, osp_slice(B, 64), s3));
+    EXPECT_ERR(OSP_E_INVALID, osp_pk_sign(OSP_ES256, bad, osp_slice_str("m"), sig));
+    memset(bad, 0, 32);
     EXPECT_ERR(OSP_E_INVALID, osp_pk_sign(OSP_ES256, bad, osp_slice_str("m"), sig));
     EXPECT_ERR(OSP_E_INVALID, osp_pk_shared(OSP_ED25519, a, osp_slice(B, 32), s3));
     EXPECT_OK(osp_pk_sign(OSP_ES256, a, osp_slice_str("m"), sig));
