@@ -152,7 +152,7 @@ struct osp_cfg {
     struct {
         size_t   max_datagram, max_body, bodies, bodies_per_peer;
         size_t   messages, exchanges, upstream_peers, names, memory, max_token, queued;
-        unsigned nstart, upstream_ports;
+        unsigned amplification, nstart, upstream_ports;
         uint64_t response_timeout_us, early_ack_us, drain_us;
         size_t   receive_buffer;
     } limits;

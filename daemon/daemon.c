@@ -218,6 +218,7 @@ worker_cfg(struct osp_daemon *d, const struct osp_cfg *cfg, unsigned index)
     ep->client_socks = (uint16_t)cfg->limits.upstream_ports;
     w.proxy.max_exchanges = share(cfg->limits.exchanges, cfg->workers);
     w.proxy.max_names = share(cfg->limits.names, cfg->workers);
+    w.proxy.amplification = cfg->limits.amplification;
     w.proxy.max_body = cfg->limits.max_body;
     w.proxy.max_bodies = share(cfg->limits.bodies, cfg->workers);
     w.proxy.max_bodies_per_peer = cfg->limits.bodies_per_peer;

@@ -75,6 +75,7 @@
     X(HOP_LIMIT_BAD,  PEER,     400, "bad Hop-Limit")                                      \
     X(HOP_LIMIT,      PEER,     508, "Hop-Limit reached")                                  \
     X(LOOP,           UPSTREAM, 0,   "forwarding loop: own name in a 5.08")                \
+    X(UNVERIFIED,     PEER,     401, "address not verified yet")                           \
     X(BODY_GAP,       PEER,     408, "a block of the body is missing")                     \
     X(RATE,           PEER,     429, "rate limit of this client reached")                  \
     X(OVERLOAD,       LOCAL,    503, "a table is full")                                    \

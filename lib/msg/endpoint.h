@@ -107,6 +107,7 @@ bool osp_ep_deadline(const struct osp_ep *ep, struct osp_time *out);
 struct osp_respond {
     bool keep;          /* more responses may follow (Observe): the handle stays valid */
     bool confirmable;   /* of a later (not first) response; the first follows the request's type */
+    bool never_con;     /* piggybacked or non-confirmable, whatever the type of the request */
 };
 
 /*
@@ -116,6 +117,9 @@ struct osp_respond {
  */
 OSP_CHECKED enum osp_err osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp,
                                         struct osp_respond how, struct osp_time now, struct osp_txq *tx);
+
+/* True if the next response will be confirmable and so may be sent several times; false when stale. */
+bool osp_ep_will_repeat(const struct osp_ep *ep, uint64_t handle);
 
 /*
  * No (further) response will be sent.  A CON request is acknowledged with an empty ACK (now or on

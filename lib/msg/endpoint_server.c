@@ -294,7 +294,7 @@ ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct o
 /* ---- answers ---- */
 
 static struct ep_in *
-in_of(struct osp_ep *ep, uint64_t handle)
+in_of(const struct osp_ep *ep, uint64_t handle)
 {
     struct osp_node *n = handle ? osp_table_first(&ep->handles, handle) : NULL;
 
@@ -381,7 +381,7 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
     if (first && in->type == OSP_CON && in->state == EP_NEW)
         e = respond_piggybacked(ep, in, &m, tx);
     else
-        e = respond_separately(ep, in, &m, first ? in->type == OSP_CON : how.confirmable, now, tx);
+        e = respond_separately(ep, in, &m, !how.never_con && (first ? in->type == OSP_CON : how.confirmable), now, tx);
     if (e != OSP_OK) {
         in->keep = kept;        /* a RST is still waited for, until it is dismissed */
         return e;
@@ -390,6 +390,14 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
     if (!how.keep)
         ep_in_finish(ep, in);
     return OSP_OK;
+}
+
+bool
+osp_ep_will_repeat(const struct osp_ep *ep, uint64_t handle)
+{
+    const struct ep_in *in = in_of(ep, handle);
+
+    return in && in->type == OSP_CON && (in->state != EP_NEW || in->answered_once);
 }
 
 void

@@ -60,18 +60,44 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
     return OSP_OK;
 }
 
-/* What is longer than a datagram of ours goes out in blocks; what cannot, the client hears of under the same layers. */
+/*
+ * What is longer than a datagram of ours, or than what an unverified address may get for an executed request, goes out
+ * in blocks; what cannot, the client hears of under the same layers.  OSP_E_UNVERIFIED: the client is to be asked first.
+ */
 static enum osp_err
 respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 {
     struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con };
+    size_t             room = t->px->cfg.ep.max_datagram, most = px_may_send(t, x, out);
+    size_t             size = osp_msg_size_udp(out) - out->token.n;     /* which is another leg's, and is replaced */
     struct osp_msg    *to = out == &t->px->a ? &t->px->b : &t->px->a;
-    enum osp_err       e = osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
+    enum osp_err       e;
 
-    if (e != OSP_E_NOSPACE || osp_msg_size_udp(out) + t->px->cfg.ep.max_token <= t->px->cfg.ep.max_datagram)
-        return e;
-    e = px_cut_to_fit(t, x, out, to);
+    if (size > most && x->safe)
+        return OSP_E_UNVERIFIED;
+    if (size <= most) {
+        e = osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
+        if (e != OSP_E_NOSPACE || size + t->px->cfg.ep.max_token <= room)
+            return e;
+    }
+    e = px_cut_to_fit(t, x, out, most < room ? most : room, to);
     return e == OSP_OK ? osp_ep_respond(t->px->ep, x->in, to, how, t->now, t->tx) : OSP_E_TOO_LONG;
+}
+
+/* Piggybacked or non-confirmable, so that it is not repeated to somebody who did not ask [rfc9175#2.4]. */
+static void
+ask_address(struct px_turn *t, struct px_exchange *x)
+{
+    struct osp_respond how = { .never_con = true };
+    enum osp_err       e = px_ask_address(t, x, &t->px->a);
+
+    t->px->stats.errors[OSP_E_UNVERIFIED]++;
+    if (e == OSP_OK)
+        e = osp_ep_respond(t->px->ep, x->in, &t->px->a, how, t->now, t->tx);
+    if (e == OSP_OK)
+        px_exchange_end(t->px, x);
+    else
+        px_drop(t, x, e);
 }
 
 /* Sends what is under all its layers, and ends the exchange unless it was a notification. */
@@ -80,7 +106,9 @@ finish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 {
     enum osp_err e = respond(t, x, out);
 
-    if (e == OSP_E_TOO_LONG && !x->told_too_long) {
+    if (e == OSP_E_UNVERIFIED) {
+        ask_address(t, x);
+    } else if (e == OSP_E_TOO_LONG && !x->told_too_long) {
         x->told_too_long = true;
         px_answer_error(t, x, e);
     } else if (e != OSP_OK) {

@@ -33,11 +33,11 @@ px_add_uint(struct px_turn *t, struct osp_msg *m, uint16_t num, size_t v)
 }
 
 uint8_t
-px_szx_for(const struct osp_proxy *px, const struct osp_msg *m)
+px_szx_for(const struct osp_proxy *px, const struct osp_msg *m, size_t most)
 {
     size_t head = osp_msg_size_udp(m) - m->payload.n + OPTIONS_ROOM + px->cfg.ep.max_token;
 
-    return osp_block_szx_for(head < px->cfg.ep.max_datagram ? px->cfg.ep.max_datagram - head : 0);
+    return osp_block_szx_for(head < most ? most - head : 0);
 }
 
 /* ---- Request-Tag ---- */
@@ -291,9 +291,9 @@ px_cut_response(struct px_turn *t, const struct px_exchange *x, const struct osp
 }
 
 enum osp_err
-px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out)
+px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, size_t most, struct osp_msg *out)
 {
-    uint8_t szx = px_szx_for(t->px, in);
+    uint8_t szx = px_szx_for(t->px, in, most);
 
     if (x->cut_depth > 0 || osp_msg_has(in, OSP_OPT_BLOCK2) || in->payload.n <= osp_block_size(szx))
         return OSP_E_NOSPACE;

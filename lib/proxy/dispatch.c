@@ -226,6 +226,7 @@ step(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 void
 px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
+    px_meet(t, x, req);
     if (!px_op_of(t, x, PX_BODY_RESPONSE, req, &x->op)) {   /* if the response has to be cut */
         px_answer_error(t, x, OSP_E_NOSPACE);
         return;

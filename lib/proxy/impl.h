@@ -12,6 +12,7 @@
  *   observe.c     observations that clients hold through the proxy
  *   subject.c     one registration upstream for all clients that observe the same
  *   blockwise.c   block-wise transfers towards clients; Request-Tag
+ *   verify.c      whose address is verified, and how much the others get
  *   transfer.c    block-wise transfers towards the next hop
  *   gather.c      blocks for the cache and out of it
  *   bodies.c      what is kept between the requests of a transfer
@@ -61,6 +62,9 @@ struct px_order {
     uint32_t last;              /* its Observe value */
     bool     any;               /* there was one: the registration holds */
 };
+
+#define PX_VERIFIED 4096
+struct px_verified { uint64_t hash, until_us; };
 
 /* Bytes in pool memory that grow. */
 struct px_buf { uint8_t *p; uint32_t n, cap; };
@@ -160,6 +164,8 @@ struct px_exchange {
     struct osp_block        block1, block2;     /* around a layer of ours */
     uint8_t                 cut_depth;  /* layers outside of them */
     bool                    block1_acked, block2_asked;
+    bool                    safe, end_to_end;   /* the request as it came was; ... is under another's layer, and no copy */
+    uint32_t                request_len, token_len;     /* ... was this long */
     bool                    asks_block;         /* `asked` of what the cache may have */
     struct osp_block        asked;
     bool                    told_too_long;      /* the answer is the error about one that did not fit */
@@ -215,6 +221,9 @@ struct osp_proxy {
     struct osp_wheel       renewals;            /* px_subject.timer */
     bool                   aborting;            /* nothing is parked any more */
     struct osp_list        name_lru, name_asks, bucket_lru;
+    struct px_verified     verified[PX_VERIFIED];       /* addresses, by hash */
+    uint8_t                echo_key[16];
+    uint32_t               echo_epoch;
     struct osp_table       bodies, body_owners;
     struct osp_list        body_age[2];         /* without and with a security context, oldest first */
     struct osp_list        lease_waiters[PX_LEASE_SLOTS];
@@ -344,8 +353,8 @@ enum osp_err px_add_uint(struct px_turn *t, struct osp_msg *m, uint16_t num, siz
 enum osp_err px_add_tag(struct px_turn *t, struct osp_msg *req, uint64_t tag);
 /* One made from the payload, unless there is one. */
 enum osp_err px_add_etag(struct px_turn *t, struct osp_msg *m);
-/* The largest blocks of `m` that fit in a datagram of ours. */
-uint8_t px_szx_for(const struct osp_proxy *px, const struct osp_msg *m);
+/* The largest blocks of `m` that fit in `most` bytes. */
+uint8_t px_szx_for(const struct osp_proxy *px, const struct osp_msg *m, size_t most);
 void px_mark_upload(struct px_turn *t, const struct px_exchange *x, const struct px_op *op, uint64_t tag);
 /* A Request-Tag of ours into a request that passes by in blocks. */
 enum osp_err px_tag_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req);
@@ -356,8 +365,19 @@ bool px_blocks_serve(struct px_turn *t, struct px_exchange *x, const struct osp_
 /* True: the client's blocks were around the layer of this depth, so px_cut_response() is to be asked. */
 bool px_cut_is_due(const struct px_exchange *x, size_t depth);
 enum osp_err px_cut_response(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out);
-/* The first block of a message that is too long; OSP_E_NOSPACE: it cannot be cut. */
-enum osp_err px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out);
+/* The first block of a message that is longer than `most` bytes; OSP_E_NOSPACE: it cannot be cut. */
+enum osp_err px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, size_t most,
+                           struct osp_msg *out);
+
+/* ---- verify.c ---- */
+/* Somebody at this address hears what we send there. */
+void px_verified(struct osp_proxy *px, const struct osp_ip *ip, struct osp_time now);
+/* Notes what the request as it came allows, and takes an Echo of ours out of it. */
+void px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+/* How many bytes the answer `out` may have; SIZE_MAX: any. */
+size_t px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out);
+/* The 4.01 with an Echo that asks for another one from there. */
+enum osp_err px_ask_address(struct px_turn *t, const struct px_exchange *x, struct osp_msg *resp);
 
 /* ---- gather.c ---- */
 /* Notes which block of the cached representation the request is for. False: its Block2 is no such thing. */

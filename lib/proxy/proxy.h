@@ -28,6 +28,7 @@ struct osp_proxy_cfg {
     size_t            max_names;        /* name cache entries */
     size_t            max_buckets;      /* rate limit buckets */
     size_t            pool_bytes;       /* all memory of exchanges and stored messages */
+    unsigned          amplification;    /* times its bytes that an unverified address gets back; 0: any number */
     size_t            max_body;         /* MAX_UNFRAGMENTED_SIZE: what is put together from blocks [rfc8613#4.1.3.4.2] */
     size_t            max_bodies;       /* transfers that something is kept of */
     size_t            max_bodies_per_peer;      /* of them by one address, or by one security context */

@@ -122,7 +122,7 @@ px_transfer_start(struct px_turn *t, struct px_exchange *x, const struct osp_msg
     struct px_transfer *f = transfer_of(t, x);
     struct osp_msg      m;
     struct px_op        op;
-    uint8_t             szx = px_szx_for(t->px, req);
+    uint8_t             szx = px_szx_for(t->px, req, t->px->cfg.ep.max_datagram);
 
     if (!f || osp_msg_has(req, OSP_OPT_BLOCK1) || req->payload.n <= osp_block_size(szx))
         return f ? OSP_E_NOSPACE : OSP_E_NOMEM;

@@ -179,7 +179,7 @@ step(struct run *r, struct osp_rd *in)
         input_answer(r, (op & 7) == 2, in);
         break;
     case 3:
-        respond(r, r->handles[op >> 5], (struct osp_respond){ op & 8, op & 16 });
+        respond(r, r->handles[op >> 5], (struct osp_respond){ .keep = op & 8, .confirmable = op & 16 });
         break;
     case 4:
         osp_ep_dismiss(r->ep, r->handles[op >> 5], op & 8, r->now, &r->tx);

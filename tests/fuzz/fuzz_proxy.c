@@ -186,6 +186,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cfg.ep.max_requests = 6;
     cfg.ep.max_peers = 2;
     cfg.ep.max_datagram = 512;
+    cfg.amplification = 3;
+    cfg.max_body = 1024;
+    cfg.max_bodies = 3;
+    cfg.max_bodies_per_peer = 2;
     atomic_init(&policy.refs, 1);
     if (osp_octx_table_new(4, key, &table) != OSP_OK || osp_octx_table_add(table, cp) != OSP_OK ||
         osp_octx_table_add(table, ps) != OSP_OK || osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
@@ -197,6 +201,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step(&r, &in);
     pass(&r, OSP_SEC(600));
     osp_proxy_stats(r.px, &st);
+    assert(st.bodies == 0);
     assert(st.exchanges == st.observations);    /* only those live as long as both sides want */
     osp_proxy_abort_all(r.px, r.now, &r.tx);
     assert(osp_proxy_idle(r.px));

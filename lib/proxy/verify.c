@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whose address is verified, and how much the others get [rfc9175#2.4] [rfc9175#2.6].
+ *
+ * A request with somebody else's address in it makes us send to them.  Until it is known that somebody at an address
+ * hears us, it gets no more than a few times what came from there, headers below CoAP counted on both sides.  What is
+ * longer is a 4.01 with an Echo in its place, if the request was a safe one; the answer to the repeated request is there
+ * by then, if it is one for the cache.  A request that is not safe was executed already, so its answer goes out in blocks that
+ * are small enough: each is asked for by a request of its own.
+ *
+ * An address is verified by an Echo of ours that came back, by a layer that came off, by a confirmable notification
+ * that was acknowledged.  Addresses that nobody out there can pretend to have are not asked: loopback, link-local, private.
+ * An answer under an end-to-end OSCORE layer is none to amplify with, unless the request is a deterministic one, which
+ * anybody may repeat: the origin has verified the request.
+ *
+ * The Echo value is a time and a MAC over time and address, so nothing is kept for it [rfc9175#A.2].  What is
+ * kept of verified addresses is a table of a fixed size, where a newer one takes the place of an older.
+ */
+#include "proxy/impl.h"
+
+#include "crypto/digest.h"
+
+#define BELOW_COAP 62           /* Ethernet, IPv6 and UDP [rfc9175#2.4] */
+#define MAC_LEN 8
+#define VALUE_LEN (4 + MAC_LEN)
+#define ECHO_LIFE_S 247
+#define VERIFIED_LIFE_US OSP_SEC(600)
+
+static uint64_t
+hash_ip(const struct osp_proxy *px, const struct osp_ip *ip)
+{
+    return osp_hash(&px->seed, osp_slice(ip, sizeof(*ip)));
+}
+
+void
+px_verified(struct osp_proxy *px, const struct osp_ip *ip, struct osp_time now)
+{
+    uint64_t h = hash_ip(px, ip);
+
+    px->verified[h % PX_VERIFIED] = (struct px_verified){ h, now.us + VERIFIED_LIFE_US };
+}
+
+/* Private ones: 10/8, 172.16/12, 192.168/16, 100.64/10, fc00::/7. */
+static bool
+cannot_be_spoofed_from_afar(const struct osp_ip *ip)
+{
+    static const struct { struct osp_ip net; unsigned bits; } nets[] = {
+        { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 0 } }, 96 + 8 },
+        { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 172, 16, 0, 0 } }, 96 + 12 },
+        { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 168, 0, 0 } }, 96 + 16 },
+        { { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 100, 64, 0, 0 } }, 96 + 10 },
+        { { { 0xfc } }, 7 },
+    };
+
+    if (osp_ip_is_loopback(ip) || osp_ip_is_link_local(ip))
+        return true;
+    for (size_t i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
+        if (osp_ip_in_prefix(ip, &nets[i].net, nets[i].bits))
+            return true;
+    return false;
+}
+
+static bool
+is_verified(const struct osp_proxy *px, const struct px_exchange *x, struct osp_time now)
+{
+    uint64_t                  h = hash_ip(px, &x->from.peer.ip);
+    const struct px_verified *v = &px->verified[h % PX_VERIFIED];
+
+    return x->removed_count > 0 || (v->hash == h && v->until_us > now.us) || cannot_be_spoofed_from_afar(&x->from.peer.ip);
+}
+
+/* ---- the Echo value ---- */
+
+static bool
+write_value(const struct osp_proxy *px, const struct osp_ip *ip, uint32_t seconds, uint8_t out[VALUE_LEN])
+{
+    uint8_t       in[4 + sizeof(*ip)], mac[64];
+    struct osp_wr w = osp_wr_to(in, sizeof(in)), value = osp_wr_to(out, VALUE_LEN);
+
+    osp_wr_u32(&w, seconds);
+    osp_wr_put(&w, osp_slice(ip, sizeof(*ip)));
+    if (osp_hkdf_extract(OSP_SHA256, osp_slice(px->echo_key, sizeof(px->echo_key)), osp_wr_slice(&w), mac) != OSP_OK)
+        return false;
+    osp_wr_u32(&value, seconds);
+    osp_wr_put(&value, osp_slice(mac, MAC_LEN));
+    return true;
+}
+
+/* Not the time since the start, which is nobody's business. */
+static uint32_t
+seconds_at(const struct osp_proxy *px, struct osp_time now)
+{
+    return (uint32_t)(now.us / OSP_SEC(1)) + px->echo_epoch;
+}
+
+static void
+take_echo(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req)
+{
+    const struct osp_opt *o = osp_msg_get(req, OSP_OPT_ECHO);
+    struct osp_rd         r;
+    uint8_t               own[VALUE_LEN];
+    uint32_t              made;
+
+    if (!o || o->val.n != VALUE_LEN || t->px->cfg.amplification == 0)
+        return;
+    r = osp_rd_from(o->val);
+    made = osp_rd_u32(&r);
+    if (!write_value(t->px, &x->from.peer.ip, made, own) || !osp_equal_ct(o->val, osp_slice(own, VALUE_LEN)))
+        return;                 /* somebody else's: it travels on */
+    osp_msg_remove(req, OSP_OPT_ECHO);  /* [rfc9175#2.3] ours goes no further, however old */
+    if (seconds_at(t->px, t->now) - made <= ECHO_LIFE_S)
+        px_verified(t->px, &x->from.peer.ip, t->now);
+}
+
+/* ---- how much ---- */
+
+void
+px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
+{
+    const struct osp_cache *c = x->policy->cache;
+    uint16_t                hash = c ? osp_cache_cfg(c)->request_hash : OSP_OPT_REQUEST_HASH;
+
+    x->safe = req->code == OSP_GET || req->code == OSP_FETCH;
+    x->end_to_end = osp_msg_has(req, OSP_OPT_OSCORE) && !osp_msg_has(req, hash);
+    x->request_len = (uint32_t)osp_msg_size_udp(req);
+    x->token_len = (uint32_t)req->token.n;
+    take_echo(t, x, req);
+}
+
+size_t
+px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out)
+{
+    unsigned factor = t->px->cfg.amplification;
+    size_t   most = factor * (x->request_len + (size_t)BELOW_COAP);
+
+    if (factor == 0 || is_verified(t->px, x, t->now) || (x->end_to_end && osp_msg_has(out, OSP_OPT_OSCORE)))
+        return SIZE_MAX;
+    if (osp_ep_will_repeat(t->px->ep, x->in))       /* a separate response, confirmable */
+        most /= t->px->cfg.ep.max_retransmit + 1u;
+    return most > BELOW_COAP + x->token_len ? most - BELOW_COAP - x->token_len : 0;
+}
+
+enum osp_err
+px_ask_address(struct px_turn *t, const struct px_exchange *x, struct osp_msg *resp)
+{
+    uint8_t     *value = osp_wr_reserve(&t->scratch, VALUE_LEN);
+    enum osp_err e;
+
+    if (!value || !write_value(t->px, &x->from.peer.ip, seconds_at(t->px, t->now), value))
+        return OSP_E_NOSPACE;
+    osp_msg_init(resp, osp_err_code(OSP_E_UNVERIFIED));
+    e = osp_msg_add(resp, OSP_OPT_MAX_AGE, OSP_EMPTY);
+    return e == OSP_OK ? osp_msg_add(resp, OSP_OPT_ECHO, osp_slice(value, VALUE_LEN)) : e;
+}

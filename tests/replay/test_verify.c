@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What an address gets before somebody there has proven to hear us [rfc9175#2.4] [rfc9175#2.6]. */
+#include "../unit/unit.h"
+
+#include <stdlib.h>
+
+#include "msg/block.h"
+#include "world.h"
+
+static struct world      w;
+static struct osp_cache *cache;
+static uint16_t          next_mid;
+static uint8_t           body[1000];
+static struct osp_ip     client;
+
+static void
+limited(struct osp_proxy_cfg *cfg)
+{
+    cfg->amplification = 3;
+    cfg->ep.max_token = 8;
+}
+
+static int
+setup(void **state)
+{
+    struct osp_cache_cfg cfg;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (uint8_t)(i * 7 + i / 256);
+    client = osp_ip_v4(198, 51, 100, 1);
+    world_init(&w);
+    w.tune = limited;
+    w.policy.forward = true;
+    world_allow_all(&w);
+    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
+    w.policy.host_count = 1;
+    osp_cache_cfg_default(&cfg);
+    cfg.bytes = 1 << 20;
+    EXPECT_OK(osp_cache_new(&cfg, (struct osp_hash_key){ 5, 6 }, &cache));
+    w.policy.cache = cache;
+    world_start(&w);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    world_run(&w, OSP_SEC(700));
+    assert_true(osp_proxy_idle(w.px));
+    world_fini(&w);
+    osp_cache_free(cache);
+    return 0;
+}
+
+static void
+add(struct osp_msg *m, uint16_t num, const char *value)
+{
+    EXPECT_OK(osp_msg_add(m, num, osp_slice_str(value)));
+}
+
+static void
+request(struct osp_msg *m, uint8_t code, const char *path)
+{
+    osp_msg_init(m, code);
+    m->token = osp_slice_str("tk");
+    add(m, OSP_OPT_URI_HOST, "s.example");
+    add(m, OSP_OPT_URI_PATH, path);
+    add(m, OSP_OPT_PROXY_SCHEME, "coap");
+}
+
+static size_t sent;                     /* bytes of the last request */
+
+static void
+send(struct osp_msg *m)
+{
+    uint8_t         buf[2048];
+    struct osp_wr   d = osp_wr_to(buf, sizeof(buf));
+    struct osp_flow f = { .sock = WORLD_LISTENER, .local = osp_ip_v4(192, 0, 2, 200) };
+
+    m->mid = ++next_mid;
+    EXPECT_OK(osp_msg_encode_udp(m, &d));
+    sent = d.n;
+    f.peer.ip = client;
+    f.peer.port = 40000;
+    osp_proxy_input(w.px, &f, osp_wr_slice(&d), w.now, &w.tx);
+    world_run(&w, 0);
+}
+
+static struct world_out last;
+
+static void
+take(struct osp_msg *m)
+{
+    static uint8_t keep[8][2048];
+    static int     turn;
+    bool           header;
+
+    if (!world_take(&w, &last))
+        fail_msg("nothing left the proxy");
+    turn = (turn + 1) % 8;
+    memcpy(keep[turn], last.bytes, last.n);
+    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], last.n), m, &header));
+}
+
+static bool origin_seals;               /* its answer has an OSCORE option */
+
+/* The origin answers what was sent on. */
+static void
+origin_says(uint8_t code, size_t n, const char *etag, struct osp_msg *q)
+{
+    uint8_t        buf[2048];
+    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg r;
+
+    take(q);
+    assert_int_equal(last.to.sock, 0);
+    osp_msg_init(&r, code);
+    if (etag)
+        add(&r, OSP_OPT_ETAG, etag);
+    if (origin_seals)
+        add(&r, OSP_OPT_OSCORE, "");
+    r.payload = osp_slice(body, n);
+    r.type = OSP_ACK;
+    r.mid = q->mid;
+    r.token = q->token;
+    EXPECT_OK(osp_msg_encode_udp(&r, &d));
+    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+}
+
+static void
+expect(struct osp_msg *r, uint8_t code)
+{
+    take(r);
+    assert_int_equal(last.to.sock, WORLD_LISTENER);
+    if (r->code != code)
+        fail_msg("answered %u.%02u, want %u.%02u", r->code >> 5, r->code & 31, code >> 5, code & 31);
+    if (code != OSP_CODE(4, 1))
+        return;
+    assert_true(osp_msg_has(r, OSP_OPT_ECHO));
+    assert_true(last.n <= 3 * sent);
+    assert_int_equal(r->payload.n, 0);
+}
+
+/* row E02 */
+static void
+long_answer_waits_for_an_echo_once(void **state)
+{
+    struct osp_msg m, q, r;
+
+    (void)state;
+    request(&m, OSP_GET, "x");
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(4, 1));
+    request(&m, OSP_GET, "x");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_msg_get(&r, OSP_OPT_ECHO)->val));
+    send(&m);                           /* from the cache now: an Echo of ours is no challenge answered */
+    expect(&r, OSP_CODE(2, 5));
+    assert_int_equal(r.payload.n, 1000);
+    request(&m, OSP_GET, "x");          /* and the address is known */
+    send(&m);
+    expect(&r, OSP_CODE(2, 5));
+    world_run(&w, OSP_SEC(601));        /* for some time */
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(4, 1));
+}
+
+/* row E01 */
+/* [rfc9175#2.3] */
+static void
+own_echo_goes_no_further_and_others_do(void **state)
+{
+    struct osp_msg m, q, r;
+    uint8_t        value[12];
+
+    (void)state;
+    request(&m, OSP_GET, "x");
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(4, 1));
+    assert_int_equal(osp_msg_get(&r, OSP_OPT_ECHO)->val.n, sizeof(value));
+    memcpy(value, osp_msg_get(&r, OSP_OPT_ECHO)->val.p, sizeof(value));
+    request(&m, OSP_GET, "y");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_slice(value, sizeof(value))));
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    assert_false(osp_msg_has(&q, OSP_OPT_ECHO));
+    expect(&r, OSP_CODE(2, 5));
+    for (size_t i = 0; i < sizeof(value); i++) {        /* not ours: to the origin, and no proof */
+        client = osp_ip_v4(198, 51, 100, (uint8_t)(100 + i));
+        value[i] ^= 1;
+        request(&m, OSP_GET, "z");
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_slice(value, sizeof(value))));
+        send(&m);
+        origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+        EXPECT_BYTES(osp_slice(value, sizeof(value)), osp_msg_get(&q, OSP_OPT_ECHO)->val);
+        expect(&r, OSP_CODE(4, 1));
+        value[i] ^= 1;
+    }
+    client = osp_ip_v4(198, 51, 100, 2);                /* of another address */
+    request(&m, OSP_GET, "z");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_slice(value, sizeof(value))));
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    assert_true(osp_msg_has(&q, OSP_OPT_ECHO));
+    expect(&r, OSP_CODE(4, 1));
+}
+
+static void
+old_echo_proves_nothing_and_goes_no_further(void **state)
+{
+    struct osp_msg m, q, r;
+    uint8_t        value[12];
+
+    (void)state;
+    request(&m, OSP_GET, "x");
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(4, 1));
+    memcpy(value, osp_msg_get(&r, OSP_OPT_ECHO)->val.p, sizeof(value));
+    world_run(&w, OSP_SEC(249));
+    request(&m, OSP_GET, "x");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_slice(value, sizeof(value))));
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    assert_false(osp_msg_has(&q, OSP_OPT_ECHO));
+    expect(&r, OSP_CODE(4, 1));
+    assert_false(osp_slice_eq(osp_slice(value, sizeof(value)), osp_msg_get(&r, OSP_OPT_ECHO)->val));
+}
+
+/* What is sent and what comes back, with the headers below: at most three times. */
+static void
+short_answers_come_at_once(void **state)
+{
+    struct osp_msg m, q, r;
+
+    (void)state;
+    for (size_t n = 100; n < 400; n += 10) {
+        char path[8] = { 'p', (char)('a' + n / 100), (char)('a' + n / 10 % 10), 0 };
+
+        request(&m, OSP_GET, path);
+        send(&m);
+        origin_says(OSP_CODE(2, 5), n, NULL, &q);
+        take(&r);
+        assert_true(last.n + 62 <= 3 * (sent + 62));
+        assert_int_equal(r.code == OSP_CODE(2, 5), n + 4 + 2 + 1 + 62 <= 3 * (sent + 62));
+    }
+}
+
+/* An executed request is not asked for again: its answer comes in blocks that are small enough. */
+static void
+answer_to_an_unsafe_request_comes_in_small_blocks(void **state)
+{
+    static uint8_t   got[1200];
+    struct osp_wr    all = osp_wr_to(got, sizeof(got));
+    struct osp_block b = { 0 };
+    struct osp_msg   m, q, r;
+    bool             has = false;
+
+    (void)state;
+    request(&m, OSP_POST, "x");
+    send(&m);
+    origin_says(OSP_CODE(2, 4), 1000, NULL, &q);
+    for (;;) {
+        expect(&r, OSP_CODE(2, 4));
+        assert_true(last.n + 62 <= 3 * (sent + 62));
+        EXPECT_OK(osp_block_get(&r, OSP_OPT_BLOCK2, &has, &b));
+        assert_true(has);
+        EXPECT_OK(osp_body_add(&all, &b, r.payload));
+        if (!b.more)
+            break;
+        request(&m, OSP_POST, "x");
+        {
+            uint8_t          value[3];
+            struct osp_block next = { b.num + 1, false, b.szx };
+
+            EXPECT_OK(osp_msg_add(&m, OSP_OPT_BLOCK2, osp_block_make(&next, value)));
+            send(&m);
+        }
+    }
+    EXPECT_BYTES(osp_slice(body, 1000), osp_wr_slice(&all));
+}
+
+/* [rfc9175#2.4] never in a message that is repeated; and an answer that would be counts as often */
+static void
+challenge_is_not_repeated(void **state)
+{
+    struct osp_msg m, q, r;
+
+    (void)state;
+    request(&m, OSP_GET, "x");
+    send(&m);
+    world_run(&w, OSP_MS(600));         /* acknowledged in the meantime */
+    w.out_count--;
+    {
+        struct world_out ack = w.out[1];
+        assert_int_equal(ack.n, 4);
+    }
+    origin_says(OSP_CODE(2, 5), 100, NULL, &q);         /* short enough, but not five times */
+    take(&r);
+    assert_int_equal(r.code, OSP_CODE(4, 1));
+    assert_int_equal(r.type, OSP_NON);
+    world_run(&w, OSP_SEC(100));
+    assert_false(world_take(&w, &last));
+}
+
+static void
+private_addresses_and_end_to_end_answers_are_not_asked(void **state)
+{
+    static const uint8_t near[][4] = { { 10, 1, 2, 3 }, { 172, 31, 0, 1 }, { 192, 168, 7, 7 }, { 127, 0, 0, 1 },
+                                       { 169, 254, 1, 1 } };
+    struct osp_msg       m, q, r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++) {
+        client = osp_ip_v4(near[i][0], near[i][1], near[i][2], near[i][3]);
+        request(&m, OSP_PUT, "x");
+        send(&m);
+        origin_says(OSP_CODE(2, 4), 1000, NULL, &q);
+        expect(&r, OSP_CODE(2, 4));
+        assert_int_equal(r.payload.n, 1000);
+    }
+    client = osp_ip_v4(172, 32, 0, 1);
+    for (int i = 0; i < 2; i++) {       /* an ordinary OSCORE request, and a deterministic one, which anybody may repeat */
+        struct osp_msg resp;
+
+        request(&m, OSP_FETCH, "x");
+        add(&m, OSP_OPT_OSCORE, "\x09\x05" "C");
+        if (i == 1)
+            add(&m, OSP_OPT_REQUEST_HASH, "hash");
+        m.payload = osp_slice(body, 20);
+        send(&m);
+        origin_seals = true;
+        origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+        origin_seals = false;
+        expect(&resp, i == 0 ? OSP_CODE(2, 5) : OSP_CODE(4, 1));
+    }
+    request(&m, OSP_GET, "x");
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(4, 1));
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(long_answer_waits_for_an_echo_once),
+        T(own_echo_goes_no_further_and_others_do),
+        T(old_echo_proves_nothing_and_goes_no_further),
+        T(short_answers_come_at_once),
+        T(answer_to_an_unsafe_request_comes_in_small_blocks),
+        T(challenge_is_not_repeated),
+        T(private_addresses_and_end_to_end_answers_are_not_asked),
+#undef T
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
