@@ -319,6 +319,7 @@ a_changed_message_1_never_leads_to_a_session(void **state)
 
 /* ---- identifiers and keys that are no good ---- */
 
+/* row X05 (partly: C_R and C_I) */
 /* [rfc9668#4.1.2] [rfc9668#4.1.3] */
 static void
 c_r_that_equals_c_i_is_neither_made_nor_taken(void **state)

@@ -463,6 +463,39 @@ critical_ead_that_is_unknown_ends_the_session(void **state)
     EXPECT_ERR(OSP_E_EDHOC_EAD, edhoc_take(&p, 1, NULL));
 }
 
+/* A Claims Set as long as it may be, sent by value, beside an EAD field as long as that may be. */
+static void
+the_longest_credentials_and_ead_fit(void **state)
+{
+    static struct edhoc_pair p;
+    static uint8_t           big[2][OSP_EDHOC_ID_CRED_MAX], padding[OSP_EDHOC_EAD_MAX];
+    static char              sub[OSP_EDHOC_CRED_MAX];
+    struct osp_edhoc_cred    c;
+    struct osp_wr            w = osp_wr_to(padding, sizeof(padding)), wi, wc;
+
+    (void)state;
+    osp_edhoc_pad(&w, big[0], sizeof(padding));
+    for (size_t over = 0; over < 2; over++)
+        for (uint8_t method = 0; method <= 3; method += 3) {
+            edhoc_init(&p, method, 2, EDHOC_KID, EDHOC_KID, true);
+            wi = osp_wr_to(big[0], sizeof(big[0]));
+            wc = osp_wr_to(big[1], sizeof(big[1]));
+            memset(sub, 'x', sizeof(sub));
+            sub[OSP_EDHOC_CRED_MAX - 83 + over] = 0;            /* 83 bytes are the rest of it */
+            osp_edhoc_ccs_put(&wc, sub, OSP_EMPTY, &p.i.own.cred.key);
+            osp_edhoc_id_kccs_put(&wi, osp_wr_slice(&wc));
+            assert_int_equal(wc.n, OSP_EDHOC_CRED_MAX + over);
+            EXPECT_ERR(over ? OSP_E_INVALID : OSP_OK, osp_edhoc_cred_init(&c, osp_wr_slice(&wi), osp_wr_slice(&wc)));
+            if (over)
+                continue;
+            p.i.own.cred = p.r.peer.cred = c;
+            for (int n = 1; n <= 4; n++) {
+                EXPECT_OK(edhoc_make(&p, n, osp_wr_slice(&w)));
+                EXPECT_OK(edhoc_take(&p, n, NULL));
+            }
+        }
+}
+
 static void
 what_is_no_ead_is_neither_sent_nor_taken(void **state)
 {
@@ -703,7 +736,7 @@ requests_are_split_into_correlation_and_message(void **state)
     EXPECT_BYTES(hex("18"), r.c_r);
 }
 
-/* row X06 (partly: the payload) */
+/* row X06, X07 (partly: the payload) */
 /* [rfc9668#3.2.1] [rfc9668#3.3.1] the example of RFC 9668, 3.4 */
 static void
 a_combined_payload_is_split(void **state)
@@ -754,6 +787,7 @@ main(void)
         cmocka_unit_test(a_certificate_without_its_key_does_not_authenticate),
         cmocka_unit_test(ead_arrives_in_every_message),
         cmocka_unit_test(critical_ead_that_is_unknown_ends_the_session),
+        cmocka_unit_test(the_longest_credentials_and_ead_fit),
         cmocka_unit_test(what_is_no_ead_is_neither_sent_nor_taken),
         cmocka_unit_test(padding_of_any_length_can_be_made_and_is_dropped),
         cmocka_unit_test(suites_are_negotiated_as_in_the_examples),
