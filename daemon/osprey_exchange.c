@@ -109,8 +109,8 @@ client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct
 }
 
 /*
- * Opens the answer into c->answer.  A notification that was on its way when its Token was taken over is none: it is not
- * made for this request, or this request asks for no more of them.
+ * Opens the answer into c->answer.  A notification that was on its way when its Token was taken over is none: it was not
+ * made for this request.
  */
 static enum osp_err
 await_answer(struct client *c, const struct client_ask *ask, uint64_t handle, struct osp_time deadline)
@@ -123,8 +123,6 @@ await_answer(struct client *c, const struct client_ask *ask, uint64_t handle, st
         if (e != OSP_OK)
             return e;
         crossed = ask->instead_of && osp_msg_has(ev.msg, OSP_OPT_OBSERVE);
-        if (crossed && ask->extra.observe)
-            continue;
         e = client_open(c, ask->onion, ev.msg, deadline);
         if (e == OSP_OK || !crossed)
             return e == OSP_OK ? client_check_critical(c->answer.msg) : e;

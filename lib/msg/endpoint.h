@@ -141,8 +141,9 @@ struct osp_request {
 /*
  * Sends `m` to `peer` (the endpoint chooses socket, token and MID; `local`, if not all zero, is
  * the source address).  A CON beyond NSTART waits in the peer's queue.
- * With `instead_of`, the old handle ends on OSP_OK and stays as it is on an error; notifications that were under way
- * to it come up as responses to the new request, and do not stop its retransmission.
+ * With `instead_of`, the old handle ends on OSP_OK and stays as it is on an error.  Notifications that were under way
+ * to it do not stop the retransmission of the new request; they come up as responses to it, unless it deregisters
+ * (Observe 1): then they are acknowledged and no more.
  *   OSP_E_OVERLOAD  a table is full, no Message ID is free for this peer (answer 5.03), or none on the socket that
  *                   the old request went out on: the peer would not know who asks
  *   OSP_E_INVALID   `instead_of` is stale or was for another peer

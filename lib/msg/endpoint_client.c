@@ -210,6 +210,16 @@ ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct
     osp_txq_put(tx, osp_slice(r->out.bytes.p, r->out.bytes.n), &r->flow);
 }
 
+/* [rfc7641#2] */
+static bool
+deregisters(const struct osp_msg *m)
+{
+    const struct osp_opt *o = osp_msg_get(m, OSP_OPT_OBSERVE);
+    uint32_t              v;
+
+    return o && osp_opt_uint(o->val, &v) && v == 1;
+}
+
 enum osp_err
 osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local, const struct osp_msg *m,
                const struct osp_request *how, struct osp_time now, struct osp_txq *tx, uint64_t *handle)
@@ -222,6 +232,7 @@ osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_
     r = req_new(ep, peer, local, how, old);
     if (!r)
         return OSP_E_OVERLOAD;
+    r->ends = r->bound && deregisters(m);
     /* [rfc7252#4.7] */
     if (r->type == OSP_CON && (r->peer->outstanding >= ep->cfg.nstart || !osp_list_empty(&r->peer->queue)))
         e = queue(ep, r, m, tx);
@@ -303,6 +314,8 @@ ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_ti
     if (m->type != OSP_ACK)
         confirm(ep, from, m->type == OSP_CON || r->keep, now, tx);
     ep->stats.rx_response++;
+    if (r->ends && m->type != OSP_ACK && osp_msg_has(m, OSP_OPT_OBSERVE))
+        return;                 /* it was under way when we said that there should be no more */
     if (!r->bound || m->type == OSP_ACK || !osp_msg_has(m, OSP_OPT_OBSERVE)) {
         ep_wait_stop(ep, &r->out);                      /* the response acknowledges the request too */
         uncount(ep, r);

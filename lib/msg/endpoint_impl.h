@@ -104,6 +104,7 @@ struct ep_req {
     bool             keep;
     bool             counted;   /* in peer->outstanding */
     bool             bound;     /* took over the Token of another: only flow.sock will do */
+    bool             ends;      /* ... to deregister: a notification in a message of its own is no answer to it */
 };
 
 struct osp_ep {

@@ -181,22 +181,28 @@ px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     return OSP_OK;
 }
 
-/* An observed request that was sent before is sent again under its Token; when that is not possible, under another. */
+/*
+ * An observed request that was sent before is sent again under its Token, and a deregistration under that of the
+ * registration, whose exchange ends with it [rfc7641#3.6]; when that is not possible, under another.
+ */
 enum osp_err
 px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
-    bool               keep = x->obs != NULL || x->subject != NULL;
-    uint64_t           before = x->out;
-    struct osp_request how = { .type = x->type, .keep = keep, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
-                               .instead_of = before };
-    enum osp_err       e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
+    struct px_exchange *old = x->ends ? px_observe_find(t->px, x->ends) : NULL;
+    bool                keep = x->obs != NULL || x->subject != NULL;
+    uint64_t            before = x->out || !old ? x->out : old->out;
+    struct osp_request  how = { .type = x->type, .keep = keep, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
+                                .instead_of = before };
+    enum osp_err        e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
 
-    if (!before || (e != OSP_E_OVERLOAD && e != OSP_E_INVALID))
-        return e;
-    how.instead_of = 0;
-    e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
-    if (e == OSP_OK)
-        osp_ep_cancel(t->px->ep, before);
+    if (before && (e == OSP_E_OVERLOAD || e == OSP_E_INVALID)) {
+        how.instead_of = 0;
+        e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
+        if (e == OSP_OK)
+            osp_ep_cancel(t->px->ep, before);
+    }
+    if (e == OSP_OK && old)
+        px_drop(t, old, OSP_OK);
     return e;
 }
 

@@ -153,6 +153,7 @@ struct px_exchange {
     const struct osp_rule  *rule;       /* that allowed it */
     uint64_t                in;         /* handle of the client's request */
     uint64_t                out;        /* handle of ours, 0: none */
+    uint64_t                ends;       /* `in` of the exchange whose observation this request deregisters; 0: none */
     struct osp_flow         from;
     struct osp_addr         to;
     struct px_saved         saved;

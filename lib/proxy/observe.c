@@ -5,7 +5,8 @@
  * The exchange of a registration stays open: every notification is sent under the client's layers, each after the first
  * with a Partial IV of our own [ocp#2.5.1].  Where they come from: a subject (subject.c), which several clients share; or,
  * for a registration under an OSCORE layer that is not ours, the next hop's answers to that very registration, which is
- * forwarded as it is and never merged with another nor made here [rfc8613#4.1.3.5] [rfc8613#10].
+ * forwarded as it is and never merged with another nor made here [rfc8613#4.1.3.5] [rfc8613#10]; a deregistration of
+ * such a one goes on too, under the Token of the registration.
  *
  * It ends when the client says so (Observe 1, or the same Token in another registration, or a Reset, or a confirmable
  * notification that is never acknowledged) or when the next hop does (an answer without Observe, or not 2.xx).
@@ -101,14 +102,13 @@ px_observe_find(struct osp_proxy *px, uint64_t handle)
     return n ? OSP_CONTAINER(n, struct px_observation, by_handle)->x : NULL;
 }
 
-/* The client's own observation under this Token, if there is one, is over [rfc7641#3.6]. */
-static void
-end_of_client(struct px_turn *t, uint64_t hash)
+/* The client's own observation under this Token, NULL: there is none. */
+static struct px_exchange *
+of_client(struct osp_proxy *px, uint64_t hash)
 {
-    struct osp_node *n = osp_table_first(&t->px->obs_clients, hash);
+    struct osp_node *n = osp_table_first(&px->obs_clients, hash);
 
-    if (n)
-        px_drop(t, OSP_CONTAINER(n, struct px_observation, by_client)->x, OSP_OK);
+    return n ? OSP_CONTAINER(n, struct px_observation, by_client)->x : NULL;
 }
 
 /* At the bound a registration is a plain request: a legal answer to it [rfc7641#4.1]. */
@@ -137,6 +137,7 @@ void
 px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token)
 {
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OBSERVE);
+    struct px_exchange   *old;
     uint64_t              hash;
     uint32_t              v = DEREGISTER + 1;
 
@@ -144,10 +145,13 @@ px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req
         return;
     hash = client_hash(t->px, x, token);
     (void)osp_opt_uint(o->val, &v);
-    if (v == REGISTER || v == DEREGISTER)
-        end_of_client(t, hash);
-    if (v == DEREGISTER && osp_msg_has(req, OSP_OPT_OSCORE))    /* only the origin can end what is under its layer */
+    old = v == REGISTER || v == DEREGISTER ? of_client(t->px, hash) : NULL;
+    if (v == DEREGISTER && osp_msg_has(req, OSP_OPT_OSCORE)) {  /* only the origin can end what is under its layer */
+        x->ends = old ? old->in : 0;
         return;
+    }
+    if (old)                    /* [rfc7641#3.6] */
+        px_drop(t, old, OSP_OK);
     if (v != REGISTER || (req->code != OSP_GET && req->code != OSP_FETCH) || !begin(t, x, hash))
         osp_msg_remove(req, OSP_OPT_OBSERVE);
 }

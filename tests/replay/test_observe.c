@@ -390,6 +390,83 @@ protected_registrations_are_passed_on_one_by_one(void **state)
     }
 }
 
+static size_t
+exchanges(void)
+{
+    struct osp_proxy_stats s;
+
+    osp_proxy_stats(w.px, &s);
+    return s.exchanges;
+}
+
+/* rows O04, O05 */
+/* [rfc7641#3.6] Under the Token of the registration, else the next hop would not know what ends. */
+static void
+protected_deregistration_takes_the_place_of_the_registration(void **state)
+{
+    struct osp_msg q, other, end, a;
+
+    (void)state;
+    sealed(1, "");
+    sealed(2, "");
+    take(&q);
+    take(&other);
+    origin_says(OSP_ACK, q.mid, q.token, OSP_CODE(2, 5), 5, "one");
+    origin_says(OSP_ACK, other.mid, other.token, OSP_CODE(2, 5), 5, "two");
+    take_news(1, "one", &a);
+    take_news(2, "two", &a);
+    assert_int_equal(exchanges(), 2);
+
+    sealed(1, "\x01");
+    take(&end);
+    EXPECT_BYTES(q.token, end.token);
+    EXPECT_BYTES(osp_slice_str("\x01"), osp_msg_get(&end, OSP_OPT_OBSERVE)->val);
+    assert_int_equal(exchanges(), 2);      /* the observation of the other, and this request */
+    notify(&q, OSP_NON, 6, "crossing");
+    nothing_left();
+    origin_says(OSP_ACK, end.mid, end.token, OSP_CODE(2, 4), -1, "over");
+    take(&a);
+    EXPECT_BYTES(osp_slice_str("over"), a.payload);
+    notify(&other, OSP_NON, 7, "for two");
+    take_news(2, "for two", &a);
+    assert_int_equal(exchanges(), 1);
+
+    sealed(1, "\x01");          /* nothing is left to end: a request like any other */
+    take(&end);
+    assert_false(osp_slice_eq(q.token, end.token));
+    origin_says(OSP_ACK, end.mid, end.token, OSP_CODE(2, 4), -1, "over");
+    take(&a);
+    EXPECT_BYTES(osp_slice_str("over"), a.payload);
+}
+
+/* A deregistration that never gets an answer ends in 5.04, though notifications still come. */
+static void
+protected_deregistration_without_answer_times_out(void **state)
+{
+    struct osp_msg q, end, a;
+    bool           told = false;
+
+    (void)state;
+    sealed(1, "");
+    take(&q);
+    origin_says(OSP_ACK, q.mid, q.token, OSP_CODE(2, 5), 5, "one");
+    take_news(1, "one", &a);
+    sealed(1, "\x01");
+    take(&end);
+    for (int i = 0; i < 300 && !told; i++) {
+        if (i < 20)
+            notify(&q, OSP_NON, 6 + i, "crossing");
+        world_run(&w, OSP_SEC(1));
+        while (w.out_count > 0) {
+            take(&a);
+            assert_int_not_equal(a.code, OSP_CODE(2, 5));
+            told = told || a.code == OSP_CODE(5, 4);
+        }
+    }
+    assert_true(told);
+    assert_int_equal(exchanges(), 0);
+}
+
 static bool
 confirmed(const struct osp_msg *q, int number, struct osp_msg *a)
 {
@@ -564,6 +641,8 @@ main(void)
         T(error_notification_is_the_last_one),
         T(one_notification_a_day_is_confirmable),
         T(protected_registrations_are_passed_on_one_by_one),
+        T(protected_deregistration_takes_the_place_of_the_registration),
+        T(protected_deregistration_without_answer_times_out),
         T(faster_than_the_round_trip_is_confirmable),
         T(who_may_not_go_there_does_not_join),
         T(notification_without_a_lease_waits_and_the_newest_counts),

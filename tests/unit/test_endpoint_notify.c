@@ -207,15 +207,22 @@ reset_ends_what_waits_too(void **state)
 /* ---- the observer's side ---- */
 
 static uint64_t
-ask(uint64_t instead_of, enum osp_err want)
+ask_with(uint64_t instead_of, const char *observe, enum osp_err want)
 {
     struct osp_request how = { .type = OSP_CON, .keep = true, .deadline = { now.us + OSP_SEC(100) }, .instead_of = instead_of };
     struct osp_msg     m;
     uint64_t           handle = 0;
 
     osp_msg_init(&m, OSP_GET);
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_slice_str(observe)));
     EXPECT_ERR(want, osp_ep_request(ep, &client.peer, NULL, &m, &how, now, &tx, &handle));
     return handle;
+}
+
+static uint64_t
+ask(uint64_t instead_of, enum osp_err want)
+{
+    return ask_with(instead_of, "", want);
 }
 
 /* The last datagram that went out. */
@@ -289,6 +296,39 @@ a_later_request_takes_the_token_over(void **state)
     assert_true(osp_ep_idle(ep));
 }
 
+/* [rfc7641#3.6] Whatever was under way is acknowledged and no answer, and the deadline stands. */
+static void
+what_crosses_a_deregistration_is_no_answer_to_it(void **state)
+{
+    uint64_t       first, last_one;
+    struct osp_msg m;
+
+    (void)state;
+    client.sock = 0;
+    for (int answered = 0; answered < 2; answered++) {
+        first = ask(0, OSP_OK);
+        m = went_out();
+        assert_int_equal(answer(OSP_ACK, m.mid, m.token, true), OSP_EV_RESPONSE);
+        last_one = ask_with(first, "\x01", OSP_OK);
+        m = went_out();
+        assert_int_equal(answer(OSP_CON, (uint16_t)(600 + answered), m.token, true), OSP_EV_NONE);
+        assert_int_equal(answer(OSP_NON, (uint16_t)(700 + answered), m.token, true), OSP_EV_NONE);
+        if (answered) {
+            assert_int_equal(answer(OSP_ACK, m.mid, m.token, false), OSP_EV_RESPONSE);
+            assert_int_equal(ev.handle, last_one);
+            osp_ep_cancel(ep, last_one);
+        } else {
+            enum osp_ev_kind k = OSP_EV_NONE;
+
+            for (int i = 0; i < 1100 && k == OSP_EV_NONE; i++)
+                k = pass();
+            assert_int_equal(k, OSP_EV_FAILED);
+            assert_int_equal(sent_count, 4);            /* the request, four times more */
+        }
+        assert_int_equal(osp_ep_stats(ep)->requests, 0);
+    }
+}
+
 int
 main(void)
 {
@@ -300,6 +340,7 @@ main(void)
         T(what_waits_goes_out_when_the_one_before_is_acknowledged),
         T(reset_ends_what_waits_too),
         T(a_later_request_takes_the_token_over),
+        T(what_crosses_a_deregistration_is_no_answer_to_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
