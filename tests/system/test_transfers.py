@@ -50,6 +50,7 @@ def blocks_seen(origin, option):
 @pytest.mark.parametrize("size", [16, 64, 1024])
 @pytest.mark.parametrize("length", [1, 1024, 1025, 4096, 5000])
 def test_bodies_go_up_and_come_down_whole(workdir, origin, size, length):
+    """[rfc7959#2.7] The last block up brings the first one down."""
     body = body_of(length)
     status, answer, errors = ask(workdir, "post", "-f", "-", "-b", size, uri(origin, "/echo"), data=body)
     assert (status, bytes.fromhex(answer["payload_hex"])) == (0, body), errors
@@ -489,6 +490,7 @@ def test_the_oldest_operation_makes_room(stage, origin):
 
 @pytest.mark.parametrize("szx", range(7))
 def test_any_block_of_any_size(stage, origin, szx):
+    """[rfc7959#2.4] [rfc9175#3.8] All under one ETag."""
     client, size = stage.client(origin), 16 << szx
     body, etags = b"", set()
     for num in range(-(-3000 // size)):
@@ -532,7 +534,7 @@ def test_origin_that_cuts_on_request_only(workdir, stage):
 
 
 def test_several_layers_deep(stage, workdir, keys):
-    """Inner blocks are blocks whatever is around them."""
+    """[rfc8613#4.1.3.4.1] Inner blocks are blocks whatever is around them."""
     origin = stage.add(Origin(workdir, contexts=[keys.cs.other_side(), keys.ps.other_side()]))
     secure = stage.secure(origin, keys.cs, [oscore.Hop(keys.ps)])
     assert send_block(secure, 0, True, bytes(64)).dotted == "2.31"

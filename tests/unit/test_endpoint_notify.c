@@ -296,7 +296,7 @@ a_later_request_takes_the_token_over(void **state)
     assert_true(osp_ep_idle(ep));
 }
 
-/* [rfc7641#3.6] Whatever was under way is acknowledged and no answer, and the deadline stands. */
+/* [rfc7641#2] [rfc7641#3.6] Whatever was under way is acknowledged and no answer, and the deadline stands. */
 static void
 what_crosses_a_deregistration_is_no_answer_to_it(void **state)
 {
