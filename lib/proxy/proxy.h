@@ -83,7 +83,7 @@ void osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err
                         uint64_t ttl_us, struct osp_time now, struct osp_txq *tx);
 
 /* Sequence numbers of `ctx` were granted, or not: continues what waited for them. */
-void osp_proxy_leased(struct osp_proxy *px, const struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx);
+void osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx);
 
 /* Ends every exchange in flight with 5.03 (at shutdown, after the drain time). */
 void osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
