@@ -15,10 +15,11 @@ import sys
 
 import caching
 import handshake
+import observing
 import proxying
 from stage import RELAY, Stage, median_of
 
-SCENARIOS = [*proxying.SCENARIOS]
+SCENARIOS = [*proxying.SCENARIOS, *observing.SCENARIOS]
 SHOW = [proxying.show]                      # further tables of the same figures
 AEAD_SIZES = (40, 1040)                     # bytes of a small message and of a block
 
