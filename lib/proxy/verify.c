@@ -66,7 +66,9 @@ is_verified(const struct osp_proxy *px, const struct px_exchange *x, struct osp_
     uint64_t                  h = hash_ip(px, &x->from.peer.ip);
     const struct px_verified *v = &px->verified[h % PX_VERIFIED];
 
-    return x->removed_count > 0 || (v->hash == h && v->until_us > now.us) || cannot_be_spoofed_from_afar(&x->from.peer.ip);
+    /* whoever acknowledged a notification stays verified for that observation */
+    return x->removed_count > 0 || (x->obs && x->obs->rtt_us) || (v->hash == h && v->until_us > now.us) ||
+           cannot_be_spoofed_from_afar(&x->from.peer.ip);
 }
 
 /* ---- the Echo value ---- */
@@ -135,7 +137,11 @@ px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct o
 
     if (factor == 0 || is_verified(t->px, x, t->now) || (x->end_to_end && osp_msg_has(out, OSP_OPT_OSCORE)))
         return SIZE_MAX;
-    if (osp_ep_will_repeat(t->px->ep, x->in))       /* a separate response, confirmable */
+    /*
+     * A separate response that is confirmable may come five times.  A notification too, but the first of them has to be
+     * acknowledged before there is another [rfc7641#7], and not every observer knows what to do with an Echo then.
+     */
+    if (!x->notify && osp_ep_will_repeat(t->px->ep, x->in))
         most /= t->px->cfg.ep.max_retransmit + 1u;
     return most > BELOW_COAP + x->token_len ? most - BELOW_COAP - x->token_len : 0;
 }

@@ -250,6 +250,64 @@ short_answers_come_at_once(void **state)
     }
 }
 
+static void
+client_says(uint8_t type, uint16_t mid)
+{
+    uint8_t         d[4] = { (uint8_t)(0x40 | type << 4), 0, (uint8_t)(mid >> 8), (uint8_t)mid };
+    struct osp_flow f = { .sock = WORLD_LISTENER, .local = osp_ip_v4(192, 0, 2, 200) };
+
+    f.peer.ip = client;
+    f.peer.port = 40000;
+    osp_proxy_input(w.px, &f, osp_slice(d, 4), w.now, &w.tx);
+    world_run(&w, 0);
+}
+
+static void
+origin_notifies(struct osp_slice token, uint8_t type, uint16_t mid, const char *number, size_t n)
+{
+    uint8_t        buf[2048];
+    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg r;
+
+    osp_msg_init(&r, OSP_CODE(2, 5));
+    r.type = type;
+    r.mid = mid;
+    r.token = token;
+    add(&r, OSP_OPT_OBSERVE, number);
+    add(&r, OSP_OPT_MAX_AGE, "\x10\x10");
+    r.payload = osp_slice(body, n);
+    EXPECT_OK(osp_msg_encode_udp(&r, &d));
+    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+}
+
+/* Who acknowledged a notification is asked no more, however late the next one comes and long it is. */
+static void
+observer_is_verified_as_long_as_it_observes(void **state)
+{
+    struct osp_msg m, q, r;
+
+    (void)state;
+    request(&m, OSP_GET, "t");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY));
+    send(&m);
+    take(&q);
+    origin_notifies(q.token, OSP_ACK, q.mid, "\x05", 10);
+    expect(&r, OSP_CODE(2, 5));
+    origin_notifies(q.token, OSP_NON, 1, "\x06", 20);
+    expect(&r, OSP_CODE(2, 5));
+    assert_int_equal(r.type, OSP_CON);
+    world_run(&w, OSP_MS(50));
+    client_says(OSP_ACK, r.mid);
+    world_run(&w, OSP_SEC(3600));               /* any other proof is out of date by then */
+    origin_notifies(q.token, OSP_NON, 2, "\x07", 900);
+    expect(&r, OSP_CODE(2, 5));
+    assert_true(osp_msg_has(&r, OSP_OPT_OBSERVE));
+    assert_int_equal(r.payload.n, 900);
+    client_says(OSP_RST, r.mid);
+    take(&r);                                   /* the origin is told */
+    assert_int_equal(last.to.sock, 0);
+}
+
 /* An executed request is not asked for again: its answer comes in blocks that are small enough. */
 static void
 answer_to_an_unsafe_request_comes_in_small_blocks(void **state)
@@ -353,6 +411,7 @@ main(void)
         T(own_echo_goes_no_further_and_others_do),
         T(old_echo_proves_nothing_and_goes_no_further),
         T(short_answers_come_at_once),
+        T(observer_is_verified_as_long_as_it_observes),
         T(answer_to_an_unsafe_request_comes_in_small_blocks),
         T(challenge_is_not_repeated),
         T(private_addresses_and_end_to_end_answers_are_not_asked),
