@@ -120,7 +120,7 @@ osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, con
         osp_list_push(&px->ready, &x->wait);
     }
     osp_list_push(&px->name_lru, &n->lru);
-    (void)px_go_on(px, now, tx);
+    (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
 }
 
 void

@@ -254,7 +254,7 @@ osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
         if (px_subjects_expire(px, now, tx))
             continue;
         if (!osp_ep_expire(px->ep, now, tx, &ev))
-            return !px_go_on(px, now, tx);      /* what the events led to */
+            return !px_go_on(px, now, tx) || !px_subjects_run(px, now, tx);     /* news last: there may be no end to it */
         on_event(px, &ev, now, tx);
     }
     return true;
@@ -332,7 +332,7 @@ osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now
     if (ssn.next < ssn.limit)
         px_used(px, ctx);       /* its keys may have been used since that was asked: what is written has to be ahead */
     px_leased(px, ctx);
-    (void)px_go_on(px, now, tx);
+    (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
 }
 
 void

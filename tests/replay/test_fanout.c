@@ -457,6 +457,28 @@ news_during_the_fan_out_reaches_all(void **state)
     assert_true(crowd.clients[4999].got < 5);         /* it was spared the ones in between */
 }
 
+/* A fan-out that never comes to its end holds up nothing else: who is gone is noticed. */
+static void
+news_without_a_pause_does_not_stop_the_clock(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2000; i++) {
+        crowd_register(i, 0);
+        crowd_pump();
+    }
+    crowd_run(OSP_SEC(1));
+    for (size_t i = 0; i < 2000; i++)
+        crowd.clients[i].silent = true;
+    for (int i = 0; i < 3000 && crowd_stats().observations > 0; i++) {
+        crowd_notify(0, OSP_NON);
+        crowd_pump();
+        crowd.w.now.us += OSP_MS(50);
+        (void)world_expire(&crowd.w);
+        crowd_pump();
+    }
+    assert_int_equal(crowd_stats().observations, 0);
+}
+
 static void
 thousand_observers_get_the_newest_through_loss(void **state)
 {
@@ -601,6 +623,7 @@ main(void)
         T(some_notifications_are_confirmable),
         T(ten_thousand_observers_that_vanish_leave_nothing),
         T(news_during_the_fan_out_reaches_all),
+        T(news_without_a_pause_does_not_stop_the_clock),
         T(thousand_observers_get_the_newest_through_loss),
         T(random_histories_end_in_agreement),
         T(new_policy_joins_the_subject_of_the_old_one),
