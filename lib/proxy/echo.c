@@ -29,7 +29,7 @@ px_echo_make(const struct px_turn *t, const struct osp_addr *peer, uint8_t out[P
 }
 
 bool
-px_echo_is_mine(const struct px_turn *t, const struct osp_addr *peer, const struct osp_msg *req)
+px_echo_is_ours(const struct px_turn *t, const struct osp_addr *peer, const struct osp_msg *req, bool *fresh)
 {
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_ECHO);
     struct osp_rd         r = osp_rd_from(o ? o->val : OSP_EMPTY);
@@ -39,5 +39,14 @@ px_echo_is_mine(const struct px_turn *t, const struct osp_addr *peer, const stru
     struct osp_slice      got = osp_rd_take(&r, 8);
 
     osp_wr_uint(&w, proof(t->px, peer, s), 8);
-    return osp_rd_done(&r) && s <= now && now - s <= VALID_S && osp_equal_ct(got, osp_wr_slice(&w));
+    *fresh = s <= now && now - s <= VALID_S;
+    return osp_rd_done(&r) && osp_equal_ct(got, osp_wr_slice(&w));
+}
+
+bool
+px_echo_is_mine(const struct px_turn *t, const struct osp_addr *peer, const struct osp_msg *req)
+{
+    bool fresh;
+
+    return px_echo_is_ours(t, peer, req, &fresh) && fresh;
 }

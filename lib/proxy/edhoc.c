@@ -209,7 +209,7 @@ on_message_1(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
 
     if (answer_duplicate(t, x, hash))
         return;
-    if (osp_responder_is_loaded(r) && !px_echo_is_mine(t, &x->from.peer, req)) {
+    if (osp_responder_is_loaded(r) && !x->echoed && !px_echo_is_mine(t, &x->from.peer, req)) {
         demand_echo(t, x);
         return;
     }

@@ -166,6 +166,7 @@ struct px_exchange {
     uint8_t                 cut_depth;  /* layers outside of them */
     bool                    block1_acked, block2_asked;
     bool                    safe, end_to_end;   /* the request as it came was; ... is under another's layer, and no copy */
+    bool                    echoed;             /* ... had a fresh Echo of ours, which was taken out of it */
     uint32_t                request_len, token_len;     /* ... was this long */
     bool                    asks_block;         /* `asked` of what the cache may have */
     struct osp_block        asked;
@@ -223,8 +224,6 @@ struct osp_proxy {
     bool                   aborting;            /* nothing is parked any more */
     struct osp_list        name_lru, name_asks, bucket_lru;
     struct px_verified     verified[PX_VERIFIED];       /* addresses, by hash */
-    uint8_t                echo_key[16];
-    uint32_t               echo_epoch;
     struct osp_table       bodies, body_owners;
     struct osp_list        body_age[2];         /* without and with a security context, oldest first */
     struct osp_list        lease_waiters[PX_LEASE_SLOTS];
@@ -487,6 +486,8 @@ void px_flight_go_on(struct px_turn *t, struct px_exchange *x);
 
 /* ---- echo.c ---- */
 void px_echo_make(const struct px_turn *t, const struct osp_addr *peer, uint8_t out[PX_ECHO_LEN]);
+/* True: the Echo of `req` was made here for this address; *fresh: not long ago. */
+bool px_echo_is_ours(const struct px_turn *t, const struct osp_addr *peer, const struct osp_msg *req, bool *fresh);
 bool px_echo_is_mine(const struct px_turn *t, const struct osp_addr *peer, const struct osp_msg *req);
 
 #endif

@@ -33,8 +33,6 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     osp_pool_init(&px->pool, cfg->pool_bytes);
     osp_randbuf_init(&px->rand, rand);
     osp_randbuf_take(&px->rand, (uint8_t *)&px->seed, sizeof(px->seed));
-    osp_randbuf_take(&px->rand, px->echo_key, sizeof(px->echo_key));
-    osp_randbuf_take(&px->rand, (uint8_t *)&px->echo_epoch, sizeof(px->echo_epoch));
     osp_list_init(&px->exchanges);
     osp_list_init(&px->ready);
     osp_wheel_init(&px->patience, now);
@@ -117,7 +115,6 @@ osp_proxy_free(struct osp_proxy *px)
     osp_ep_free(px->ep);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);
-    osp_wipe(px->echo_key, sizeof(px->echo_key));
     if (px->scratch)
         osp_wipe(px->scratch, px->scratch_cap);
     free(px->scratch);

@@ -13,17 +13,12 @@
  * An answer under an end-to-end OSCORE layer is none to amplify with, unless the request is a deterministic one, which
  * anybody may repeat: the origin has verified the request.
  *
- * The Echo value is a time and a MAC over time and address, so nothing is kept for it [rfc9175#A.2].  What is
- * kept of verified addresses is a table of a fixed size, where a newer one takes the place of an older.
+ * Nothing is kept for an Echo (echo.c).  What is kept of verified addresses is a table of a fixed size, where a newer one
+ * takes the place of an older.
  */
 #include "proxy/impl.h"
 
-#include "crypto/digest.h"
-
 #define BELOW_COAP 62           /* Ethernet, IPv6 and UDP [rfc9175#2.4] */
-#define MAC_LEN 8
-#define VALUE_LEN (4 + MAC_LEN)
-#define ECHO_LIFE_S 247
 #define VERIFIED_LIFE_US OSP_SEC(600)
 
 static uint64_t
@@ -71,46 +66,17 @@ is_verified(const struct osp_proxy *px, const struct px_exchange *x, struct osp_
            cannot_be_spoofed_from_afar(&x->from.peer.ip);
 }
 
-/* ---- the Echo value ---- */
-
-static bool
-write_value(const struct osp_proxy *px, const struct osp_ip *ip, uint32_t seconds, uint8_t out[VALUE_LEN])
-{
-    uint8_t       in[4 + sizeof(*ip)], mac[64];
-    struct osp_wr w = osp_wr_to(in, sizeof(in)), value = osp_wr_to(out, VALUE_LEN);
-
-    osp_wr_u32(&w, seconds);
-    osp_wr_put(&w, osp_slice(ip, sizeof(*ip)));
-    if (osp_hkdf_extract(OSP_SHA256, osp_slice(px->echo_key, sizeof(px->echo_key)), osp_wr_slice(&w), mac) != OSP_OK)
-        return false;
-    osp_wr_u32(&value, seconds);
-    osp_wr_put(&value, osp_slice(mac, MAC_LEN));
-    return true;
-}
-
-/* Not the time since the start, which is nobody's business. */
-static uint32_t
-seconds_at(const struct osp_proxy *px, struct osp_time now)
-{
-    return (uint32_t)(now.us / OSP_SEC(1)) + px->echo_epoch;
-}
-
+/* [rfc9175#2.3] Ours goes no further, however old; somebody else's travels on. */
 static void
-take_echo(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req)
+take_echo(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    const struct osp_opt *o = osp_msg_get(req, OSP_OPT_ECHO);
-    struct osp_rd         r;
-    uint8_t               own[VALUE_LEN];
-    uint32_t              made;
+    bool fresh;
 
-    if (!o || o->val.n != VALUE_LEN || t->px->cfg.amplification == 0)
+    if (!osp_msg_has(req, OSP_OPT_ECHO) || !px_echo_is_ours(t, &x->from.peer, req, &fresh))
         return;
-    r = osp_rd_from(o->val);
-    made = osp_rd_u32(&r);
-    if (!write_value(t->px, &x->from.peer.ip, made, own) || !osp_equal_ct(o->val, osp_slice(own, VALUE_LEN)))
-        return;                 /* somebody else's: it travels on */
-    osp_msg_remove(req, OSP_OPT_ECHO);  /* [rfc9175#2.3] ours goes no further, however old */
-    if (seconds_at(t->px, t->now) - made <= ECHO_LIFE_S)
+    osp_msg_remove(req, OSP_OPT_ECHO);
+    x->echoed = fresh;
+    if (fresh)
         px_verified(t->px, &x->from.peer.ip, t->now);
 }
 
@@ -149,12 +115,13 @@ px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct o
 enum osp_err
 px_ask_address(struct px_turn *t, const struct px_exchange *x, struct osp_msg *resp)
 {
-    uint8_t     *value = osp_wr_reserve(&t->scratch, VALUE_LEN);
+    uint8_t     *value = osp_wr_reserve(&t->scratch, PX_ECHO_LEN);
     enum osp_err e;
 
-    if (!value || !write_value(t->px, &x->from.peer.ip, seconds_at(t->px, t->now), value))
+    if (!value)
         return OSP_E_NOSPACE;
+    px_echo_make(t, &x->from.peer, value);
     osp_msg_init(resp, osp_err_code(OSP_E_UNVERIFIED));
     e = osp_msg_add(resp, OSP_OPT_MAX_AGE, OSP_EMPTY);
-    return e == OSP_OK ? osp_msg_add(resp, OSP_OPT_ECHO, osp_slice(value, VALUE_LEN)) : e;
+    return e == OSP_OK ? osp_msg_add(resp, OSP_OPT_ECHO, osp_slice(value, PX_ECHO_LEN)) : e;
 }
