@@ -67,7 +67,7 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "bodies", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 4096, AT(limits.bodies),
       .doc = "block-wise transfers that something is kept of between two requests; at the bound the oldest one goes that was "
              "begun without a security context" },
-    { .key = "bodies-per-peer", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 64, AT(limits.bodies_per_peer),
+    { .key = "bodies-per-peer", .type = CFG_COUNT, .min = 1, .max = 1024, .dflt = 64, AT(limits.bodies_per_peer),
       .doc = "of them by one client, which is its security context with us, or else its address; beyond it its oldest one goes" },
     { .key = "messages", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 262144, AT(limits.messages),
       .doc = "messages remembered to answer duplicates; the oldest finished one goes first" },
