@@ -72,8 +72,8 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "messages", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 262144, AT(limits.messages),
       .doc = "messages remembered to answer duplicates; the oldest finished one goes first" },
     { .key = "exchanges", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 65536, AT(limits.exchanges),
-      .doc = "requests on their way at a time; at the bound new ones get 5.03. Half of them may be observations, beyond which a "
-             "registration gets an ordinary answer" },
+      .doc = "requests on their way at a time; at the bound new ones get 5.03. Half of them may be observations and the "
+             "registrations upstream that those share, beyond which a registration gets an ordinary answer" },
     { .key = "upstream-peers", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 4096, AT(limits.upstream_peers),
       .doc = "next hops that requests are on their way to" },
     { .key = "names", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 4096, AT(limits.names),
