@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "daemon/osprey.h"
+#include "daemon/osprey_edhoc.h"
 #include "msg/block.h"
 #include "msg/option.h"
 
@@ -27,9 +28,19 @@ static const char usage[] =
     "  -P, --proxy URI               send through this proxy, without a layer for it\n"
     "      --via URI,context=FILE[#NAME]\n"
     "                                send through this proxy, under a layer for it; once per proxy, nearest first\n"
+    "      --via URI,edhoc[=PEER]    the same, with a context that EDHOC makes with PEER\n"
     "      --reverse                 the last proxy stands for the origin: no Proxy-Scheme for it\n"
     "      --route-path SEGMENT      Uri-Path segment by which that proxy finds the origin; implies --reverse\n"
     "      --proxy-uri               ask -P with Proxy-Uri instead of Proxy-Scheme and Uri-Host\n"
+    "\n"
+    "EDHOC: contexts are made when they are needed, and kept with the state\n"
+    "      --edhoc FILE[#NAME]       our credential, and those we trust\n"
+    "  -E, --oscore edhoc[=PEER]     protect end to end with a context that EDHOC makes with PEER, through the proxies\n"
+    "      --method N                0: both sign, 1: we do, 2: the peer does, 3: static Diffie-Hellman keys (as the keys are)\n"
+    "      --suite N[,N...]          cipher suites 0 to 6, the most preferred first (2,0)\n"
+    "      --combined                message_3 and the first request in one: a round trip less, for peers that know RFC 9668\n"
+    "      --message-4               demand message_4: the peer confirms its keys before it gets a request\n"
+    "      --fresh                   new contexts, also where kept ones are at hand\n"
     "\n"
     "request\n"
     "  -d, --data TEXT               payload\n"
@@ -58,7 +69,8 @@ static const char usage[] =
     "exit status: 0 2.xx, 1 usage or keys, 2 no answer, 3 answer does not verify, 4 4.xx, 5 5.xx\n";
 
 enum { ARG_VIA = 256, ARG_REVERSE, ARG_ROUTE_PATH, ARG_PROXY_URI, ARG_HOP_LIMIT, ARG_TIMEOUT, ARG_JSON, ARG_STATE,
-       ARG_DETERMINISTIC, ARG_MAX_BODY, ARG_OBSERVE, ARG_GRACE };
+       ARG_DETERMINISTIC, ARG_MAX_BODY, ARG_OBSERVE, ARG_GRACE, ARG_EDHOC, ARG_METHOD, ARG_SUITE, ARG_COMBINED,
+       ARG_MESSAGE_4, ARG_FRESH };
 
 static const struct option long_options[] = {
     { "oscore", required_argument, NULL, 'E' },
@@ -68,6 +80,12 @@ static const struct option long_options[] = {
     { "reverse", no_argument, NULL, ARG_REVERSE },
     { "route-path", required_argument, NULL, ARG_ROUTE_PATH },
     { "proxy-uri", no_argument, NULL, ARG_PROXY_URI },
+    { "edhoc", required_argument, NULL, ARG_EDHOC },
+    { "method", required_argument, NULL, ARG_METHOD },
+    { "suite", required_argument, NULL, ARG_SUITE },
+    { "combined", no_argument, NULL, ARG_COMBINED },
+    { "message-4", no_argument, NULL, ARG_MESSAGE_4 },
+    { "fresh", no_argument, NULL, ARG_FRESH },
     { "data", required_argument, NULL, 'd' },
     { "file", required_argument, NULL, 'f' },
     { "content-format", required_argument, NULL, 't' },
@@ -214,37 +232,60 @@ add_uint_option(struct osprey_args *a, uint16_t num, const char *text)
 
 /* ---- the rest ---- */
 
+static const char context_mark[] = ",context=", edhoc_mark[] = ",edhoc";
+
+/* "edhoc" or "edhoc=PEER"; false: something else. */
+static bool
+is_edhoc(const char *text, const char **peer)
+{
+    const size_t n = sizeof(edhoc_mark) - 2;
+
+    if (strncmp(text, edhoc_mark + 1, n) != 0 || (text[n] && (text[n] != '=' || !text[n + 1])))
+        return false;
+    *peer = text[n] ? &text[n + 1] : NULL;
+    return true;
+}
+
 const char *
 osprey_args_add_via(struct osprey_args *a, const char *text)
 {
-    static const char mark[] = ",context=";
-    const char       *context = strstr(text, mark);
-    char             *uri;
+    struct osprey_via_arg via = { .uri = NULL };
+    const char           *context = strstr(text, context_mark), *edhoc = context ? NULL : strstr(text, edhoc_mark);
+    const char           *end = context ? context : edhoc;
 
     if (a->via_count == OSPREY_VIA_MAX)
         return "too many proxies";
-    if (context && context[sizeof(mark) - 1] == '\0')
+    via.context = context ? context + sizeof(context_mark) - 1 : NULL;
+    if (context && !via.context[0])
         return "context= names no file";
-    uri = context ? strndup(text, (size_t)(context - text)) : strdup(text);
-    if (!uri)
+    via.edhoc = edhoc && is_edhoc(edhoc + 1, &via.peer);
+    if (edhoc && !via.edhoc)
+        return "the form is URI,edhoc or URI,edhoc=PEER";
+    via.uri = end ? strndup(text, (size_t)(end - text)) : strdup(text);
+    if (!via.uri)
         return "out of memory";
-    a->via[a->via_count].uri = uri;
-    a->via[a->via_count].context = context ? context + sizeof(mark) - 1 : NULL;
-    a->via_count++;
+    a->via[a->via_count++] = via;
     return NULL;
+}
+
+static bool
+has_layer(const char *text)
+{
+    return strstr(text, context_mark) || strstr(text, edhoc_mark);
 }
 
 static const char *
 add_proxy(struct osprey_args *a, const char *text)
 {
-    return strstr(text, ",context=") ? "a proxy with a context is given with --via" : osprey_args_add_via(a, text);
+    return has_layer(text) ? "a proxy with a context is given with --via" : osprey_args_add_via(a, text);
 }
 
 static const char *
 add_layered(struct osprey_args *a, const char *text)
 {
-    return strstr(text, ",context=") ? osprey_args_add_via(a, text)
-                                     : "the form is URI,context=FILE[#NAME]; a proxy without a context is given with -P";
+    if (has_layer(text))
+        return osprey_args_add_via(a, text);
+    return "the form is URI,context=FILE[#NAME] or URI,edhoc[=PEER]; a proxy without a context is given with -P";
 }
 
 static const char *
@@ -336,11 +377,60 @@ set_once(const char **field, const char *value)
 }
 
 static const char *
+set_end_to_end(struct osprey_args *a, const char *value)
+{
+    if (a->end_to_end || a->end_to_end_edhoc)
+        return "given twice";
+    a->end_to_end_edhoc = is_edhoc(value, &a->end_to_end_peer);
+    return a->end_to_end_edhoc ? NULL : set_once(&a->end_to_end, value);
+}
+
+static const char *
+set_edhoc_method(struct osprey_args *a, const char *text)
+{
+    unsigned long long v;
+
+    if (!parse_number(text, 3, &v))
+        return "not a method from 0 to 3";
+    a->edhoc_method = (int)v;
+    return NULL;
+}
+
+static const char *
+apply_edhoc(struct osprey_args *a, int c, const char *value)
+{
+    switch (c) {
+    case ARG_EDHOC:
+        return set_once(&a->edhoc, value);
+    case ARG_METHOD:
+        return set_edhoc_method(a, value);
+    case ARG_SUITE:
+        return osprey_edhoc_parse_suites(value, &a->suites);
+    case ARG_COMBINED:
+        a->combined = true;
+        return NULL;
+    case ARG_MESSAGE_4:
+        a->message_4 = true;
+        return NULL;
+    default:
+        a->fresh = true;
+        return NULL;
+    }
+}
+
+static const char *
 apply(struct osprey_args *a, int c, const char *value)
 {
     switch (c) {
     case 'E':
-        return set_once(&a->end_to_end, value);
+        return set_end_to_end(a, value);
+    case ARG_EDHOC:
+    case ARG_METHOD:
+    case ARG_SUITE:
+    case ARG_COMBINED:
+    case ARG_MESSAGE_4:
+    case ARG_FRESH:
+        return apply_edhoc(a, c, value);
     case ARG_DETERMINISTIC:
         return set_once(&a->deterministic, value);
     case 'P':
@@ -405,6 +495,25 @@ complain(const char *what, const char *wrong)
     return OSPREY_EXIT_USAGE;
 }
 
+/* Options that would do nothing are errors. */
+static int
+check_edhoc(const struct osprey_args *a)
+{
+    bool used = a->end_to_end_edhoc;
+
+    for (size_t i = 0; i < a->via_count; i++)
+        used = used || a->via[i].edhoc;
+    if (used && !a->edhoc)
+        return complain("", "a context made by EDHOC needs credentials: name their file with --edhoc");
+    if (a->edhoc && !used)
+        return complain("--edhoc", "for whom? With --via URI,edhoc=PEER for a proxy, with -E edhoc=PEER for the origin");
+    if (!a->edhoc && (a->edhoc_method >= 0 || a->suites.count || a->combined || a->message_4 || a->fresh))
+        return complain("", "--method, --suite, --combined, --message-4 and --fresh go with --edhoc");
+    if (a->combined && a->message_4)
+        return complain("", "--combined and --message-4 exclude each other: no message_4 follows a combined request");
+    return -1;
+}
+
 static int
 positionals(struct osprey_args *a, int count, char **words)
 {
@@ -428,7 +537,7 @@ positionals(struct osprey_args *a, int count, char **words)
     a->uri = words[count - 1];
     if (a->data && a->file)
         return complain("", "-d and -f exclude each other");
-    if (a->deterministic && a->end_to_end)
+    if (a->deterministic && (a->end_to_end || a->end_to_end_edhoc))
         return complain("", "-E and --deterministic exclude each other: both are the layer for the origin");
     if (a->observe && a->method != OSP_GET && a->method != OSP_FETCH)
         return complain("--observe", "only get and fetch");
@@ -436,7 +545,7 @@ positionals(struct osprey_args *a, int count, char **words)
         return complain("", "--observe and --deterministic exclude each other: all clients would register with one request");
     if (a->deterministic && a->method != OSP_GET && a->method != OSP_FETCH)
         return complain("--deterministic", "only get and fetch: anybody may repeat the request");
-    return -1;
+    return check_edhoc(a);
 }
 
 int
@@ -448,6 +557,7 @@ osprey_args_parse(struct osprey_args *a, int argc, char **argv)
     memset(a, 0, sizeof(*a));
     a->values = osp_wr_to(a->value_bytes, sizeof(a->value_bytes));
     a->timeout_s = 60;
+    a->edhoc_method = -1;
     a->blocks = true;
     a->szx = OSP_BLOCK_SZX_MAX;
     a->max_body = MAX_BODY;

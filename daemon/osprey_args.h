@@ -8,19 +8,28 @@
 #include <stdbool.h>
 
 #include "daemon/osprey_layers.h"
+#include "edhoc/suite.h"
 
 #define OSPREY_OPTS_MAX 32
 #define OSPREY_SEGMENTS_MAX 16
 
 struct osprey_via_arg {
     char       *uri;            /* owned */
-    const char *context;        /* borrowed from argv; NULL: no layer for it */
+    const char *context;        /* borrowed from argv; NULL: none of a file */
+    bool        edhoc;          /* a context made by EDHOC, */
+    const char *peer;           /* with this one; NULL: not said */
 };
 
 struct osprey_args {
     uint8_t               method;
     const char           *uri;
     const char           *end_to_end;           /* FILE[#NAME] */
+    bool                  end_to_end_edhoc;     /* instead: made by EDHOC, */
+    const char           *end_to_end_peer;      /* with this one; NULL: not said */
+    const char           *edhoc;                /* FILE[#NAME] of credentials */
+    int                   edhoc_method;         /* -1: not said */
+    struct osp_edhoc_suites suites;             /* none: not said */
+    bool                  combined, message_4, fresh;
     const char           *deterministic;        /* FILE[#MEMBER] */
     struct osprey_via_arg via[OSPREY_VIA_MAX];
     size_t                via_count;
@@ -61,7 +70,7 @@ const char *osprey_args_max_body(const char *text, size_t *out);
 /* Adds "NUMBER,VALUE" or "NAME,VALUE"; NULL, or what is wrong. */
 const char *osprey_args_add_option(struct osprey_args *a, const char *text);
 
-/* Adds "URI" or "URI,context=FILE[#NAME]"; NULL, or what is wrong. */
+/* Adds "URI", "URI,context=FILE[#NAME]" or "URI,edhoc[=PEER]"; NULL, or what is wrong. */
 const char *osprey_args_add_via(struct osprey_args *a, const char *text);
 
 #endif

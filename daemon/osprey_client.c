@@ -82,6 +82,8 @@ plan_route(struct client *c)
     r->route_path = c->args.route_path;
     r->route_path_count = c->args.route_path_count;
     r->hop_limit = c->args.hop_limit;
+    if (!client_edhoc_plan(c))
+        return false;
     if (c->args.proxy_uri)
         r->proxy_uri = osp_slice_str(c->args.uri);
     wrong = osprey_route_check(r);
@@ -144,7 +146,7 @@ lease_numbers(struct client *c)
     char        dir[256];
     const char *name = c->args.state;
 
-    if (c->contexts.count == 0)
+    if (c->contexts.count == 0 && c->key_count == 0)
         return true;
     if (!name && !osprey_state_default_dir(dir, sizeof(dir))) {
         client_complain("state", "neither XDG_STATE_HOME nor HOME is set: name a directory with --state");
@@ -224,6 +226,8 @@ perform(struct client *c)
 
     if (!open_net(c))
         return OSPREY_EXIT_USAGE;
+    if (c->err == OSP_OK)
+        c->err = client_edhoc_establish(c, &c->onions[0]);
     if (c->err == OSP_OK && c->args.observe)
         return client_observe(c);
     if (c->err == OSP_OK)
@@ -240,6 +244,7 @@ client_fini(struct client *c)
     osprey_onion_fini(&c->onions[1]);
     osprey_net_close(&c->net);
     osprey_contexts_free(&c->contexts);
+    client_edhoc_fini(c);
     osprey_group_fini(&c->group);
     osprey_state_close(c->state);
     if (c->crypto)

@@ -4,6 +4,7 @@
  *
  *   osprey_client.c     from the command line to the first request
  *   osprey_exchange.c   one request and its answer: layers on, sent, layers off, Echo challenges
+ *   osprey_edhoc_client.c   contexts that EDHOC makes before
  *   osprey_outer.c      answers that somebody cut around their layers
  *   osprey_transfer.c   bodies: requests in Block1 blocks, answers from Block2 blocks
  *   osprey_observe.c    observations
@@ -16,10 +17,12 @@
 
 #include "daemon/osprey_args.h"
 #include "daemon/osprey_context.h"
+#include "daemon/osprey_edhoc.h"
 #include "daemon/osprey_group.h"
 #include "daemon/osprey_net.h"
 #include "daemon/osprey_show.h"
 #include "msg/block.h"
+#include "oscore/made.h"
 
 #define CLIENT_ETAG_MAX 8
 #define CLIENT_TAG_MAX 8        /* Request-Tag [rfc9175#3.2.1] */
@@ -38,6 +41,8 @@ struct client_ask {
     struct osprey_onion *onion;         /* keeps what its answers are opened with */
     struct client_extra  extra;
     struct osp_slice     payload;
+    const struct osprey_route   *route;     /* NULL: the user's request, with `extra` and `payload` */
+    const struct osprey_content *content;   /* with `route` */
     bool                 keep;          /* notifications may follow the answer */
     uint64_t             instead_of;    /* as in struct osp_request */
     double               timeout_s;     /* 0: what the user says, which is never exceeded */
@@ -58,12 +63,31 @@ struct client_watch {
     bool             deregistered;
 };
 
+/* One hop whose context EDHOC makes. */
+struct client_key {
+    const struct osprey_sec **slot;     /* where the route has it */
+    size_t                    hop;      /* its place among the proxies; their number: the origin */
+    struct osprey_edhoc_plan  plan;
+    struct osprey_context    *ctx;      /* NULL: none yet */
+    struct osp_made          *made;     /* to be kept once the peer has confirmed it */
+    uint8_t                   record[32];       /* names what is kept of it */
+    uint8_t                   c_i[OSP_EDHOC_CID_MAX];
+    size_t                    c_i_len;
+    uint8_t                   message_3[OSP_EDHOC_MESSAGE_MAX];     /* combined: waits for the first request */
+    size_t                    message_3_len;
+    int                       method, suite;
+    bool                      reused, renew;    /* of an earlier call; that one is known to be lost */
+};
+
 struct client {
     struct osprey_args     args;
     struct osprey_show     show;
     struct osprey_trace    trace;
     struct osprey_contexts contexts;
     struct osprey_group    group;
+    struct osprey_edhoc    edhoc;
+    struct client_key      keys[OSPREY_LAYERS_MAX];
+    size_t                 key_count;
     struct osprey_state   *state;
     struct osp_crypto     *crypto;
     struct osprey_onion    onions[2];
@@ -84,9 +108,11 @@ struct client {
     bool                   has_answer;
     enum osp_err           err;
     const char            *why;         /* more about `err`; NULL: its text says it */
+    char                   why_text[320];
     struct osprey_echo     echo;
     bool                   challenged[OSPREY_LAYERS_MAX + 1];   /* by level, in this exchange */
     unsigned               attempts, challenges, blocks_out, blocks_in;
+    unsigned               round_trips; /* those of EDHOC too */
     uint64_t               took_us;
     struct client_watch    watch;
 };
@@ -115,6 +141,31 @@ OSP_CHECKED enum osp_err client_await(struct client *c, uint64_t handle, struct 
 
 /* OSP_E_BAD_RESPONSE, and the words for it in c->why. */
 enum osp_err client_broken(struct client *c, const char *why);
+
+/* ---- osprey_edhoc_client.c ---- */
+
+/* Loads the credentials and plans the hops that want EDHOC; false, said on standard error, when that cannot be. */
+bool client_edhoc_plan(struct client *c);
+
+/*
+ * Gives each of those hops a context, nearest first: one that was kept, or of a new run. Exchanges are made with `onion`.
+ *   OSP_E_EDHOC_REFUSED     the peer sent an error message; c->why has it
+ *   what lib/edhoc and client_exchange() return
+ */
+OSP_CHECKED enum osp_err client_edhoc_establish(struct client *c, struct osprey_onion *onion);
+
+/* True if c->answer says that a context of an earlier call is not known at its peer. */
+bool client_edhoc_is_lost(struct client *c, const struct osprey_onion *onion);
+
+/* Makes a new one if so; then *again: the request is to be repeated. As client_edhoc_establish(). */
+OSP_CHECKED enum osp_err client_edhoc_renew(struct client *c, struct osprey_onion *onion, bool *again);
+
+/*
+ * Looks at c->answer for what message_3 of a combined request has come to.
+ *   OSP_E_EDHOC_REFUSED   as above
+ */
+OSP_CHECKED enum osp_err client_edhoc_confirm(struct client *c, const struct osprey_onion *onion);
+void client_edhoc_fini(struct client *c);
 
 /* ---- osprey_outer.c ---- */
 

@@ -35,7 +35,47 @@ osprey_contexts_free(struct osprey_contexts *set)
 }
 
 static enum osp_err
-context_new(const struct cfg_context *cfg, uint32_t label, struct osprey_context **out)
+context_new(const struct osp_octx_params *p, const char *name, bool fresh, struct osprey_context **out)
+{
+    struct osprey_context *c = calloc(1, sizeof(*c));
+    enum osp_err           e;
+
+    if (!c)
+        return OSP_E_NOMEM;
+    c->name = strdup(name);
+    c->fresh = fresh;
+    e = c->name ? osp_octx_fingerprint(p, c->fp) : OSP_E_NOMEM;
+    if (e == OSP_OK)
+        e = osp_octx_new(p, &c->sec.octx);
+    if (e != OSP_OK) {
+        context_free(c);
+        return e;
+    }
+    c->sec.name = c->name;
+    *out = c;
+    return OSP_OK;
+}
+
+enum osp_err
+osprey_context_add(struct osprey_contexts *set, const struct osp_octx_params *p, const char *name, bool fresh,
+                   struct osprey_context **out)
+{
+    struct osprey_context **items = realloc(set->items, (set->count + 1) * sizeof(*items));
+    struct osp_octx_params  labelled = *p;
+    enum osp_err            e;
+
+    if (!items)
+        return OSP_E_NOMEM;
+    set->items = items;
+    labelled.label = (uint32_t)set->count;
+    e = context_new(&labelled, name, fresh, &items[set->count]);
+    if (e == OSP_OK)
+        *out = items[set->count++];
+    return e;
+}
+
+static bool
+add_context(struct osprey_contexts *set, const struct cfg_context *cfg)
 {
     struct osp_octx_params p = {
         .aead = cfg->aead,
@@ -46,46 +86,14 @@ context_new(const struct cfg_context *cfg, uint32_t label, struct osprey_context
         .recipient_id = osp_slice(cfg->recipient_id.p, cfg->recipient_id.n),
         .has_id_context = cfg->has_id_context,
         .id_context = osp_slice(cfg->id_context.p, cfg->id_context.n),
-        .label = label,
     };
-    struct osprey_context *c = calloc(1, sizeof(*c));
-    enum osp_err           e;
+    struct osprey_context *made;
+    enum osp_err           e = osprey_context_add(set, &p, cfg->name ? cfg->name : "context", cfg->fresh, &made);
 
-    if (!c)
-        return OSP_E_NOMEM;
-    c->name = strdup(cfg->name ? cfg->name : "context");
-    c->fresh = cfg->fresh;
-    e = c->name ? osp_octx_fingerprint(&p, c->fp) : OSP_E_NOMEM;
-    if (e == OSP_OK)
-        e = osp_octx_new(&p, &c->sec.octx);
-    if (e != OSP_OK) {
-        context_free(c);
-        return e;
-    }
-    c->sec.name = c->name;
-    *out = c;
-    return OSP_OK;
-}
-
-static bool
-add_context(struct osprey_contexts *set, const struct cfg_context *cfg)
-{
-    struct osprey_context **items = realloc(set->items, (set->count + 1) * sizeof(*items));
-    enum osp_err            e;
-
-    if (!items) {
-        fputs("osprey: out of memory\n", stderr);
-        return false;
-    }
-    set->items = items;
-    e = context_new(cfg, (uint32_t)set->count, &items[set->count]);
-    if (e != OSP_OK) {
+    if (e != OSP_OK)
         fprintf(stderr, "%s:%u: context %s: %s\n", cfg->pos.file ? cfg->pos.file : "context", cfg->pos.line,
                 cfg->name ? cfg->name : "", osp_err_text(e));
-        return false;
-    }
-    set->count++;
-    return true;
+    return e == OSP_OK;
 }
 
 /* Adds what `name` selects, NULL: all, or the only one. */

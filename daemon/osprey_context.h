@@ -34,6 +34,13 @@ char *osprey_spec_split(const char *spec, bool may_name, const char **name);
  */
 bool osprey_context_load(struct osprey_contexts *set, const char *spec, bool all);
 
+/*
+ * Adds the context of `p`; it gets its place in the set as label.  `fresh`: its keys were never used before.
+ *   OSP_E_NOMEM, and what osp_octx_new() returns
+ */
+OSP_CHECKED enum osp_err osprey_context_add(struct osprey_contexts *set, const struct osp_octx_params *p, const char *name,
+                                            bool fresh, struct osprey_context **out);
+
 /* Leases sequence numbers until at least `want` are at hand. False, with a message, when that fails. */
 bool osprey_context_lease(struct osprey_context *c, struct osprey_state *state, uint64_t want, uint64_t block);
 

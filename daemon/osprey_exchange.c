@@ -68,10 +68,13 @@ send_request(struct client *c, const struct client_ask *ask, uint64_t instead_of
 
     if (!client_lease(c))
         return OSP_E_NO_LEASE;
-    c->attempts++;
+    c->round_trips++;
+    c->attempts += !ask->route;
     c->onion = ask->onion;
-    make_content(c, ask, &content);
-    e = osprey_onion_build(ask->onion, c->crypto, &c->route, &content.it, &c->echo, &c->trace, &m);
+    if (!ask->route)
+        make_content(c, ask, &content);
+    e = osprey_onion_build(ask->onion, c->crypto, ask->route ? ask->route : &c->route, ask->route ? ask->content : &content.it,
+                           &c->echo, &c->trace, &m);
     if (e == OSP_OK)
         e = osp_ep_request(c->net.ep, &c->peer, &any, m, &how, osprey_now(), &c->net.tx, handle);
     osprey_net_flush(&c->net);
@@ -166,6 +169,8 @@ exchange(struct client *c, const struct client_ask *ask, uint64_t *handle)
 
         if (e == OSP_OK)
             e = await_answer(c, ask, *handle, deadline);
+        if (e == OSP_OK)
+            e = client_edhoc_confirm(c, ask->onion);
         if (e != OSP_OK || !osprey_answer_challenges(&c->answer, &c->echo) || c->challenged[c->echo.level])
             return e;
         c->challenged[c->echo.level] = true;
@@ -184,13 +189,18 @@ enum osp_err
 client_exchange(struct client *c, const struct client_ask *ask, uint64_t *handle)
 {
     uint64_t     open = 0;
+    bool         again = false;
     enum osp_err e;
 
     memset(&c->answer, 0, sizeof(c->answer));
     memset(c->challenged, 0, sizeof(c->challenged));
     if (c->onion && c->echo.level < c->onion->seal_count)
         c->echo.present = false;
-    e = exchange(c, ask, &open);
+    do {
+        e = exchange(c, ask, &open);
+        if (e == OSP_OK && !ask->route)
+            e = client_edhoc_renew(c, ask->onion, &again);
+    } while (e == OSP_OK && again);
     if (open && (e != OSP_OK || !ask->keep || !client_is_notification(c->answer.msg))) {
         osp_ep_cancel(c->net.ep, open);
         open = 0;

@@ -204,6 +204,21 @@ protect(struct osprey_onion *o, struct osp_crypto *cr, struct osprey_seal *s, co
     return e;
 }
 
+/* EDHOC message_3 before the ciphertext, so that one request carries both. [rfc9668#3.2.1] */
+static enum osp_err
+combine(struct osprey_onion *o, struct osp_slice message_3, struct osp_msg *m)
+{
+    size_t        n = message_3.n + m->payload.n;
+    struct osp_wr w = osp_wr_to(osp_wr_reserve(&o->sealed, n), n);
+
+    if (!w.p)
+        return OSP_E_NOSPACE;
+    osp_wr_put(&w, message_3);
+    osp_wr_put(&w, m->payload);
+    m->payload = osp_wr_slice(&w);
+    return osp_msg_add(m, OSP_OPT_EDHOC, OSP_EMPTY);
+}
+
 static enum osp_err
 seal(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_sec *sec, enum osp_leg_role role, bool next_hop,
      const struct osprey_echo *echo, const struct osprey_trace *trace)
@@ -224,6 +239,10 @@ seal(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_sec *sec
     if (e != OSP_OK)
         return e;
     o->seal_count++;
+    if (sec->message_3.n)
+        e = combine(o, sec->message_3, out);
+    if (e != OSP_OK)
+        return e;
     o->at = !o->at;
     step.leg = s->leg;
     step.after = out;

@@ -26,6 +26,7 @@ struct osprey_sec {
     const char       *name;
     struct osp_group *group;            /* not NULL: the layer is a deterministic request [cacheable#3.4.2] */
     size_t            server;
+    struct osp_slice  message_3;        /* not empty: of EDHOC, goes before the ciphertext [rfc9668#3.2.1] */
 };
 
 /* One proxy on the way. `sec` NULL: no layer for it; only the nearest proxy may lack one. */

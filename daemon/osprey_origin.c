@@ -22,6 +22,9 @@ static const char usage[] =
     "  --listen URI             coap://ADDRESS[:PORT] (coap://127.0.0.1:5683); port 0: any free one\n"
     "  -E, --oscore FILE[#NAME] serve under the security contexts of this file, or that one; may be repeated\n"
     "  --group FILE             serve the members of this OSCORE group, and its deterministic requests\n"
+    "  --edhoc FILE             make contexts with clients by EDHOC, at /.well-known/edhoc: our credentials, and those we trust\n"
+    "  --suites N[,N...]        its cipher suites, the most preferred first (2,0,3,1,4,5,6)\n"
+    "  --message-4              it answers message_3 with message_4, and takes no combined requests\n"
     "  --require-echo           challenge the first request of every context, also of fresh ones\n"
     "  --every SECONDS          how often /ticks changes (1)\n"
     "  --block-size N|none      largest block of a body: 16, 32, ... 1024 (1024); none: answers are cut on request only\n"
@@ -47,12 +50,15 @@ origin_complain(const char *what, const char *wrong)
 /* ---- start ---- */
 
 enum { ARG_LISTEN = 256, ARG_GROUP, ARG_REQUIRE_ECHO, ARG_STATE, ARG_LOG, ARG_JSON, ARG_EVERY, ARG_BLOCK_SIZE,
-       ARG_MAX_BODY };
+       ARG_MAX_BODY, ARG_EDHOC, ARG_SUITES, ARG_MESSAGE_4 };
 
 static const struct option long_options[] = {
     { "listen", required_argument, NULL, ARG_LISTEN },
     { "oscore", required_argument, NULL, 'E' },
     { "group", required_argument, NULL, ARG_GROUP },
+    { "edhoc", required_argument, NULL, ARG_EDHOC },
+    { "suites", required_argument, NULL, ARG_SUITES },
+    { "message-4", no_argument, NULL, ARG_MESSAGE_4 },
     { "require-echo", no_argument, NULL, ARG_REQUIRE_ECHO },
     { "state", required_argument, NULL, ARG_STATE },
     { "every", required_argument, NULL, ARG_EVERY },
@@ -81,6 +87,16 @@ apply(struct origin *o, int c, const char *value)
         if (o->group_file)
             return "given twice";
         o->group_file = value;
+        return NULL;
+    case ARG_EDHOC:
+        if (o->edhoc_file)
+            return "given twice";
+        o->edhoc_file = value;
+        return NULL;
+    case ARG_SUITES:
+        return osprey_edhoc_parse_suites(value, &o->edhoc.profile.suites);
+    case ARG_MESSAGE_4:
+        o->edhoc.profile.has_message_4 = true;
         return NULL;
     case ARG_STATE:
         o->state_dir = value;
@@ -136,6 +152,8 @@ parse_args(struct origin *o, int argc, char **argv)
     }
     if (optind < argc)
         return origin_complain(argv[optind], "not expected here; osprey origin --help tells how it is used"), OSPREY_EXIT_USAGE;
+    if (!o->edhoc_file && (o->edhoc.profile.suites.count || o->edhoc.profile.has_message_4))
+        return origin_complain("--suites, --message-4", "go with --edhoc"), OSPREY_EXIT_USAGE;
     o->resources.every_s = (uint32_t)(o->every_s + 0.999);
     return -1;
 }
@@ -231,7 +249,8 @@ start(struct origin *o)
     if (osprey_server_init(&o->server) != OSP_OK)
         return origin_complain("start", "out of memory");
     o->server.rand = &o->rand;
-    if (!open_listener(o) || !load_contexts(o)) /* in this order: a port in use costs no replay window */
+    /* in this order: a port in use costs no replay window */
+    if (!open_listener(o) || !origin_edhoc_start(o) || !load_contexts(o))
         return false;
     setvbuf(stdout, NULL, _IOLBF, 0);
     osp_addr_print(&o->net.local, text, sizeof(text));
@@ -271,6 +290,7 @@ origin_fini(struct origin *o)
     osprey_server_fini(&o->server);
     if (o->table)
         osp_octx_table_free(o->table);
+    origin_edhoc_fini(o);
     osprey_contexts_free(&o->contexts);
     osprey_group_fini(&o->group);
     osprey_state_close(o->state);

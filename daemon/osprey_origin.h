@@ -4,6 +4,7 @@
  *
  *   osprey_origin.c         start and stop
  *   osprey_origin_serve.c   requests and their answers, at once or later
+ *   osprey_edhoc_origin.c   EDHOC as the Responder, and the contexts that come out
  *   osprey_origin_watch.c   observations
  *   osprey_origin_log.c     what is told of them
  */
@@ -12,6 +13,7 @@
 
 #include "daemon/osprey_bodies.h"
 #include "daemon/osprey_context.h"
+#include "daemon/osprey_edhoc.h"
 #include "daemon/osprey_group.h"
 #include "daemon/osprey_net.h"
 #include "daemon/osprey_resource.h"
@@ -22,6 +24,8 @@
 #define ORIGIN_WATCHES_MAX 64
 #define ORIGIN_REQUEST_MAX 512  /* bytes of a request that is kept for its notifications */
 #define ORIGIN_TOKEN_MAX 8
+#define ORIGIN_SESSIONS_MAX 32  /* EDHOC sessions that wait for message_3, or answer it again */
+#define ORIGIN_CLIENTS_MAX 256  /* contexts that EDHOC made; then the oldest goes */
 #define ORIGIN_WHO_MAX 32
 #define ORIGIN_LEASE_WANT 4     /* numbers at hand per context: an answer takes one at most */
 #define ORIGIN_LEASE_BLOCK 64
@@ -56,13 +60,41 @@ struct origin_watch {
     unsigned             count;         /* notifications sent, the first answer included */
 };
 
+/* One run of EDHOC. */
+struct origin_session {
+    bool                used, finished;
+    struct osp_edhoc    edhoc;
+    struct osp_edhoc_cid c_r;
+    struct osp_time     since;
+    uint8_t             message_1[32], message_3[32];   /* digests: to know a duplicate by */
+    uint8_t             answer[OSP_EDHOC_MESSAGE_MAX];  /* message_2, then message_4 or nothing */
+    size_t              answer_len;
+};
+
+/* A context that came out; the origin has it as long as it runs. */
+struct origin_client {
+    struct osp_octx *octx;              /* NULL: none */
+    uint32_t         label;
+    char             name[OSP_X509_NAME_MAX];
+};
+
+struct origin_edhoc {
+    struct osprey_edhoc      credentials;
+    struct osp_edhoc_profile profile;
+    struct osp_octx_live    *live;      /* NULL: no EDHOC */
+    struct origin_session    sessions[ORIGIN_SESSIONS_MAX];
+    struct origin_client     clients[ORIGIN_CLIENTS_MAX];       /* in a ring */
+    uint32_t                 made;      /* contexts so far */
+};
+
 struct origin {
-    const char             *listen, *state_dir, *group_file, *files[ORIGIN_FILES_MAX];
+    const char             *listen, *state_dir, *group_file, *edhoc_file, *files[ORIGIN_FILES_MAX];
     size_t                  file_count;
     bool                    require_echo, log, json, quiet;
     double                  every_s;
     struct osprey_contexts  contexts;
     struct osprey_group     group;
+    struct origin_edhoc     edhoc;
     struct osp_octx_table  *table;
     struct osprey_state    *state;
     struct osprey_server    server;
@@ -91,6 +123,18 @@ bool origin_send(struct origin *o, uint64_t handle, struct osprey_served *sv, co
 
 /* The answer of the resources to `req` of `who`, cut to the block that was asked for. */
 void origin_ask(struct origin *o, const struct origin_who *who, const struct osp_msg *req, struct osprey_reply *reply);
+
+/* ---- osprey_edhoc_origin.c ---- */
+
+/* Loads the credentials of --edhoc; false, said on standard error. */
+bool origin_edhoc_start(struct origin *o);
+void origin_edhoc_fini(struct origin *o);
+
+/* True if `req` is for /.well-known/edhoc and EDHOC is on; then *reply answers it. */
+bool origin_edhoc_ask(struct origin *o, const struct osp_msg *req, struct osprey_reply *reply);
+
+/* What the context of this label is called; NULL: EDHOC made none of this label. */
+const char *origin_edhoc_name(const struct origin *o, uint32_t label);
 
 /* ---- osprey_origin_watch.c ---- */
 

@@ -10,7 +10,9 @@ context_name(const struct origin *o, const struct osp_octx *c)
 {
     uint32_t i = osp_octx_label(c);
 
-    return i < o->contexts.count ? o->contexts.items[i]->name : "?";
+    const char *made = origin_edhoc_name(o, i);
+
+    return i < o->contexts.count ? o->contexts.items[i]->name : made ? made : "?";
 }
 
 static void

@@ -123,7 +123,8 @@ origin_ask(struct origin *o, const struct origin_who *who, const struct osp_msg 
     reply->delay_us = 0;
     if (!osprey_bodies_take(&o->bodies, osp_slice(who->bytes, who->len), req, osprey_now(), &br, &whole, &reply->msg))
         return;
-    osprey_resource_answer(&o->resources, whole, (int64_t)time(NULL), reply);
+    if (!origin_edhoc_ask(o, whole, reply))
+        osprey_resource_answer(&o->resources, whole, (int64_t)time(NULL), reply);
     osprey_bodies_cut(&o->bodies, &br, whole, osprey_now(), &reply->msg);
 }
 

@@ -23,12 +23,15 @@ is_protection_error(const struct client *c)
 
     return e == OSP_E_OSCORE_OPTION || e == OSP_E_REPLAY || e == OSP_E_DECRYPT || e == OSP_E_FORMAT ||
            e == OSP_E_OPTION_COUNT || e == OSP_E_UNPROTECTED || e == OSP_E_EXTRA_LAYER || e == OSP_E_NO_CONTEXT ||
-           (e == OSP_E_BAD_RESPONSE && !c->why);
+           (e == OSP_E_BAD_RESPONSE && !c->why) || e == OSP_E_EDHOC_AUTH || e == OSP_E_EDHOC_NO_CRED ||
+           e == OSP_E_EDHOC_REFLECTED || e == OSP_E_CERTIFICATE;
 }
 
 int
 client_exit_status(const struct client *c)
 {
+    if (!c->has_answer && c->err == OSP_E_EDHOC_REFUSED)
+        return OSPREY_EXIT_CLIENT_ERROR;
     if (!c->has_answer && is_protection_error(c))
         return OSPREY_EXIT_PROTECTION;
     if (!c->has_answer)
@@ -106,6 +109,19 @@ put_work(const struct client *c)
 {
     printf(",\"attempts\":%u,\"challenges\":%u,\"blocks_sent\":%u,\"blocks_received\":%u", c->attempts, c->challenges,
            c->blocks_out, c->blocks_in);
+    if (c->key_count == 0)
+        return;
+    printf(",\"round_trips\":%u,\"edhoc\":[", c->round_trips);
+    for (size_t i = 0; i < c->key_count; i++) {
+        const struct client_key *k = &c->keys[i];
+
+        printf("%s{\"peer\":", i ? "," : "");
+        osprey_json_string(stdout, osp_slice_str(k->plan.peer));
+        if (k->ctx && !k->reused)
+            printf(",\"method\":%d,\"suite\":%d", k->method, k->suite);
+        printf(",\"done\":%s,\"reused\":%s}", k->ctx ? "true" : "false", k->reused ? "true" : "false");
+    }
+    fputc(']', stdout);
 }
 
 static void

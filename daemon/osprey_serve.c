@@ -60,6 +60,7 @@ open_one(struct osprey_server *s, const struct osp_msg *in, struct osprey_served
 {
     struct osp_oscore_opt f;
     struct osp_octx      *ctx = NULL;
+    bool                  made = false;
     enum osp_err          e;
 
     if (sv->count == OSPREY_LAYERS_MAX) /* counted before decrypting [ocp#2.1] */
@@ -71,9 +72,15 @@ open_one(struct osprey_server *s, const struct osp_msg *in, struct osprey_served
         return OSP_E_OSCORE_OPTION;
     if (s->contexts)
         ctx = osp_octx_table_find(s->contexts, f.kid, f.has_kid_context, f.kid_context);
+    if (!ctx && s->live) {
+        ctx = osp_octx_live_find(s->live, f.kid, f.has_kid_context, f.kid_context);
+        made = ctx != NULL;
+    }
     if (!ctx)
         return OSP_E_NO_CONTEXT;
     e = osp_oscore_unprotect_request(s->crypto, ctx, in, &s->plain, out, &sv->layers[sv->count]);
+    if (made)
+        osp_octx_unref(ctx);    /* the layer has its own reference */
     if (e == OSP_OK || e == OSP_E_NOT_FRESH)
         sv->count++;
     if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT) /* authentic, but no message: no better than a bad tag */
@@ -129,6 +136,23 @@ challenge(struct osprey_server *s, struct osprey_served *sv, struct osp_msg *rep
     return false;
 }
 
+/* EDHOC message_3 comes off first. [rfc9668#3.3.1] False: *reply says what is wrong. */
+static bool
+open_combined(struct osprey_server *s, struct osp_msg *m, struct osprey_served *sv, struct osp_msg *reply)
+{
+    const struct osp_opt *oscore = osp_msg_get(m, OSP_OPT_OSCORE);
+    struct osp_oscore_opt f;
+
+    if (!s->combined)
+        return refuse(sv, OSP_E_UNKNOWN_OPTION, reply);
+    if (!oscore)
+        return refuse(sv, sv->count ? OSP_E_UNKNOWN_OPTION : OSP_E_BAD_REQUEST, reply);
+    if (osp_oscore_opt_parse(oscore->val, &f) != OSP_OK || !f.has_kid)
+        return refuse(sv, OSP_E_OSCORE_OPTION, reply);
+    sv->err = s->combined(s->combined_ctx, f.kid, m, reply);
+    return sv->err == OSP_OK;
+}
+
 bool
 osprey_serve_open(struct osprey_server *s, struct osp_msg *in, struct osprey_served *sv, const struct osp_msg **req,
                   struct osp_msg *reply)
@@ -147,6 +171,8 @@ osprey_serve_open(struct osprey_server *s, struct osp_msg *in, struct osprey_ser
             return refuse(sv, e, reply);
         if (is_proxied(m)) /* [ocp#2.4] step 2 */
             return refuse(sv, OSP_E_NOT_PROXY, reply);
+        if (osp_msg_has(m, OSP_OPT_EDHOC) && !open_combined(s, m, sv, reply))
+            return false;
         if (!osp_msg_has(m, OSP_OPT_OSCORE))
             break;
         if (s->group && osp_group_is_named(s->group, m))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/osprey_state.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -203,27 +204,45 @@ write_all(int fd, const char *text, size_t n)
     return true;
 }
 
+/* Written aside, synced, renamed, directory synced. */
 static enum osp_err
-write_record(struct osprey_state *s, const char *name, const struct osprey_record *r)
+replace(struct osprey_state *s, const char *name, const char *text)
 {
-    static const char *const windows[] = { "none", "lost", "saved" };
-    char                     text[RECORD_CAP], aside[NAME_CAP + 8];
-    int                      n, fd;
-    bool                     ok;
+    char aside[NAME_CAP + 8];
+    int  fd;
+    bool ok;
 
-    n = snprintf(text, sizeof(text), "osprey-context 1\nlimit %" PRIu64 "\nwindow %s %" PRIu64 " %08" PRIx32 "\nend\n",
-                 r->limit, windows[r->state], r->window.next, r->window.seen);
     snprintf(aside, sizeof(aside), "%s.new", name);
     fd = openat(s->dir, aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd == -1)
         return failed("%s/%s: %s", s->path, aside, strerror(errno));
-    ok = write_all(fd, text, (size_t)n) && fsync(fd) == 0;
+    ok = write_all(fd, text, strlen(text)) && fsync(fd) == 0;
     if (!ok)
         failed("%s/%s: %s", s->path, aside, strerror(errno));
     if (close(fd) == -1 || !ok)
         return OSP_E_STORE;
     if (renameat(s->dir, aside, s->dir, name) == -1 || fsync(s->dir) == -1)
         return failed("%s/%s: %s", s->path, name, strerror(errno));
+    return OSP_OK;
+}
+
+static enum osp_err
+write_record(struct osprey_state *s, const char *name, const struct osprey_record *r)
+{
+    static const char *const windows[] = { "none", "lost", "saved" };
+    char                     text[RECORD_CAP];
+
+    snprintf(text, sizeof(text), "osprey-context 1\nlimit %" PRIu64 "\nwindow %s %" PRIu64 " %08" PRIx32 "\nend\n",
+             r->limit, windows[r->state], r->window.next, r->window.seen);
+    return replace(s, name, text);
+}
+
+static enum osp_err
+take_lock(struct osprey_state *s)
+{
+    while (flock(s->lock, LOCK_EX) == -1)
+        if (errno != EINTR)
+            return failed("%s/lock: %s", s->path, strerror(errno));
     return OSP_OK;
 }
 
@@ -238,9 +257,9 @@ change_record(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], change_fn
     enum osp_err         e;
 
     record_name(fp, name);
-    while (flock(s->lock, LOCK_EX) == -1)
-        if (errno != EINTR)
-            return failed("%s/lock: %s", s->path, strerror(errno));
+    e = take_lock(s);
+    if (e != OSP_OK)
+        return e;
     e = read_record(s, name, &r);
     if (e == OSP_OK)
         e = change(&r, arg);
@@ -341,4 +360,69 @@ osprey_state_save_window(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN]
     struct osp_replay copy = *w;
 
     return change_record(s, fp, change_save_window, &copy);
+}
+
+/* ---- other records ---- */
+
+enum osp_err
+osprey_state_put(struct osprey_state *s, const char *name, const char *text)
+{
+    enum osp_err e = strlen(name) < NAME_CAP && strlen(text) < OSPREY_TEXT_MAX ? OSP_OK : failed("%s: too long", name);
+
+    if (e == OSP_OK)
+        e = take_lock(s);
+    if (e != OSP_OK)
+        return e;
+    e = replace(s, name, text);
+    flock(s->lock, LOCK_UN);
+    return e;
+}
+
+enum osp_err
+osprey_state_get(struct osprey_state *s, const char *name, char text[OSPREY_TEXT_MAX])
+{
+    int     fd = openat(s->dir, name, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd == -1 && errno == ENOENT)
+        return OSP_E_NOT_FOUND;
+    if (fd == -1)
+        return failed("%s/%s: %s", s->path, name, strerror(errno));
+    n = read(fd, text, OSPREY_TEXT_MAX);
+    close(fd);
+    if (n == -1 || n == OSPREY_TEXT_MAX)
+        return failed("%s/%s: %s", s->path, name, n == -1 ? strerror(errno) : "too long");
+    text[n] = '\0';
+    return OSP_OK;
+}
+
+enum osp_err
+osprey_state_remove(struct osprey_state *s, const char *name)
+{
+    if (unlinkat(s->dir, name, 0) == -1 && errno != ENOENT)
+        return failed("%s/%s: %s", s->path, name, strerror(errno));
+    return OSP_OK;
+}
+
+enum osp_err
+osprey_state_each(struct osprey_state *s, const char *suffix, bool (*fn)(void *ctx, const char *name), void *ctx)
+{
+    int            fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR           *d = fd == -1 ? NULL : fdopendir(fd);
+    size_t         end = strlen(suffix);
+    struct dirent *entry;
+
+    if (!d) {
+        if (fd != -1)
+            close(fd);
+        return failed("%s: %s", s->path, strerror(errno));
+    }
+    while ((entry = readdir(d))) {
+        size_t n = strlen(entry->d_name);
+
+        if (n > end && strcmp(&entry->d_name[n - end], suffix) == 0 && !fn(ctx, entry->d_name))
+            break;
+    }
+    closedir(d);
+    return OSP_OK;
 }

@@ -64,4 +64,21 @@ OSP_CHECKED enum osp_err osprey_state_take_window(struct osprey_state *s, const 
 OSP_CHECKED enum osp_err osprey_state_save_window(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN],
                                                   const struct osp_replay *w);
 
+/* ---- other records: one small text each, named by the caller ---- */
+
+#define OSPREY_TEXT_MAX 1024
+
+/* Replaces the record as a whole, durably, under the lock. OSP_E_STORE. */
+OSP_CHECKED enum osp_err osprey_state_put(struct osprey_state *s, const char *name, const char *text);
+
+/* Its text with a terminating zero.  OSP_E_NOT_FOUND: there is none.  OSP_E_STORE: also when it is too long to be one. */
+OSP_CHECKED enum osp_err osprey_state_get(struct osprey_state *s, const char *name, char text[OSPREY_TEXT_MAX]);
+
+/* Takes it away, if it is there. OSP_E_STORE. */
+OSP_CHECKED enum osp_err osprey_state_remove(struct osprey_state *s, const char *name);
+
+/* Calls `fn` for the name of each record that ends in `suffix`, as long as it returns true. OSP_E_STORE. */
+OSP_CHECKED enum osp_err osprey_state_each(struct osprey_state *s, const char *suffix, bool (*fn)(void *ctx, const char *name),
+                                           void *ctx);
+
 #endif
