@@ -125,3 +125,24 @@ osp_pem_private_key(struct osp_slice text, int *curve, uint8_t priv[32])
         osp_wipe(priv, 32);
     return e;
 }
+
+/* [rfc7468#2] 64 characters a line */
+void
+osp_pem_put(struct osp_wr *w, const char *label, struct osp_slice der)
+{
+    unsigned char line[65 + 1];
+
+    osp_wr_put(w, osp_slice_str("-----BEGIN "));
+    osp_wr_put(w, osp_slice_str(label));
+    osp_wr_put(w, osp_slice_str("-----\n"));
+    for (size_t at = 0; at < der.n; at += 48) {
+        struct osp_slice part = osp_slice_head(osp_slice_tail(der, at), 48);
+        int              n = EVP_EncodeBlock(line, part.p, (int)part.n);
+
+        osp_wr_put(w, osp_slice(line, (size_t)n));
+        osp_wr_u8(w, '\n');
+    }
+    osp_wr_put(w, osp_slice_str("-----END "));
+    osp_wr_put(w, osp_slice_str(label));
+    osp_wr_put(w, osp_slice_str("-----\n"));
+}

@@ -16,6 +16,9 @@ bool osp_pem_is(struct osp_slice text);
 OSP_CHECKED enum osp_err osp_pem_certificates(struct osp_slice text, struct osp_wr *w, struct osp_slice *ders, size_t max,
                                               size_t *count);
 
+/* Appends `der` as PEM between lines with `label`, such as "CERTIFICATE".  Latches. */
+void osp_pem_put(struct osp_wr *w, const char *label, struct osp_slice der);
+
 /*
  * The raw private key (32 bytes) in an unencrypted PKCS #8 or SEC 1 block; *curve is an enum osp_curve.
  *   OSP_E_INVALID     no private key that can be read

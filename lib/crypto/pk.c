@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "crypto/digest.h"
+#include "crypto/impl.h"
 
 /* ---- keys from raw bytes ---- */
 
@@ -151,14 +152,14 @@ x25519_own(const uint8_t priv[32])
 }
 
 /* The key object of a raw private key for signatures; NULL when it is none. */
-static EVP_PKEY *
-signature_key(enum osp_sign alg, const uint8_t priv[32])
+EVP_PKEY *
+osp_pk_evp_signing(enum osp_sign alg, const uint8_t priv[32])
 {
     return alg == OSP_ES256 ? p256_own(priv) : EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, priv, 32);
 }
 
-static EVP_PKEY *
-public_key(enum osp_curve curve, struct osp_slice pub)
+EVP_PKEY *
+osp_pk_evp_public(enum osp_curve curve, struct osp_slice pub)
 {
     if (curve == OSP_P256)
         return p256_peer(pub);
@@ -238,7 +239,7 @@ static bool
 x25519_shared(const uint8_t priv[32], struct osp_slice pub, uint8_t out[32])
 {
     EVP_PKEY     *own = x25519_own(priv);
-    EVP_PKEY     *peer = public_key(OSP_X25519, pub);
+    EVP_PKEY     *peer = osp_pk_evp_public(OSP_X25519, pub);
     EVP_PKEY_CTX *ctx = own && peer ? EVP_PKEY_CTX_new(own, NULL) : NULL;
     size_t        n = 32;
     bool          ok;
@@ -301,7 +302,7 @@ es256_to_der(struct osp_slice sig, uint8_t *der, size_t cap)
 enum osp_err
 osp_pk_sign(enum osp_sign alg, const uint8_t priv[32], struct osp_slice msg, uint8_t sig[OSP_SIGNATURE_LEN])
 {
-    EVP_PKEY   *key = signature_key(alg, priv);
+    EVP_PKEY   *key = osp_pk_evp_signing(alg, priv);
     EVP_MD_CTX *ctx = key ? EVP_MD_CTX_new() : NULL;
     uint8_t     buf[80];
     size_t      n = sizeof(buf);
@@ -326,7 +327,7 @@ osp_pk_sign(enum osp_sign alg, const uint8_t priv[32], struct osp_slice msg, uin
 enum osp_err
 osp_pk_verify(enum osp_sign alg, struct osp_slice pub, struct osp_slice msg, struct osp_slice sig)
 {
-    EVP_PKEY   *key = public_key(alg == OSP_ES256 ? OSP_P256 : OSP_ED25519, pub);
+    EVP_PKEY   *key = osp_pk_evp_public(alg == OSP_ES256 ? OSP_P256 : OSP_ED25519, pub);
     EVP_MD_CTX *ctx = key ? EVP_MD_CTX_new() : NULL;
     uint8_t     der[80];
     bool        ok;

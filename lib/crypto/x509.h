@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "crypto/pk.h"
 
 #define OSP_X509_CHAIN_MAX 4            /* certificates in one chain, the trust anchor not counted */
 #define OSP_X509_DER_MAX 4096           /* bytes of one certificate */
@@ -47,5 +48,25 @@ void osp_x509_anchors_free(struct osp_x509_anchors *a);
  */
 OSP_CHECKED enum osp_err osp_x509_verify(const struct osp_x509_anchors *a, const struct osp_slice *chain, size_t count,
                                          int64_t now_s, struct osp_x509 *out);
+
+/* What a new certificate shall say. */
+struct osp_x509_wish {
+    const char      *name;              /* letters, digits, ".", "_", "-": the subject's common name, and a dNSName */
+    enum osp_curve   curve;             /* of `pub`, which is as pk.h has it */
+    struct osp_slice pub;
+    bool             is_ca;             /* signs others */
+    struct osp_slice issuer;            /* DER of the authority; empty: self-signed */
+    enum osp_curve   signer;            /* OSP_ED25519 or OSP_P256: kind of `signer_priv`, the authority's or our own key */
+    const uint8_t   *signer_priv;       /* 32 bytes, secret */
+    uint8_t          serial[16];        /* random */
+    int64_t          from_s, until_s;   /* seconds since 1970 */
+};
+
+/*
+ * Appends the DER of a certificate.
+ *   OSP_E_INVALID   a name with other characters, keys that are none, an issuer that is none
+ *   OSP_E_NOSPACE, OSP_E_NOMEM, OSP_E_CRYPTO
+ */
+OSP_CHECKED enum osp_err osp_x509_make(const struct osp_x509_wish *w, struct osp_wr *out);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "unit.h"
 
+#include "crypto/pem.h"
 #include "crypto/pk.h"
 #include "crypto/x509.h"
 #include "vec.h"
@@ -175,6 +176,139 @@ end(void **state)
     return 0;
 }
 
+/* ---- making them ---- */
+
+static const uint8_t seeds[3][32] = { { 1, 2, 3 }, { 4, 5, 6 }, { 7, 8, 9 } };
+
+static struct osp_x509_wish
+wish_for(const char *name, enum osp_curve curve, size_t i, uint8_t priv[32], uint8_t pub[64])
+{
+    struct osp_x509_wish w = { .name = name, .curve = curve, .signer = curve, .serial = { 1 }, .from_s = 1700000000,
+                               .until_s = 1700086400 };
+
+    EXPECT_OK(osp_pk_pair(curve, seeds[i], priv, pub));
+    w.pub = osp_slice(pub, curve == OSP_P256 ? 64 : 32);
+    w.signer_priv = priv;
+    return w;
+}
+
+/* An authority with a key of `by` signs for one of `curve`: whoever trusts it accepts that, while it is valid. */
+static void
+expect_chain(enum osp_curve by, enum osp_curve curve, bool sign, bool agree)
+{
+    uint8_t                  ca_priv[32], ca_pub[64], priv[32], pub[64], ca_der[CERT], der[CERT];
+    struct osp_x509_wish     authority = wish_for("plant", by, 0, ca_priv, ca_pub);
+    struct osp_x509_wish     w = wish_for("sensor.example", curve, 1, priv, pub);
+    struct osp_wr            to_ca = osp_wr_to(ca_der, sizeof(ca_der)), to = osp_wr_to(der, sizeof(der));
+    struct osp_x509_anchors *a = NULL;
+    struct osp_slice         ders[1], chain[1];
+    struct osp_x509          x;
+
+    authority.is_ca = true;
+    EXPECT_OK(osp_x509_make(&authority, &to_ca));
+    ders[0] = osp_wr_slice(&to_ca);
+    w.issuer = ders[0];
+    w.signer = by;
+    w.signer_priv = ca_priv;
+    EXPECT_OK(osp_x509_make(&w, &to));
+    chain[0] = osp_wr_slice(&to);
+    EXPECT_OK(osp_x509_anchors_new(ders, 1, &a));
+    EXPECT_OK(osp_x509_verify(a, chain, 1, 1700000001, &x));
+    assert_string_equal(x.name, "sensor.example");
+    assert_int_equal(x.curve, curve);
+    assert_true(x.may_sign == sign && x.may_agree == agree);
+    EXPECT_OK(osp_pk_fits(curve, osp_slice(x.key, x.key_len), priv));
+    EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_verify(a, chain, 1, 1700090000, &x));
+    EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_verify(a, chain, 1, 1699990000, &x));
+    osp_x509_anchors_free(a);
+}
+
+static void
+certificates_of_an_authority_verify(void **state)
+{
+    (void)state;
+    expect_chain(OSP_P256, OSP_P256, true, true);
+    expect_chain(OSP_P256, OSP_X25519, false, true);
+    expect_chain(OSP_ED25519, OSP_ED25519, true, false);
+    expect_chain(OSP_ED25519, OSP_X25519, false, true);
+}
+
+/* One that is no authority cannot vouch for others [rfc5280#4.2.1.9]. */
+static void
+who_is_no_authority_signs_nothing(void **state)
+{
+    uint8_t                  mid_priv[32], mid_pub[64], priv[32], pub[64], mid_der[CERT], der[CERT];
+    struct osp_x509_wish     mid = wish_for("device", OSP_P256, 0, mid_priv, mid_pub), w = wish_for("x", OSP_P256, 1, priv, pub);
+    struct osp_wr            to_mid = osp_wr_to(mid_der, sizeof(mid_der)), to = osp_wr_to(der, sizeof(der));
+    struct osp_x509_anchors *a = NULL;
+    struct osp_slice         ders[1], chain[1];
+    struct osp_x509          x;
+
+    (void)state;
+    EXPECT_OK(osp_x509_make(&mid, &to_mid));
+    ders[0] = w.issuer = osp_wr_slice(&to_mid);
+    w.signer_priv = mid_priv;
+    EXPECT_OK(osp_x509_make(&w, &to));
+    chain[0] = osp_wr_slice(&to);
+    EXPECT_OK(osp_x509_anchors_new(ders, 1, &a));
+    EXPECT_ERR(OSP_E_CERTIFICATE, osp_x509_verify(a, chain, 1, 1700000001, &x));
+    osp_x509_anchors_free(a);
+}
+
+static void
+a_wish_that_cannot_be_is_refused(void **state)
+{
+    static const char *const names[] = { "", "a b", "a,DNS:b", "a/CN=b", "\xc3\xa4" };
+    uint8_t                  priv[32], pub[64], der[CERT];
+    struct osp_x509_wish     w = wish_for("x", OSP_P256, 2, priv, pub), bad;
+    struct osp_wr            to = osp_wr_to(der, sizeof(der)), small = osp_wr_to(der, 50);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        bad = w;
+        bad.name = names[i];
+        EXPECT_ERR(OSP_E_INVALID, osp_x509_make(&bad, &to));
+    }
+    bad = w;
+    bad.signer = OSP_X25519;
+    EXPECT_ERR(OSP_E_INVALID, osp_x509_make(&bad, &to));
+    bad = w;
+    bad.pub = osp_slice(pub, 31);
+    EXPECT_ERR(OSP_E_INVALID, osp_x509_make(&bad, &to));
+    bad = w;
+    bad.issuer = osp_slice("x", 1);
+    EXPECT_ERR(OSP_E_INVALID, osp_x509_make(&bad, &to));
+    EXPECT_ERR(OSP_E_NOSPACE, osp_x509_make(&w, &small));
+    assert_int_equal(to.n, 0);
+}
+
+/* [rfc7468#5.1] */
+static void
+pem_and_back(void **state)
+{
+    uint8_t          bytes[200], text[600], back[300];
+    struct osp_wr    w, out;
+    struct osp_slice ders[2];
+    size_t           count;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 7);
+    for (size_t n = 1; n <= sizeof(bytes); n++) {
+        w = osp_wr_to(text, sizeof(text));
+        out = osp_wr_to(back, sizeof(back));
+        osp_pem_put(&w, "CERTIFICATE", osp_slice(bytes, n));
+        assert_false(osp_wr_bad(&w));
+        assert_true(osp_pem_is(osp_wr_slice(&w)));
+        EXPECT_OK(osp_pem_certificates(osp_wr_slice(&w), &out, ders, 2, &count));
+        assert_int_equal(count, 1);
+        assert_true(osp_slice_eq(ders[0], osp_slice(bytes, n)));
+    }
+    w = osp_wr_to(text, 100);
+    osp_pem_put(&w, "CERTIFICATE", osp_slice(bytes, sizeof(bytes)));
+    assert_true(osp_wr_bad(&w));
+}
+
 int
 main(void)
 {
@@ -185,6 +319,10 @@ main(void)
         cmocka_unit_test(an_intermediate_may_be_the_anchor),
         cmocka_unit_test(a_certificate_with_any_bit_flipped_does_not_verify),
         cmocka_unit_test(anchors_have_to_be_certificates),
+        cmocka_unit_test(certificates_of_an_authority_verify),
+        cmocka_unit_test(who_is_no_authority_signs_nothing),
+        cmocka_unit_test(a_wish_that_cannot_be_is_refused),
+        cmocka_unit_test(pem_and_back),
     };
 
     return cmocka_run_group_tests(tests, begin, end);
