@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The two halves of the program osprey, and how it ends. */
+/* The parts of the program osprey, and how it ends. */
 #ifndef OSP_DAEMON_OSPREY_H
 #define OSP_DAEMON_OSPREY_H
 
@@ -14,5 +14,7 @@ enum osprey_exit {
 
 int osprey_client_main(int argc, char **argv);
 int osprey_origin_main(int argc, char **argv);
+int osprey_keygen_main(int argc, char **argv);
+int osprey_trust_main(int argc, char **argv);
 
 #endif

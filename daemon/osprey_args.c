@@ -19,6 +19,8 @@
 static const char usage[] =
     "usage: osprey [get|post|put|delete|fetch|patch|ipatch] [options] URI\n"
     "       osprey origin --listen URI [options]       (osprey origin --help)\n"
+    "       osprey keygen [options] NAME               (osprey keygen --help)\n"
+    "       osprey trust [options] NAME FILE           (osprey trust --help)\n"
     "\n"
     "layers and proxies\n"
     "  -E, --oscore FILE[#NAME]      protect end to end, for the origin\n"
@@ -34,7 +36,7 @@ static const char usage[] =
     "      --proxy-uri               ask -P with Proxy-Uri instead of Proxy-Scheme and Uri-Host\n"
     "\n"
     "EDHOC: contexts are made when they are needed, and kept with the state\n"
-    "      --edhoc FILE[#NAME]       our credential, and those we trust\n"
+    "      --edhoc FILE[#NAME]       our credential, and those we trust (osprey keygen, osprey trust)\n"
     "  -E, --oscore edhoc[=PEER]     protect end to end with a context that EDHOC makes with PEER, through the proxies\n"
     "      --method N                0: both sign, 1: we do, 2: the peer does, 3: static Diffie-Hellman keys (as the keys are)\n"
     "      --suite N[,N...]          cipher suites 0 to 6, the most preferred first (2,0)\n"
