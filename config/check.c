@@ -278,6 +278,37 @@ check_refs(struct cfg_load *l, const struct osp_cfg *cfg)
     }
 }
 
+/* ---- ways to a next hop ---- */
+
+static void
+check_way(struct cfg_load *l, const struct osp_cfg *cfg, const struct cfg_pos *pos, const char *key, const char *context,
+          const struct cfg_hop_edhoc *edhoc)
+{
+    if (edhoc->on && context)
+        cfg_error_key(l, pos, key, "has both a context and edhoc; one of them protects the way");
+    if (edhoc->on && !cfg->edhoc.file && !edhoc->credential)    /* a credential was told so by itself */
+        cfg_error_key(l, &edhoc->pos, key, "EDHOC is off: set edhoc.credentials");
+}
+
+static void
+check_ways(struct cfg_load *l, const struct osp_cfg *cfg)
+{
+    const struct cfg_hop *next = &cfg->forward.next_hop;
+
+    if (next->present)
+        check_way(l, cfg, &next->pos, "forward-proxy.next-hop", next->context, &next->edhoc);
+    for (size_t i = 0; i < cfg->route_count; i++)
+        check_way(l, cfg, &cfg->routes[i].upstream.pos, "routes.upstream", cfg->routes[i].upstream.context,
+                  &cfg->routes[i].upstream.edhoc);
+    for (size_t i = 0; i < cfg->upstream_count; i++) {
+        const struct cfg_upstream *u = &cfg->upstreams[i];
+
+        check_way(l, cfg, &u->pos, "upstreams", u->context, &u->edhoc);
+        if (!u->context && !u->edhoc.on && l->errors == 0)      /* what could not be read was told */
+            cfg_error_key(l, &u->pos, "upstreams", "has neither a context nor edhoc: take it out");
+    }
+}
+
 /* ---- routes ---- */
 
 /* Every host that `b` fits, `a` fits too. */
@@ -438,6 +469,7 @@ cfg_check(struct cfg_load *l, const struct osp_cfg *cfg)
     check_refs(l, cfg);
     if (!l->bad_routes)
         check_routes(l, cfg);
+    check_ways(l, cfg);
     check_places(l, cfg);
     check_rules(l, cfg);
 }

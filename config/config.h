@@ -107,6 +107,16 @@ struct cfg_client {
     struct cfg_pos    pos;
 };
 
+/* A leg whose context is established with EDHOC when it is needed. */
+enum cfg_edhoc_mode { CFG_EDHOC_REQUIRE, CFG_EDHOC_PREFER };
+struct cfg_hop_edhoc {
+    bool           on;
+    char          *credential;          /* whom the other side has to prove to be, a glob; NULL: anybody trusted */
+    unsigned       mode;                /* enum cfg_edhoc_mode */
+    unsigned       method;
+    struct cfg_pos pos;
+};
+
 /* An upstream URI with the context that protects the leg to it. */
 struct cfg_hop {
     bool           present;
@@ -114,6 +124,7 @@ struct cfg_hop {
     struct osp_uri parsed;
     uint8_t       *uri_storage;
     char          *context;             /* or NULL */
+    struct cfg_hop_edhoc edhoc;         /* ... or this */
     struct cfg_pos pos;
 };
 
@@ -129,7 +140,7 @@ struct cfg_route {
     struct cfg_pos   pos;
 };
 
-struct cfg_upstream { struct osp_target match; char *context; struct cfg_pos pos; };
+struct cfg_upstream { struct osp_target match; char *context; struct cfg_hop_edhoc edhoc; struct cfg_pos pos; };
 struct cfg_host { char *name; struct osp_ip ip; };
 
 enum cfg_log_level { CFG_LOG_ERROR, CFG_LOG_WARNING, CFG_LOG_INFO, CFG_LOG_DEBUG };

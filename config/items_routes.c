@@ -82,12 +82,78 @@ print_uri(struct cfg_out *o, const char *key, const void *obj)
 
 static const struct cfg_kind kind_uri = { HOP_FORM, read_uri, print_uri, NULL };
 
+/* ---- EDHOC towards a hop ---- */
+
+#define AT_EDHOC(member) .at = offsetof(struct cfg_hop_edhoc, member)
+
+static const char *const mode_names[] = { "require", "prefer", NULL };
+
+static void
+read_peer(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    const char *text = n ? cfg_scalar(l, n, path, "the name of a trusted credential, or a pattern with * and ?") : NULL;
+    char      **out = obj;
+
+    if (!text)
+        return;
+    *out = cfg_text(l, osp_slice_str(text));
+    if (*out)
+        cfg_refer(l, CFG_REF_CREDENTIALS, *out, &n->pos, path);
+}
+
+static const struct cfg_kind kind_peer = { "the name of a trusted credential, or a pattern with * and ?", read_peer, print_name,
+                                           NULL };
+
+static const struct cfg_item edhoc_items[] = {
+    { .key = "credential", .type = CFG_OTHER, AT_EDHOC(credential), .kind = &kind_peer, .dflt_text = "any trusted one",
+      .doc = "whom the next hop has to prove to be", .example = "plant-gw" },
+    { .key = "mode", .type = CFG_CHOICE, AT_EDHOC(mode), .choices = mode_names,
+      .doc = "what happens to a request when no context can be established: `require` refuses it, `prefer` forwards it without "
+             "a layer of ours, and tries again a minute later" },
+    { .key = "method", .type = CFG_UINT, .min = 0, .max = 3, .dflt = 3, AT_EDHOC(method),
+      .doc = "the method of RFC 9528; suites are those of `edhoc.suites`" },
+    { .key = NULL },
+};
+
+static void
+read_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    struct cfg_hop_edhoc *e = obj;
+
+    if (!n || (n->kind == CFG_SCALAR && n->text && strcmp(n->text, "false") == 0))
+        return;
+    e->on = true;
+    e->pos = n->pos;
+    if (n->kind == CFG_SCALAR && n->text && strcmp(n->text, "true") == 0)
+        cfg_read_map(l, NULL, path, edhoc_items, e);
+    else
+        cfg_read_map(l, n, path, edhoc_items, e);
+}
+
+static void
+print_edhoc(struct cfg_out *o, const char *key, const void *obj)
+{
+    const struct cfg_hop_edhoc *e = obj;
+
+    if (!e->on)
+        return;
+    cfg_out_begin(o, key);
+    cfg_out_map(o, edhoc_items, e);
+    cfg_out_end(o);
+}
+
+static const struct cfg_kind kind_edhoc = { "true, or a map", read_edhoc, print_edhoc, edhoc_items };
+
+#define EDHOC_DOC "instead of `context`: one that is established with EDHOC when it is needed"
+
 static const struct cfg_item hop_items[] = {
     { .key = "uri", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &kind_uri,
       .doc = "where to; write coap://HOST[:PORT][/PATH]" },
     { .key = "context", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, context), .kind = &cfg_kind_context,
       .dflt_text = "no layer of ours",
       .doc = "the context that protects the way there" },
+    { .key = "edhoc", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, edhoc), .kind = &kind_edhoc, .dflt_text = "false",
+      .doc = EDHOC_DOC, .example = "{ credential: plant-gw }" },
     { .key = NULL },
 };
 
@@ -354,8 +420,10 @@ static const struct cfg_kind kind_match = { "a target, as in `allow`", read_matc
 const struct cfg_item cfg_upstream_items[] = {
     { .key = "match", .type = CFG_OTHER, .flags = CFG_REQ, .at = offsetof(struct cfg_upstream, match), .kind = &kind_match,
       .doc = "hosts it is for", .example = "\"coap://*.plant.example\"" },
-    { .key = "context", .type = CFG_OTHER, .flags = CFG_REQ, .at = offsetof(struct cfg_upstream, context),
-      .kind = &cfg_kind_context,
+    { .key = "context", .type = CFG_OTHER, .at = offsetof(struct cfg_upstream, context), .kind = &cfg_kind_context,
+      .dflt_text = "no layer of ours",
       .doc = "the context that protects the way there" },
+    { .key = "edhoc", .type = CFG_OTHER, .at = offsetof(struct cfg_upstream, edhoc), .kind = &kind_edhoc, .dflt_text = "false",
+      .doc = EDHOC_DOC, .example = "true" },
     { .key = NULL },
 };

@@ -13,7 +13,7 @@
 #define FLUSH_MAX 256           /* entries written or forgotten in one batch */
 #define LIVE_SPARE 1024         /* IDs that are reserved while contexts are agreed on */
 #define RECORD_BYTES OSP_STORE_KEPT_MAX
-#define VERSION 1
+#define VERSION 2
 
 enum work { NOTHING, WRITE, FORGET };
 
@@ -221,13 +221,13 @@ surplus_of(struct osp_kept *k, const struct osp_made *m)
             oldest = e;
         same++;
     }
-    return same >= k->cfg.per_peer ? oldest : NULL;
+    return same >= (m->leads ? 1 : k->cfg.per_peer) ? oldest : NULL;       /* to one place leads one */
 }
 
 static void
 make_room(struct osp_kept *k, const struct osp_made *m)
 {
-    struct entry    *e = k->cfg.per_peer ? surplus_of(k, m) : NULL;
+    struct entry    *e = k->cfg.per_peer || m->leads ? surplus_of(k, m) : NULL;
     struct osp_list *n = osp_list_first(&k->all);
 
     if (!e && k->stats.count >= k->cfg.bound && n)
@@ -407,7 +407,7 @@ take_up(struct osp_kept *k, struct entry *e, const struct osp_kept_load *how)
     enum osp_err err;
 
     osp_octx_set_label(e->made->octx, osp_kept_label(k, e->made->name));
-    err = osp_octx_live_add(k->live, e->made->octx);
+    err = osp_octx_live_add_for(k->live, e->made->octx, e->made->leads ? osp_slice_str(e->made->peer) : OSP_EMPTY);
     if (err == OSP_OK)
         err = how->restore(how->ctx, e->made->octx, e->key);
     if (err != OSP_OK) {

@@ -128,14 +128,14 @@ match_contexts(struct box *b, const struct osp_ctxset *set, const struct cfg_cli
 
 /* Names of credentials have numbers of their own; those that only a pattern can match are here too. */
 static const uint8_t *
-match_credentials(struct box *b, const struct cfg_client *c)
+match_credentials(struct box *b, char *const *patterns, size_t count)
 {
     const struct osp_edhoc_conf *e = b->policy.edhoc;
     uint8_t                     *bits = e ? take(b, (size_t)e->name_count / 8 + 1, 1) : NULL;
 
     for (size_t i = 0; bits && i < e->name_count; i++) {
-        for (size_t g = 0; g < c->credential_count && *e->names[i]; g++) {
-            if (osp_glob_match(c->credentials[g], e->names[i]))
+        for (size_t g = 0; g < count && *e->names[i]; g++) {
+            if (osp_glob_match(patterns[g], e->names[i]))
                 set_bit(bits, i);
         }
     }
@@ -189,7 +189,7 @@ make_rules(struct box *b, const struct osp_ctxset *set)
         r[i].any = c->any;
         r[i].contexts = c->context_count ? match_contexts(b, set, c) : NULL;
         r[i].context_count = c->context_count ? set->label_end : 0;
-        r[i].credentials = c->credential_count ? match_credentials(b, c) : NULL;
+        r[i].credentials = c->credential_count ? match_credentials(b, c->credentials, c->credential_count) : NULL;
         r[i].credential_count = r[i].credentials ? b->policy.edhoc->name_count : 0;
         r[i].nets = make_nets(b, c);
         r[i].net_count = c->net_count;
@@ -204,10 +204,26 @@ make_rules(struct box *b, const struct osp_ctxset *set)
 
 /* ---- where to ---- */
 
-static struct osp_next_hop
-make_hop(const struct box *b, const struct osp_ctxset *set, const struct cfg_hop *h)
+static const struct osp_hop_edhoc *
+make_hop_edhoc(struct box *b, const struct cfg_hop_edhoc *c)
 {
-    return (struct osp_next_hop){ .to = h->parsed.to, .ctx = context_named(b, set, h->context) };
+    static char           anybody[] = "*";
+    struct osp_hop_edhoc *h = c->on && b->policy.edhoc ? take(b, 1, sizeof(*h)) : NULL;
+    char                 *who = c->credential ? c->credential : anybody;
+
+    if (!h)
+        return NULL;
+    *h = (struct osp_hop_edhoc){ .who = who, .credentials = match_credentials(b, &who, 1), .method = (uint8_t)c->method,
+                                 .prefer = c->mode == CFG_EDHOC_PREFER };
+    h->credential_count = h->credentials ? b->policy.edhoc->name_count : 0;
+    return h;
+}
+
+static struct osp_next_hop
+make_hop(struct box *b, const struct osp_ctxset *set, const struct cfg_hop *h)
+{
+    return (struct osp_next_hop){ .to = h->parsed.to, .ctx = context_named(b, set, h->context),
+                                  .edhoc = make_hop_edhoc(b, &h->edhoc) };
 }
 
 /* The path of the upstream's URI as segments: they go in front of what is left of the request's. */
@@ -274,7 +290,8 @@ make_ways(struct box *b, const struct osp_ctxset *set)
     for (size_t i = 0; i < c->route_count; i++)
         make_route(b, set, &c->routes[i], &routes[i]);
     for (size_t i = 0; i < c->upstream_count; i++)
-        ups[i] = (struct osp_upstream){ c->upstreams[i].match, context_named(b, set, c->upstreams[i].context) };
+        ups[i] = (struct osp_upstream){ c->upstreams[i].match, context_named(b, set, c->upstreams[i].context),
+                                        make_hop_edhoc(b, &c->upstreams[i].edhoc) };
     for (size_t i = 0; i < c->host_count; i++)
         hosts[i] = (struct osp_host){ c->hosts[i].name, c->hosts[i].ip };
     b->policy.routes = routes;

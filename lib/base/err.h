@@ -84,6 +84,7 @@
     X(BAD_RESPONSE,   UPSTREAM, 502, "response is unusable")                               \
     X(UNKNOWN_OPTION_RESPONSE, UPSTREAM, 502, "option of the response not understood")     \
     X(TOO_LONG,       UPSTREAM, 502, "response does not fit, not even in blocks")          \
+    X(NOT_AGREED,     UPSTREAM, 502, "no security context with the next hop")              \
     X(RESOLVE,        UPSTREAM, 502, "host name does not resolve")                         \
     X(UNREACHABLE,    UPSTREAM, 502, "next hop unreachable")                               \
     X(CANCELLED,      LOCAL,    0,   "cancelled")                                          \

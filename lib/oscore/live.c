@@ -11,6 +11,8 @@
 /* A context, or an ID that is reserved for one (then `octx` is NULL). */
 struct place {
     struct osp_node  node;              /* by Recipient ID */
+    struct osp_node  by_purpose;        /* if it has one; the purpose is known by its 64 bits of keyed hash */
+    bool             has_purpose;
     struct osp_octx *octx;
     uint8_t          kid[OSP_OSCORE_ID_MAX];
     uint8_t          kid_len;
@@ -19,7 +21,7 @@ struct place {
 struct osp_octx_live {
     struct osp_lock     lock;
     struct osp_hash_key key;
-    struct osp_table    table;
+    struct osp_table    table, purposes;
     size_t              bound, count;   /* count: contexts */
 };
 
@@ -29,6 +31,11 @@ osp_octx_live_new(size_t bound, struct osp_hash_key key, struct osp_octx_live **
     struct osp_octx_live *l = calloc(1, sizeof(*l));
 
     if (!l || osp_table_init(&l->table, bound) != OSP_OK) {
+        free(l);
+        return OSP_E_NOMEM;
+    }
+    if (osp_table_init(&l->purposes, bound) != OSP_OK) {
+        osp_table_fini(&l->table);
         free(l);
         return OSP_E_NOMEM;
     }
@@ -53,6 +60,7 @@ osp_octx_live_free(struct osp_octx_live *l)
         }
     }
     osp_table_fini(&l->table);
+    osp_table_fini(&l->purposes);
     free(l);
 }
 
@@ -146,6 +154,12 @@ new_place(struct osp_slice kid, struct osp_octx *c)
 enum osp_err
 osp_octx_live_add(struct osp_octx_live *l, struct osp_octx *c)
 {
+    return osp_octx_live_add_for(l, c, OSP_EMPTY);
+}
+
+enum osp_err
+osp_octx_live_add_for(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose)
+{
     struct osp_slice kid = osp_octx_recipient_id(c);
     struct place    *p = new_place(kid, c);
     enum osp_err     e;
@@ -156,6 +170,9 @@ osp_octx_live_add(struct osp_octx_live *l, struct osp_octx *c)
     e = may_add(l, c);
     if (e == OSP_OK) {
         osp_table_add(&l->table, &p->node, osp_hash(&l->key, kid));
+        p->has_purpose = purpose.n > 0;
+        if (p->has_purpose)     /* in front of older ones */
+            osp_table_add(&l->purposes, &p->by_purpose, osp_hash(&l->key, purpose));
         osp_octx_ref(c);
         l->count++;
     }
@@ -176,6 +193,8 @@ osp_octx_live_remove(struct osp_octx_live *l, struct osp_octx *c)
         p = after(p);
     if (p) {
         osp_table_remove(&l->table, &p->node);
+        if (p->has_purpose)
+            osp_table_remove(&l->purposes, &p->by_purpose);
         l->count--;
     }
     osp_lock_release(&l->lock);
@@ -195,6 +214,22 @@ osp_octx_live_find(struct osp_octx_live *l, struct osp_slice kid, bool has_kid_c
     c = find(l, kid, has_kid_context, kid_context);
     if (c)
         osp_octx_ref(c);
+    osp_lock_release(&l->lock);
+    return c;
+}
+
+struct osp_octx *
+osp_octx_live_for(struct osp_octx_live *l, struct osp_slice purpose)
+{
+    struct osp_octx *c = NULL;
+    struct osp_node *n;
+
+    osp_lock_take(&l->lock);
+    n = osp_table_first(&l->purposes, osp_hash(&l->key, purpose));
+    if (n) {
+        c = OSP_CONTAINER(n, struct place, by_purpose)->octx;
+        osp_octx_ref(c);
+    }
     osp_lock_release(&l->lock);
     return c;
 }

@@ -28,6 +28,14 @@ void osp_octx_live_free(struct osp_octx_live *l);
  */
 OSP_CHECKED enum osp_err osp_octx_live_add(struct osp_octx_live *l, struct osp_octx *c);
 
+/*
+ * The same for a context that leads somewhere: `purpose` names where, and is not empty.  There may be several; the one added
+ * last is found.
+ */
+OSP_CHECKED enum osp_err osp_octx_live_add_for(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose);
+/* The context that leads there, with a reference for the caller; NULL: none. */
+struct osp_octx *osp_octx_live_for(struct osp_octx_live *l, struct osp_slice purpose);
+
 /* Takes `c` out and drops its reference; false: it was not in. Exchanges that hold it go on with it. */
 bool osp_octx_live_remove(struct osp_octx_live *l, struct osp_octx *c);
 

@@ -96,6 +96,7 @@ osp_made_write(const struct osp_made *m, struct osp_wr *w)
     put_string(w, p->id_context);
     put_string(w, osp_slice_str(m->name));
     put_string(w, osp_slice_str(m->peer));
+    osp_wr_u8(w, m->leads);
 }
 
 static struct osp_slice
@@ -118,6 +119,8 @@ osp_made_read(struct osp_rd *r, struct osp_made **out)
 {
     struct osp_octx_params p = { 0 };
     char                   name[OSP_MADE_NAME_MAX], peer[OSP_MADE_PEER_MAX];
+    bool                   leads;
+    enum osp_err           e;
 
     p.aead = (int32_t)osp_rd_u32(r);
     p.hkdf = (int32_t)osp_rd_u32(r);
@@ -129,5 +132,11 @@ osp_made_read(struct osp_rd *r, struct osp_made **out)
     p.id_context = get_string(r);
     get_text(r, name, sizeof(name));
     get_text(r, peer, sizeof(peer));
-    return osp_rd_bad(r) ? OSP_E_FORMAT : osp_made_new(&p, name, peer, out);
+    leads = osp_rd_u8(r) != 0;
+    if (osp_rd_bad(r))
+        return OSP_E_FORMAT;
+    e = osp_made_new(&p, name, peer, out);
+    if (e == OSP_OK)
+        (*out)->leads = leads;
+    return e;
 }

@@ -11,14 +11,15 @@
 
 #define OSP_MADE_BYTES_MAX 192  /* secret, salt, IDs and ID Context together */
 #define OSP_MADE_NAME_MAX 64
-#define OSP_MADE_PEER_MAX 96
+#define OSP_MADE_PEER_MAX 128
 #define OSP_MADE_LABEL 0x80000000u      /* labels of contexts that EDHOC made: this and the number of the credential */
 
 struct osp_made {
     struct osp_octx       *octx;        /* one reference */
     struct osp_octx_params params;      /* borrows from `bytes` */
     char                   name[OSP_MADE_NAME_MAX];     /* of the credential, or of the context it renews */
-    char                   peer[OSP_MADE_PEER_MAX];     /* who it is, for people: a kid, a subject */
+    char                   peer[OSP_MADE_PEER_MAX];     /* who it is, for people: a kid, a subject; or where it leads */
+    bool                   leads;       /* we asked for it, to reach `peer`: that is its purpose */
     uint8_t                bytes[OSP_MADE_BYTES_MAX];
 };
 

@@ -191,6 +191,10 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
         px_subject_fail(t, x->subject, why);
         return;
     }
+    if (x->agreement) {
+        px_agreement_fail(t, x, why);
+        return;
+    }
     t->px->stats.errors[why]++;
     px_flight_failed(x, why);
     x->notify = x->notify_con = false;

@@ -37,6 +37,10 @@ add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_hash_ke
 
     if (x->hop_ctx)
         px_put_context(&t->scratch, x->hop_ctx);
+    if (x->hop_edhoc) {                 /* whom it leads to, whatever context that is at the time */
+        osp_wr_u16(&t->scratch, UINT16_MAX);    /* no ID is that long */
+        osp_wr_put(&t->scratch, osp_slice_str(x->hop_edhoc->who));
+    }
     osp_wr_u16(&t->scratch, (uint16_t)(t->scratch.n - start));
     if (osp_wr_bad(&t->scratch))
         return false;

@@ -16,13 +16,16 @@ fail(struct px_turn *t, struct px_exchange *x, enum osp_err why)
 }
 
 /* The layer to put on for a forward-proxied request: by authority, first match wins. */
-static struct osp_octx *
-upstream_context(const struct osp_policy *p, const struct osp_authority *to)
+static void
+upstream_context(const struct osp_policy *p, const struct osp_authority *to, struct osp_next_hop *hop)
 {
-    for (size_t i = 0; i < p->upstream_count; i++)
-        if (osp_target_match(&p->upstreams[i].match, to))
-            return p->upstreams[i].ctx;
-    return NULL;
+    for (size_t i = 0; i < p->upstream_count; i++) {
+        if (!osp_target_match(&p->upstreams[i].match, to))
+            continue;
+        hop->ctx = p->upstreams[i].ctx;
+        hop->edhoc = p->upstreams[i].edhoc;
+        return;
+    }
 }
 
 /* Steps 2 and 4, as a forward-proxy. */
@@ -53,7 +56,7 @@ as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         e = px_translate_to_proxy(t, &to, req);
     } else {
         hop.to = to;
-        hop.ctx = upstream_context(x->policy, &to);
+        upstream_context(x->policy, &to, &hop);
         px_consume_proxy_options(req);
     }
     if (e != OSP_OK)

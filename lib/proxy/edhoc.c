@@ -11,20 +11,13 @@
 
 #define CID_EDHOC 65            /* Content-Formats [rfc9528#10.11] */
 #define EDHOC 64
-#define CR_TRIES 64
+#define ID_TRIES 64
 
 /* ---- who a credential stands for ---- */
 
-/* Asked during one call of lib/edhoc; knows the policy, and has room for a credential that came by value. */
-struct finder {
-    const struct osp_policy *policy;
-    struct osp_edhoc_peer    unknown;
-    uint8_t                  hash[32];  /* of the unknown credential */
-};
-
 /* [rfc9528#D.5] a key that nobody vouches for: it is the same peer as before, and no more */
 static enum osp_err
-find_unknown(struct finder *f, struct osp_slice id_cred, const struct osp_edhoc_peer **out)
+find_unknown(struct px_finder *f, struct osp_slice id_cred, const struct osp_edhoc_peer **out)
 {
     enum osp_edhoc_id_kind kind;
     struct osp_slice       value;
@@ -46,7 +39,7 @@ find_unknown(struct finder *f, struct osp_slice id_cred, const struct osp_edhoc_
 static enum osp_err
 find_peer(void *ctx, struct osp_slice id_cred, unsigned nth, const struct osp_edhoc_peer **out)
 {
-    struct finder              *f = ctx;
+    struct px_finder              *f = ctx;
     const struct osp_edhoc_conf *c = f->policy->edhoc;
     struct osp_edhoc_peers      trusted = c->trusted;
     enum osp_err                e = osp_edhoc_peers_find(&trusted, id_cred, nth, out);
@@ -64,9 +57,8 @@ name_of(const struct osp_edhoc_conf *c, uint32_t label)
     return label & OSP_MADE_LABEL && i < c->name_count ? c->names[i] : "";
 }
 
-/* The profile of `policy` with a finder for this call. */
-static struct osp_edhoc_profile
-profile_of(struct finder *f, const struct osp_policy *policy)
+struct osp_edhoc_profile
+px_edhoc_profile(struct px_finder *f, const struct osp_policy *policy)
 {
     struct osp_edhoc_profile p = policy->edhoc->profile;
 
@@ -127,27 +119,25 @@ demand_echo(struct px_turn *t, struct px_exchange *x)
 /* ---- message_1 ---- */
 
 static bool
-is_free(const struct px_exchange *x, struct osp_slice c_r, struct osp_slice c_i)
+take_id(const struct osp_policy *p, struct osp_slice id, struct osp_slice other)
 {
-    const struct osp_policy *p = x->policy;
-
-    return !osp_slice_eq(c_r, c_i) && !osp_octx_table_has_id(p->contexts, c_r) && !osp_responder_has(p->edhoc->responder, c_r) &&
-           osp_octx_live_reserve(p->live, c_r) == OSP_OK;
+    return !osp_slice_eq(id, other) && !osp_octx_table_has_id(p->contexts, id) && !osp_responder_has(p->edhoc->responder, id) &&
+           osp_octx_live_reserve(p->live, id) == OSP_OK;
 }
 
 /*
- * An identifier that nobody here uses [rfc9668#4.1.2], of one byte as long as there are: 00 to 17 and 20 to 37 travel as
- * such [rfc9528#3.3.2].
+ * An identifier that nobody here uses [rfc9668#4.1.1] [rfc9668#4.1.2], of one byte as long as there are: 00 to 17 and
+ * 20 to 37 travel as such [rfc9528#3.3.2].
  */
-static bool
-choose_c_r(struct px_turn *t, const struct px_exchange *x, struct osp_slice c_i, struct osp_edhoc_cid *out)
+bool
+px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_slice other, struct osp_edhoc_cid *out)
 {
-    for (unsigned i = 0; i < CR_TRIES; i++) {
+    for (unsigned i = 0; i < ID_TRIES; i++) {
         out->len = i < 8 ? 1 : i < 24 ? 2 : 4;
         osp_randbuf_take(&t->px->rand, out->bytes, out->len);
         if (out->len == 1)
             out->bytes[0] = (uint8_t)((out->bytes[0] % 24) | (out->bytes[0] & 0x80 ? 0x20 : 0));
-        if (is_free(x, osp_slice(out->bytes, out->len), c_i))
+        if (take_id(p, osp_slice(out->bytes, out->len), other))
             return true;
     }
     return false;
@@ -164,7 +154,7 @@ begin(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct osp_
         e = osp_edhoc_peek_message_1(message, &m);
     if (e != OSP_OK)
         return e;
-    if (!choose_c_r(t, x, m.c_i, &run->c_r))
+    if (!px_edhoc_choose_id(t, x->policy, m.c_i, &run->c_r))
         return OSP_E_OVERLOAD;
     run->reserved = true;
     osp_randbuf_take(&t->px->rand, seed, sizeof(seed));
@@ -199,8 +189,8 @@ static void
 on_message_1(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_slice message)
 {
     struct osp_responder    *r = x->policy->edhoc->responder;
-    struct finder            f = { 0 };
-    struct osp_edhoc_profile profile = profile_of(&f, x->policy);
+    struct px_finder            f = { 0 };
+    struct osp_edhoc_profile profile = px_edhoc_profile(&f, x->policy);
     uint64_t                 hash = osp_responder_hash(r, &x->from.peer.ip, message);
     uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
     struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
@@ -235,7 +225,7 @@ on_message_1(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
 
 /* Who it is, for people. */
 static void
-describe(const struct osp_edhoc_who *who, const struct finder *f, char dst[OSP_MADE_PEER_MAX])
+describe(const struct osp_edhoc_who *who, const struct px_finder *f, char dst[OSP_MADE_PEER_MAX])
 {
     char hex[17];
 
@@ -255,15 +245,15 @@ describe(const struct osp_edhoc_who *who, const struct finder *f, char dst[OSP_M
  * The context of a complete session, into the live table and to the daemon.  Its window is known and empty: these keys are
  * new [rfc9528#A.1].
  */
-static enum osp_err
-make_context(struct px_turn *t, struct osp_run *run, const struct finder *f)
+enum osp_err
+px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to)
 {
     static const struct osp_replay empty;
-    const struct osp_edhoc_who    *who = osp_edhoc_who(&run->edhoc);
+    const struct osp_edhoc_who    *who = osp_edhoc_who(s);
     struct osp_edhoc_oscore        o;
     struct osp_made               *m = NULL;
     char                           peer[OSP_MADE_PEER_MAX];
-    enum osp_err                   e = osp_edhoc_oscore(&run->edhoc, &o);
+    enum osp_err                   e = osp_edhoc_oscore(s, &o);
     struct osp_octx_params         p = {
                 .aead = o.aead,
                 .hkdf = o.hkdf,
@@ -277,11 +267,12 @@ make_context(struct px_turn *t, struct osp_run *run, const struct finder *f)
     if (e != OSP_OK || !who)
         return e != OSP_OK ? e : OSP_E_EDHOC_STATE;
     describe(who, f, peer);
-    e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), peer, &m);
+    e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), leads_to ? leads_to : peer, &m);
     osp_wipe(&o, sizeof(o));
     if (e == OSP_OK) {
+        m->leads = leads_to != NULL;
         osp_octx_set_window(m->octx, &empty);
-        e = osp_octx_live_add(f->policy->live, m->octx);
+        e = osp_octx_live_add_for(f->policy->live, m->octx, osp_slice_str(leads_to));
     }
     if (e == OSP_OK)
         e = px_keep_made(t->px, m);
@@ -295,8 +286,8 @@ static enum osp_err
 complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct osp_slice message, bool combined)
 {
     struct osp_responder    *r = x->policy->edhoc->responder;
-    struct finder            f = { 0 };
-    struct osp_edhoc_profile profile = profile_of(&f, run->policy);
+    struct px_finder            f = { 0 };
+    struct osp_edhoc_profile profile = px_edhoc_profile(&f, run->policy);
     uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
     struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
     enum osp_err             e;
@@ -308,7 +299,7 @@ complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct o
     if (e == OSP_OK && !osp_run_answer(run, osp_wr_slice(&w)))
         e = OSP_E_NOMEM;
     if (e == OSP_OK)
-        e = make_context(t, run, &f);
+        e = px_edhoc_make_context(t, &run->edhoc, &f, NULL);
     if (e != OSP_OK)
         return e;
     osp_octx_live_release(run->policy->live, osp_slice(run->c_r.bytes, run->c_r.len));      /* the context has it now */

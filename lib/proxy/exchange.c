@@ -52,6 +52,7 @@ px_exchange_branch(struct osp_proxy *px, const struct px_exchange *from)
         x->route = from->route;
         x->rule = from->rule;
         x->hop_ctx = from->hop_ctx;
+        x->hop_edhoc = from->hop_edhoc;
         x->vouched = from->vouched;
         x->deadline = from->deadline;
         x->type = OSP_CON;
@@ -67,6 +68,9 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     if (x->subject)
         x->subject->up = NULL;
     px_flight_land(px, x);
+    if (x->agreement)
+        px_agreement_left(px, x);
+    osp_octx_unref(x->leg);
     px_transfer_end(px, x);
     if (x->out)
         osp_ep_cancel(px->ep, x->out);

@@ -24,7 +24,7 @@ find(const struct osp_proxy *px, const struct px_exchange *x)
         const struct px_exchange *l = f->leader;
 
         if (osp_slice_eq(l->key.bytes, x->key.bytes) && l->policy == x->policy && l->hop_ctx == x->hop_ctx &&
-            l->vouched == x->vouched)
+            l->hop_edhoc == x->hop_edhoc && l->vouched == x->vouched)
             return f;
     }
     return NULL;

@@ -68,12 +68,13 @@ void
 px_give_up(struct px_turn *t, struct px_exchange *x)
 {
     enum px_wait was = x->state;
+    bool         answer_late = was == PX_WAIT_NAME || was == PX_WAIT_FLIGHT || was == PX_WAIT_EDHOC;
 
     unpark(t->px, x);
     if (was == PX_WAIT_LEASE_NOTIFY)
         px_observe_release(t, x, false);
     else
-        px_answer_error(t, x, was == PX_WAIT_NAME || was == PX_WAIT_FLIGHT ? OSP_E_TIMEOUT : OSP_E_NO_LEASE);
+        px_answer_error(t, x, answer_late ? OSP_E_TIMEOUT : OSP_E_NO_LEASE);
 }
 
 /* What waited for `ctx` is ready. */
@@ -148,6 +149,8 @@ px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
             go_on_resolved(&t, x);
         else if (was == PX_WAIT_FLIGHT)
             px_flight_go_on(&t, x);
+        else if (was == PX_WAIT_EDHOC)
+            send_saved(&t, x);
         else
             go_on_leased(&t, x, was);
     }
@@ -169,7 +172,7 @@ px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
         return e;
     if (!px_save(t->px, x, *req))       /* the next hop may challenge with Echo */
         return OSP_E_NOMEM;
-    e = osp_oscore_protect_request(t->px->crypto, x->hop_ctx, *req, classes, &t->scratch, out, &added);
+    e = osp_oscore_protect_request(t->px->crypto, x->leg ? x->leg : x->hop_ctx, *req, classes, &t->scratch, out, &added);
     if (e != OSP_OK)
         return e;
     if (x->has_added)                   /* asked again: what comes now belongs to this one */
@@ -213,15 +216,18 @@ px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     bool         again = x->echo_tried || x->out;
     enum osp_err e = OSP_OK;
 
-    if (x->hop_ctx) {
-        struct osp_msg *plain = req;
+    if (x->hop_edhoc && !x->leg && px_agree(t, x, req))
+        return;
+    if (x->hop_ctx || x->leg) {
+        struct osp_octx *ctx = x->leg ? x->leg : x->hop_ctx;
+        struct osp_msg  *plain = req;
 
         e = px_protect(t, x, &req);
         if (e == OSP_E_NO_LEASE) {
-            px_park(t, x, plain, x->hop_ctx, PX_WAIT_LEASE_OUT);
+            px_park(t, x, plain, ctx, PX_WAIT_LEASE_OUT);
             return;
         }
-        px_used(t->px, x->hop_ctx);
+        px_used(t->px, ctx);
     }
     if (e == OSP_OK)
         e = px_is_too_long(t->px, req) ? px_transfer_start(t, x, req) : px_send_or_replace(t, x, req);
@@ -283,11 +289,12 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
 
     px_observe_request(t, x, req, req->token);
     x->hop_ctx = hop->ctx;
+    x->hop_edhoc = hop->edhoc;
     x->inner_oscore = osp_msg_has(req, OSP_OPT_OSCORE);
     x->deadline = osp_time_after(t->now, x->policy->response_timeout_us);
     x->to.port = hop->to.port;
     req->token = OSP_EMPTY;
-    if (e == OSP_OK && x->hop_ctx)      /* before anything is asked of the network */
+    if (e == OSP_OK && (x->hop_ctx || x->hop_edhoc))    /* before anything is asked of the network */
         e = osp_classes(&leg, req, classes);
     if (e == OSP_OK && px_cache_answers(t, x, req, &hop->to))
         return;

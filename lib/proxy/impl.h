@@ -20,6 +20,7 @@
  *   names.c       name cache
  *   local.c       resources of the proxy itself
  *   edhoc.c       ... and among them the Responder of EDHOC; responder.c keeps its sessions
+ *   initiator.c   the Initiator of EDHOC, towards next hops
  *   echo.c        Echo for addresses
  *   flight.c      equal requests wait for the answer to the first
  *   exchange.c    making and ending exchanges
@@ -47,11 +48,12 @@
 #define PX_CTX_ASKS 1024
 #define PX_BODY_LIFE_US OSP_SEC(247)    /* EXCHANGE_LIFETIME [rfc7959#2.4] */
 #define PX_KEEP_ASKS 64
+#define PX_AGREEMENTS_MAX 1024
 #define PX_ECHO_LEN 12
 
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
 enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY,
-               PX_WAIT_FLIGHT };
+               PX_WAIT_FLIGHT, PX_WAIT_EDHOC };
 
 /* A message without its Token, encoded, in pool memory. */
 struct px_saved { uint8_t *p; uint32_t n; };
@@ -148,7 +150,10 @@ struct px_exchange {
     struct osp_list         wait;       /* in a name's or a lease slot's list while parked, or in px.ready */
     struct osp_policy      *policy;     /* a reference */
     const struct osp_route *route;      /* reverse-proxied by it; NULL: forward-proxied */
-    struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none */
+    struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none, or `leg` */
+    const struct osp_hop_edhoc *hop_edhoc;      /* its context is established when it is needed; NULL: not */
+    struct osp_octx        *leg;        /* ... and this is it, a reference */
+    struct px_agreement    *agreement;  /* whose run this is the exchange of; no client waits for it then */
     struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
     const struct osp_rule  *rule;       /* that allowed it */
     uint64_t                in;         /* handle of the client's request */
@@ -182,6 +187,7 @@ struct px_exchange {
     uint8_t                 removed_count;
     bool                    inner_oscore;       /* the forwarded request has an OSCORE option */
     bool                    has_added;
+    bool                    agreed_again;       /* the next hop had lost `leg`, once */
     bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
     bool                    keep_answer;        /* the answer is offered to the cache under `key` */
     bool                    notify;             /* the answer being sent is not the last one */
@@ -218,11 +224,11 @@ struct osp_proxy {
     struct osp_policy     *policy;
     struct osp_list        exchanges;
     struct osp_list        ready;               /* px_exchange.wait: parked no longer, not yet taken up */
-    struct osp_table       names, buckets, obs_clients, obs_handles, subjects, flights;
+    struct osp_table       names, buckets, obs_clients, obs_handles, subjects, flights, agreements;
     struct osp_list        running;             /* px_subject.run */
     struct osp_wheel       renewals;            /* px_subject.timer */
     bool                   aborting;            /* nothing is parked any more */
-    struct osp_list        name_lru, name_asks, bucket_lru;
+    struct osp_list        name_lru, name_asks, bucket_lru, agreement_lru;
     struct px_verified     verified[PX_VERIFIED];       /* addresses, by hash */
     struct osp_table       bodies, body_owners;
     struct osp_list        body_age[2];         /* without and with a security context, oldest first */
@@ -474,6 +480,32 @@ bool px_edhoc_is_combined(const struct px_exchange *x, const struct osp_msg *req
 bool px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid);
 /* Hands a context that is in the live table to the daemon. OSP_E_OVERLOAD: it was taken out of the table again. */
 enum osp_err px_keep_made(struct osp_proxy *px, struct osp_made *m);
+
+/* Asked about credentials during one call of lib/edhoc; knows the policy, and has room for one that came by value. */
+struct px_finder {
+    const struct osp_policy *policy;
+    struct osp_edhoc_peer    unknown;
+    uint8_t                  hash[32];  /* of the unknown credential */
+};
+
+/* The profile of `policy` with a finder for this call. */
+struct osp_edhoc_profile px_edhoc_profile(struct px_finder *f, const struct osp_policy *policy);
+/* Chooses and reserves an identifier that nobody here uses, and that is not `other`. False: there is none left. */
+bool px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_slice other, struct osp_edhoc_cid *out);
+/* The context of a complete session, into the live table and to the daemon; `leads_to`: its purpose, NULL: none. */
+enum osp_err px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to);
+
+/* ---- initiator.c ---- */
+/* Before `req` is sent on a leg with EDHOC: x->leg is set if there is a context.  True: `x` waits for one, or was answered. */
+bool px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* The next hop may have lost the context: true, and the request is sent again, in another. */
+bool px_agree_again(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+/* What came back to the exchange of a run, or that nothing did. */
+void px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct osp_msg *resp);
+void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
+/* The exchange of a run ends. */
+void px_agreement_left(struct osp_proxy *px, struct px_exchange *up);
+void px_agreements_free(struct osp_proxy *px);
 
 /* ---- flight.c ---- */
 /* True: `x` waits for the answer to an equal request that is on its way.  False: it goes, and others may wait for it. */

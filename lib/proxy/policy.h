@@ -19,7 +19,17 @@
 /* Where to send, and the layer to put on for it. */
 struct osp_next_hop {
     struct osp_authority to;
-    struct osp_octx     *ctx;           /* NULL: no layer of ours */
+    struct osp_octx     *ctx;           /* NULL: no layer of ours, or the one of `edhoc` */
+    const struct osp_hop_edhoc *edhoc;  /* its context is established when it is needed; NULL: not */
+};
+
+/* With whom a context is established for a leg, as the Initiator of EDHOC. */
+struct osp_hop_edhoc {
+    const char          *who;           /* what the configuration calls it: tells contexts to one address apart */
+    const uint8_t       *credentials;   /* bit i: the peer may prove to be credential i */
+    uint32_t             credential_count;
+    uint8_t              method;
+    bool                 prefer;        /* without a context requests go as they are */
 };
 
 enum osp_allow_kind { OSP_ALLOW_FORWARD, OSP_ALLOW_ROUTE };
@@ -67,7 +77,7 @@ struct osp_route {
 };
 
 /* upstreams: layer of ours for forward-proxied requests, by authority; first match wins. */
-struct osp_upstream { struct osp_target match; struct osp_octx *ctx; };
+struct osp_upstream { struct osp_target match; struct osp_octx *ctx; const struct osp_hop_edhoc *edhoc; };
 
 /* hosts: names the operator resolves himself. */
 struct osp_host { const char *name; struct osp_ip ip; };

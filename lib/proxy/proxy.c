@@ -41,6 +41,7 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     osp_list_init(&px->name_lru);
     osp_list_init(&px->name_asks);
     osp_list_init(&px->bucket_lru);
+    osp_list_init(&px->agreement_lru);
     for (size_t i = 0; i < PX_LEASE_SLOTS; i++)
         osp_list_init(&px->lease_waiters[i]);
     /* a plaintext for each layer, one more for what is put together, and the values of options */
@@ -62,6 +63,8 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
         e = osp_table_init(&px->subjects, cfg->max_exchanges / 2 + 1);
     if (e == OSP_OK)
         e = osp_table_init(&px->flights, cfg->max_exchanges / 2 + 1);
+    if (e == OSP_OK)
+        e = osp_table_init(&px->agreements, PX_AGREEMENTS_MAX);
     if (e == OSP_OK)
         e = px_bodies_init(px);
     if (e == OSP_OK)
@@ -112,6 +115,8 @@ osp_proxy_free(struct osp_proxy *px)
     osp_table_fini(&px->obs_handles);
     osp_table_fini(&px->subjects);
     osp_table_fini(&px->flights);
+    px_agreements_free(px);
+    osp_table_fini(&px->agreements);
     osp_ep_free(px->ep);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);

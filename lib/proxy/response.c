@@ -103,6 +103,12 @@ px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct os
     if (px_transfer_response(t, x, handle, &resp, &e) == PX_BLOCKS_MORE)
         return;
     type = resp->type;
+    if (e == OSP_OK && x->agreement) {
+        px_agreement_response(t, x, resp);
+        return;
+    }
+    if (e == OSP_OK && px_agree_again(t, x, resp))
+        return;
     if (e == OSP_OK)
         e = take_layer_off(t, x, &resp);
     if (e != OSP_OK && (x->subject ? px_subject_ignores(x->subject, type) : x->obs && x->obs->answered)) {

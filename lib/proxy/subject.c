@@ -66,7 +66,7 @@ make_id(struct px_turn *t, const struct osp_msg *req, const struct osp_cache_key
 static bool
 is_same_hop(const struct px_exchange *up, const struct px_exchange *x)
 {
-    return up->hop_ctx == x->hop_ctx && up->vouched == x->vouched &&
+    return up->hop_ctx == x->hop_ctx && up->hop_edhoc == x->hop_edhoc && up->vouched == x->vouched &&
            (!up->out || px_ip_is_allowed(x, &up->to.ip, up->to.port));
 }
 
@@ -159,7 +159,7 @@ deregister(struct px_turn *t, struct px_exchange *up)
     osp_msg_remove(req, OSP_OPT_OBSERVE);
     if (osp_msg_add(req, OSP_OPT_OBSERVE, osp_opt_uint_make(DEREGISTER, value)) != OSP_OK)
         return;
-    if (up->hop_ctx && px_protect(t, up, &req) != OSP_OK)
+    if ((up->hop_ctx || up->leg) && px_protect(t, up, &req) != OSP_OK)
         return;
     how.deadline = osp_time_after(t->now, up->policy->response_timeout_us);
     if (osp_ep_request(t->px->ep, &up->to, NULL, req, &how, t->now, t->tx, &handle) == OSP_OK)

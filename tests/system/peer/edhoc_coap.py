@@ -247,6 +247,8 @@ class EdhocOrigin(net.Origin):
         while m.has(OSCORE) or m.has(EDHOC):
             if m.has(EDHOC):
                 m = self.open_combined(m, removed)
+            if not any(c.recipient_id == oscore.Option.decode(m.get(OSCORE)).kid for c in self.contexts):
+                raise net.Turned(coap.response("4.01", payload=b"Security context not found"), removed)     # [rfc8613#8.2]
             m, layer = oscore.remove_one(m, self.contexts)
             removed.append(layer)
         return m, removed

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * EDHOC as the Initiator, for legs whose context is established when it is needed [rfc9528#A.2] [ocp#1].
+ *
+ *   a request for such a leg --- the live table has a context that leads there? ----> the layer goes on
+ *                             \--- no: a run with the next hop; the request waits, and all that come meanwhile
+ *
+ * A run is an exchange without a client.  Its place is an agreement, of which there is one for each address and name in the
+ * configuration: one run at a time, waiting requests within bounds, and after a failure nothing for a while.  The context
+ * itself is not here: it is in the live table under its purpose, so that it serves all workers, and the daemon keeps it.
+ * A context near a limit of its keys is renewed while it is still used.
+ */
+#include "proxy/impl.h"
+
+#define CID_EDHOC 65u           /* Content-Formats [rfc9528#10.11] */
+#define EDHOC 64u
+#define WAITING_MAX 1024        /* requests at one agreement */
+#define PAUSE_US OSP_SEC(10)    /* after a failure, and before a context that the peer says it lost is made anew */
+#define PLAIN_US OSP_SEC(60)    /* after a failure where a layer is only preferred */
+#define RUN_US OSP_SEC(100)     /* a run takes no longer: two confirmable requests [rfc7252#4.8.2] */
+#define RESTARTS_MAX 2          /* with another suite [rfc9528#6.3] */
+
+struct px_agreement {
+    struct osp_node       node;         /* in px.agreements by purpose */
+    struct osp_list       lru;          /* in px.agreement_lru, used last last */
+    struct osp_list       waiters;      /* px_exchange.wait */
+    size_t                waiting;
+    struct px_exchange   *up;           /* the run's exchange; NULL: none is under way */
+    struct osp_edhoc     *session;      /* of the run, in pool memory */
+    struct osp_edhoc_cid  c_i;
+    uint64_t              not_before_us;
+    uint64_t              made_us;      /* when the last run succeeded */
+    enum osp_err          why;          /* the last one did not */
+    int64_t               suite;
+    unsigned              restarts;
+    bool                  echo_tried, asked_3;
+    uint16_t              purpose_len;
+    char                  purpose[OSP_MADE_PEER_MAX];
+};
+
+/* ---- which ---- */
+
+/* "coap://192.0.2.7:5683 plant-gw": whom the context leads to, under which name in the configuration. */
+static struct osp_slice
+purpose_of(const struct px_exchange *x, char dst[OSP_MADE_PEER_MAX])
+{
+    char          at[OSP_ADDR_TEXT_MAX];
+    struct osp_wr w = osp_wr_to((uint8_t *)dst, OSP_MADE_PEER_MAX - 1);
+
+    osp_addr_print(&x->to, at, sizeof(at));
+    osp_wr_put(&w, osp_slice_str("coap://"));
+    osp_wr_put(&w, osp_slice_str(at));
+    osp_wr_u8(&w, ' ');
+    osp_wr_put(&w, osp_slice_head(osp_slice_str(x->hop_edhoc->who), OSP_MADE_NAME_MAX));
+    dst[w.n] = '\0';
+    return osp_slice(dst, w.n);
+}
+
+static struct px_agreement *
+find(const struct osp_proxy *px, struct osp_slice purpose)
+{
+    for (struct osp_node *n = osp_table_first(&px->agreements, osp_hash(&px->seed, purpose)); n; n = osp_table_next(n)) {
+        struct px_agreement *a = OSP_CONTAINER(n, struct px_agreement, node);
+
+        if (osp_slice_eq(osp_slice(a->purpose, a->purpose_len), purpose))
+            return a;
+    }
+    return NULL;
+}
+
+static void
+agreement_free(struct osp_proxy *px, struct px_agreement *a)
+{
+    osp_table_remove(&px->agreements, &a->node);
+    osp_list_remove(&a->lru);
+    osp_pool_put(&px->pool, a, sizeof(*a));
+}
+
+/* The one used longest ago that nobody needs: it has nothing but a pause to remember. */
+static bool
+make_room(struct osp_proxy *px)
+{
+    struct osp_list *n;
+
+    if (px->agreements.count < PX_AGREEMENTS_MAX)
+        return true;
+    for (n = px->agreement_lru.next; n != &px->agreement_lru; n = n->next) {
+        struct px_agreement *a = OSP_CONTAINER(n, struct px_agreement, lru);
+
+        if (a->up || a->waiting > 0)
+            continue;
+        agreement_free(px, a);
+        return true;
+    }
+    return false;
+}
+
+/* NULL: a table is full, or no memory. */
+static struct px_agreement *
+find_or_make(struct osp_proxy *px, struct osp_slice purpose)
+{
+    struct px_agreement *a = find(px, purpose);
+
+    if (a) {
+        osp_list_remove(&a->lru);
+        osp_list_push(&px->agreement_lru, &a->lru);
+        return a;
+    }
+    a = make_room(px) ? osp_pool_get(&px->pool, sizeof(*a)) : NULL;
+    if (!a)
+        return NULL;
+    *a = (struct px_agreement){ .purpose_len = (uint16_t)purpose.n };
+    (void)osp_slice_copy(purpose, a->purpose, sizeof(a->purpose) - 1);
+    osp_list_init(&a->waiters);
+    osp_table_add(&px->agreements, &a->node, osp_hash(&px->seed, purpose));
+    osp_list_push(&px->agreement_lru, &a->lru);
+    return a;
+}
+
+void
+px_agreements_free(struct osp_proxy *px)
+{
+    struct osp_list *n;
+
+    while (px->agreement_lru.next && (n = osp_list_first(&px->agreement_lru)) != NULL)
+        agreement_free(px, OSP_CONTAINER(n, struct px_agreement, lru));
+}
+
+static bool
+is_wanted(const struct osp_hop_edhoc *h, uint32_t label)
+{
+    uint32_t i = label & ~OSP_MADE_LABEL;
+
+    return label & OSP_MADE_LABEL && i < h->credential_count && h->credentials[i / 8] >> (i % 8) & 1;
+}
+
+/* ---- the end of a run ---- */
+
+void
+px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
+{
+    struct px_agreement *a = up->agreement;
+
+    osp_octx_live_release(up->policy->live, osp_slice(a->c_i.bytes, a->c_i.len));
+    osp_edhoc_fini(a->session);
+    osp_pool_put(&px->pool, a->session, sizeof(*a->session));
+    a->session = NULL;
+    a->up = NULL;
+    up->agreement = NULL;
+}
+
+/* Who waited is ready: for the layer, or for what the failure means for it. */
+static void
+finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
+{
+    const struct osp_hop_edhoc *h = a->up->hop_edhoc;
+
+    a->why = why;
+    if (why == OSP_OK)
+        a->made_us = t->now.us;
+    else
+        a->not_before_us = t->now.us + (h->prefer ? PLAIN_US : PAUSE_US);
+    if (why == OSP_OK)
+        t->px->stats.agreed++;
+    else
+        t->px->stats.not_agreed++;
+    px_exchange_end(t->px, a->up);
+    osp_list_splice(&t->px->ready, &a->waiters);
+    a->waiting = 0;
+}
+
+void
+px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why)
+{
+    t->px->stats.errors[why]++;
+    finish(t, up->agreement, why);
+}
+
+/* ---- messages ---- */
+
+/*
+ * POST to the EDHOC resource of the next hop, kept in case it wants an Echo.  The messages of the turn are not touched: a
+ * request may stand in one of them that waits for this, or does not.
+ */
+static enum osp_err
+post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload)
+{
+    struct osp_msg m;
+    uint8_t        format[4];
+    enum osp_err   e;
+
+    osp_msg_init(&m, OSP_POST);
+    e = osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str(".well-known"));
+    if (e == OSP_OK)
+        e = osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("edhoc"));
+    if (e == OSP_OK)
+        e = osp_msg_add(&m, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CID_EDHOC, format));
+    m.payload = payload;
+    px_unkeep(t->px, &up->saved);
+    if (e == OSP_OK && !px_save(t->px, up, &m))
+        e = OSP_E_NOMEM;
+    if (e == OSP_OK)
+        e = px_is_too_long(t->px, &m) ? px_transfer_start(t, up, &m) : px_send_or_replace(t, up, &m);
+    return e;
+}
+
+/* [rfc9528#5.5] message_4 would tell no more than the first response under the new keys: it is not waited for. */
+static struct osp_edhoc_profile
+profile_of(struct px_finder *f, const struct osp_policy *policy)
+{
+    struct osp_edhoc_profile p = px_edhoc_profile(f, policy);
+
+    p.has_message_4 = false;
+    return p;
+}
+
+static enum osp_err
+send_1(struct px_turn *t, struct px_agreement *a)
+{
+    const struct osp_edhoc_conf *c = a->up->policy->edhoc;
+    struct px_finder             f = { 0 };
+    struct osp_edhoc_profile     profile = profile_of(&f, a->up->policy);
+    uint8_t                      bytes[OSP_EDHOC_MESSAGE_MAX], seed[32];
+    struct osp_wr                w = osp_wr_to(bytes, sizeof(bytes));
+    enum osp_err                 e;
+
+    osp_edhoc_init(a->session, OSP_EDHOC_INITIATOR, &profile, t->px->crypto, osp_responder_now_s(c->responder, t->now));
+    osp_randbuf_take(&t->px->rand, seed, sizeof(seed));
+    osp_wr_u8(&w, 0xf5);        /* true: a new session */
+    e = osp_edhoc_make_message_1(a->session, a->up->hop_edhoc->method, a->suite, seed, osp_slice(a->c_i.bytes, a->c_i.len),
+                                 OSP_EMPTY, &w);
+    osp_wipe(seed, sizeof(seed));
+    return e == OSP_OK ? post(t, a->up, osp_wr_slice(&w)) : e;
+}
+
+/* Begins a run for what `x` wants to reach. */
+static enum osp_err
+begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
+{
+    struct px_exchange *up = px_exchange_branch(t->px, x);
+    struct osp_edhoc   *s = osp_pool_get(&t->px->pool, sizeof(*s));
+    enum osp_err        e;
+
+    if (!up || !s || !px_edhoc_choose_id(t, x->policy, OSP_EMPTY, &a->c_i)) {
+        if (up)
+            px_exchange_end(t->px, up);
+        osp_pool_put(&t->px->pool, s, sizeof(*s));
+        return OSP_E_OVERLOAD;
+    }
+    *s = (struct osp_edhoc){ 0 };
+    up->hop_ctx = NULL;
+    up->hop_edhoc = x->hop_edhoc;
+    up->agreement = a;
+    up->deadline = osp_time_after(t->now, RUN_US);
+    a->up = up;
+    a->session = s;
+    a->suite = x->policy->edhoc->profile.suites.value[0];
+    a->restarts = 0;
+    a->echo_tried = a->asked_3 = false;
+    e = send_1(t, a);
+    if (e != OSP_OK)
+        px_exchange_end(t->px, up);
+    return e;
+}
+
+/* The other side is told why, once, and whether it hears it does not matter. */
+static void
+send_error(struct px_turn *t, struct px_agreement *a)
+{
+    struct osp_request how = { .type = OSP_NON, .deadline = osp_time_after(t->now, OSP_SEC(1)) };
+    uint8_t            bytes[512];
+    struct osp_wr      w = osp_wr_to(bytes, sizeof(bytes));
+    struct osp_msg    *m = &t->px->a;
+    uint64_t           handle;
+
+    osp_edhoc_cid_put(&w, osp_edhoc_c_r(a->session));
+    if (osp_edhoc_make_error(a->session, &w) != OSP_OK || !px_kept(&a->up->saved, m))
+        return;
+    m->payload = osp_wr_slice(&w);
+    if (osp_ep_request(t->px->ep, &a->up->to, NULL, m, &how, t->now, t->tx, &handle) == OSP_OK)
+        osp_ep_cancel(t->px->ep, handle);
+}
+
+static enum osp_err
+on_message_2(struct px_turn *t, struct px_agreement *a, struct osp_slice message)
+{
+    uint8_t       bytes[OSP_EDHOC_MESSAGE_MAX];
+    struct osp_wr w = osp_wr_to(bytes, sizeof(bytes));
+    enum osp_err  e = osp_edhoc_take_message_2(a->session, message, NULL);
+
+    if (e == OSP_OK && !is_wanted(a->up->hop_edhoc, osp_edhoc_who(a->session)->label))
+        return OSP_E_EDHOC_AUTH;        /* somebody we trust, but not the one that is meant */
+    if (e == OSP_OK)
+        osp_edhoc_cid_put(&w, osp_edhoc_c_r(a->session));
+    if (e == OSP_OK)
+        e = osp_edhoc_make_message_3(a->session, OSP_EMPTY, &w);
+    if (e != OSP_OK) {
+        send_error(t, a);
+        return e;
+    }
+    a->asked_3 = true;
+    return post(t, a->up, osp_wr_slice(&w));
+}
+
+/* [rfc9528#6.3] another suite, of those the next hop named */
+static enum osp_err
+on_error(struct px_turn *t, struct px_agreement *a, const struct osp_msg *resp)
+{
+    struct osp_edhoc_error err;
+    enum osp_err           e = osp_edhoc_take_error(a->session, resp->payload, &err);
+
+    if (e != OSP_OK || err.code != OSP_EDHOC_ERR_SUITE || a->asked_3 || a->restarts++ >= RESTARTS_MAX)
+        return OSP_E_EDHOC_REFUSED;
+    e = osp_edhoc_suite_choose(&a->up->policy->edhoc->profile.suites, &err.suites_r, &a->suite);
+    return e == OSP_OK ? send_1(t, a) : e;
+}
+
+/* [rfc9528#A.2] [rfc9175#2.3] it wants to know that our address is ours: the same message again, with the Echo */
+static enum osp_err
+on_echo(struct px_turn *t, struct px_agreement *a, const struct osp_opt *echo)
+{
+    struct osp_msg *m = &t->px->a;
+    uint8_t        *copy = osp_wr_reserve(&t->scratch, echo->val.n + 1);
+
+    if (a->echo_tried || !copy || !osp_slice_copy(echo->val, copy, echo->val.n) || !px_restore(a->up, m))
+        return OSP_E_EDHOC_REFUSED;
+    a->echo_tried = true;
+    if (osp_msg_add(m, OSP_OPT_ECHO, osp_slice(copy, echo->val.n)) != OSP_OK)
+        return OSP_E_NOSPACE;
+    return px_send_or_replace(t, a->up, m);
+}
+
+static bool
+is_edhoc_format(const struct osp_msg *resp)
+{
+    const struct osp_opt *o = osp_msg_get(resp, OSP_OPT_CONTENT_FORMAT);
+    uint32_t              v = 0;
+
+    return o && osp_opt_uint(o->val, &v) && v == EDHOC;
+}
+
+void
+px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct osp_msg *resp)
+{
+    struct px_agreement     *a = up->agreement;
+    const struct osp_opt    *echo = osp_msg_get(resp, OSP_OPT_ECHO);
+    struct px_finder         f = { 0 };
+    struct osp_edhoc_profile profile = profile_of(&f, up->policy);
+    enum osp_err             e;
+
+    osp_edhoc_attach(a->session, &profile, t->px->crypto);
+    if (OSP_CODE_CLASS(resp->code) == 2 && a->asked_3) {
+        e = px_edhoc_make_context(t, a->session, &f, a->purpose);      /* what was agreed on leads there */
+        if (e == OSP_OK) {
+            finish(t, a, OSP_OK);
+            return;
+        }
+    } else if (OSP_CODE_CLASS(resp->code) == 2) {
+        e = on_message_2(t, a, resp->payload);
+    } else if (resp->code == OSP_CODE(4, 1) && echo) {
+        e = on_echo(t, a, echo);
+    } else if (is_edhoc_format(resp)) {
+        e = on_error(t, a, resp);
+    } else {
+        e = OSP_E_EDHOC_REFUSED;        /* no such resource, or no such thing at all */
+    }
+    if (e != OSP_OK)
+        px_agreement_fail(t, up, e);
+}
+
+/* ---- requests ---- */
+
+/* No context: what the configuration says about that. True: it was answered. */
+static bool
+without(struct px_turn *t, struct px_exchange *x, enum osp_err why)
+{
+    if (x->hop_edhoc->prefer)
+        return false;
+    px_answer_error(t, x, osp_err_class(why) == OSP_CLASS_LOCAL ? why : OSP_E_NOT_AGREED);
+    return true;
+}
+
+static bool
+wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct px_agreement *a)
+{
+    if (a->waiting >= WAITING_MAX || !px_save(t->px, x, req)) {
+        px_answer_error(t, x, OSP_E_OVERLOAD);
+        return true;
+    }
+    a->waiting++;
+    px_wait(t->px, x, PX_WAIT_EDHOC, x->deadline);
+    osp_list_push(&a->waiters, &x->wait);
+    return true;
+}
+
+/* A usable context that leads there; near a limit of its keys it is used while a new one is made. */
+static bool
+use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
+{
+    struct osp_octx     *c = osp_octx_live_for(x->policy->live, purpose);
+    enum osp_key_state   state = c ? osp_octx_usage(c).state : OSP_KEY_OVER;
+    struct px_agreement *a;
+
+    if (!c || state == OSP_KEY_OVER || !is_wanted(x->hop_edhoc, osp_octx_label(c))) {
+        osp_octx_unref(c);
+        return false;
+    }
+    x->leg = c;
+    a = state == OSP_KEY_WORN ? find_or_make(t->px, purpose) : NULL;
+    if (a && !a->up && a->not_before_us <= t->now.us && begin(t, a, x) != OSP_OK)
+        a->not_before_us = t->now.us + PAUSE_US;
+    return true;
+}
+
+bool
+px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+{
+    char                 text[OSP_MADE_PEER_MAX];
+    struct osp_slice     purpose = purpose_of(x, text);
+    struct px_agreement *a;
+    enum osp_err         e;
+
+    if (use(t, x, purpose))
+        return false;
+    a = find_or_make(t->px, purpose);
+    if (!a)
+        return without(t, x, OSP_E_OVERLOAD);
+    if (a->up)
+        return wait(t, x, req, a);
+    if (a->not_before_us > t->now.us)
+        return without(t, x, a->why);
+    e = begin(t, a, x);
+    if (e == OSP_OK)
+        return wait(t, x, req, a);
+    a->why = e;
+    a->not_before_us = t->now.us + PAUSE_US;
+    t->px->stats.not_agreed++;
+    t->px->stats.errors[e]++;
+    return without(t, x, e);
+}
+
+/*
+ * The next hop says, in the clear, that it does not know the context [rfc8613#8.2].  Anybody could say so; so a context
+ * is given up for it only if it is not quite new, which bounds how often it can be made to happen.
+ */
+bool
+px_agree_again(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
+{
+    char                 text[OSP_MADE_PEER_MAX];
+    struct px_agreement *a;
+
+    if (!x->hop_edhoc || !x->leg || x->agreed_again || x->obs || x->subject || resp->code != OSP_CODE(4, 1) ||
+        osp_msg_has(resp, OSP_OPT_OSCORE))
+        return false;
+    a = find_or_make(t->px, purpose_of(x, text));
+    if (!a || a->up || (a->made_us && t->now.us - a->made_us < PAUSE_US) || a->not_before_us > t->now.us ||
+        !px_restore(x, &t->px->a))
+        return false;
+    x->agreed_again = true;
+    (void)osp_octx_live_remove(x->policy->live, x->leg);
+    osp_octx_unref(x->leg);
+    x->leg = NULL;
+    osp_layer_fini(&x->added);
+    x->has_added = false;
+    px_send(t, x, &t->px->a);
+    return true;
+}
