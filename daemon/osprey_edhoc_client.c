@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The client as EDHOC Initiator [rfc9528#A.2]: with the nearest proxy first, then with each one behind it and at last with the
- * origin, through those before [ocp#3].
+ * origin, through those before [ocp#5].
  *
  *   one after the other   message_1, message_2; message_3, message_4 or nothing; then requests under the new context
  *   combined              message_1, message_2; then message_3 travels with the first request [rfc9668#3.2]: the next message_1,

@@ -6,7 +6,7 @@ What the demo needs of CoAP to show a datagram: header, visible options, the OSC
 TYPES = ("CON", "NON", "ACK", "RST")
 METHODS = {1: "GET", 2: "POST", 3: "PUT", 4: "DELETE", 5: "FETCH", 6: "PATCH", 7: "iPATCH"}
 NAMES = {3: "Uri-Host", 4: "ETag", 6: "Observe", 7: "Uri-Port", 9: "OSCORE", 11: "Uri-Path", 12: "Content-Format", 14: "Max-Age",
-         15: "Uri-Query", 16: "Hop-Limit", 17: "Accept", 23: "Block2", 27: "Block1", 28: "Size2", 35: "Proxy-Uri",
+         15: "Uri-Query", 16: "Hop-Limit", 17: "Accept", 21: "EDHOC", 23: "Block2", 27: "Block1", 28: "Size2", 35: "Proxy-Uri",
          39: "Proxy-Scheme", 60: "Size1", 252: "Echo", 292: "Request-Tag", 548: "Request-Hash"}
 TEXT = {3, 11, 15, 35, 39}
 NUMBERS = {6, 7, 12, 14, 16, 17, 28, 60}
@@ -95,4 +95,4 @@ def show_option(number, value):
         return f"{name} \"{value.decode('utf-8', 'replace')}\""
     if number in NUMBERS:
         return f"{name} {int.from_bytes(value, 'big')}"
-    return f"{name} {value.hex()}"
+    return f"{name} {value.hex()}".rstrip()

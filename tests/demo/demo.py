@@ -39,6 +39,7 @@ CONTEXTS = {
     "p1-s": ("P1", "d4", "S", "54"),
 }
 RESPONSE_TIMEOUT = 2
+EDHOC = 21                                  # the option of a combined request [rfc9668#3.1]
 TICK = 0.3                                  # seconds between two states of S's /ticks
 BODY = 65536                                # bytes of a body that does not fit one datagram
 # member IDs of the OSCORE group of S and its clients; "det" is the client that all clients can be
@@ -129,8 +130,21 @@ class Stage:
         self.write("wrong.yaml", "contexts:\n" + self.context_yaml("spare", "C", key="wrong.key"))
         self.write("origin.yaml", "contexts:\n" + self.context_yaml("c-s", "S") + self.context_yaml("p1-s", "S"))
         self.write_group()
+        self.write_credentials()
         os.mkdir(self.path("p1"), 0o700)
         os.mkdir(self.path("p2"), 0o700)
+
+    def write_credentials(self):
+        """For EDHOC, as people make them: two commands for each party, one per peer after that."""
+        peers = {"C": ["P1", "S"], "P1": ["C"], "S": ["C"]}
+        for name in peers:
+            self.tool("keygen", "-o", self.path(f"edhoc-{name}"), name)
+        for name, others in peers.items():
+            for other in others:
+                self.tool("trust", "-o", self.path(f"edhoc-{name}"), other, self.path(f"edhoc-{other}", f"{other}.ccs"))
+
+    def tool(self, *words):
+        subprocess.run([self.osprey, *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=20)
 
     def write_group(self):
         """What each member of the group has from its Group Manager: the common secret, its own key, the others' credentials."""
@@ -167,7 +181,10 @@ hosts:
   vault.example: {self.ip['P1-S']}
   p2.example: {self.ip['P1-P2']}
   dead.example: {self.ip['dead']}
+edhoc: {{ credentials: {self.path('edhoc-P1', 'edhoc.yaml')} }}
 clients:
+  - match: {{ edhoc: {{ credential: C }} }}
+    allow: [ "forward coap://sensor.example:{port}" ]
   - match: {{ context: [ c-p1, d-p1, spare ] }}
     allow: [ "forward coap://*.example:{port}", "{net}", "route *" ]
   - match: {{ context: stranger }}
@@ -218,7 +235,8 @@ limits: {{ response-timeout: {RESPONSE_TIMEOUT}s }}
     def start(self, name):
         if name == "S":
             process = self.spawn("S", [self.osprey, "origin", "--listen", f"coap://{self.ip['S']}:{self.port}", "-E",
-                                       self.path("origin.yaml"), "--group", self.path("group-S.yaml"), "--every", str(TICK),
+                                       self.path("origin.yaml"), "--group", self.path("group-S.yaml"),
+                                       "--edhoc", self.path("edhoc-S", "edhoc.yaml"), "--every", str(TICK),
                                        "--state", self.path("state-origin"), "--json"])
             threading.Thread(target=self.read_log, args=(process.stdout,), daemon=True).start()
         else:
@@ -540,6 +558,47 @@ class Demo:
         judge.end()
         return age
 
+    # ---- keys that nobody configured ----
+
+    def agreed(self):
+        """The two examples of the draft with EDHOC [ocp#B.4] [ocp#B.5], and what is left of them for the next call."""
+        self.edhoc("EDHOC with P1, then through P1 with S, then the request: 5 round trips",
+                   "C <-EDHOC-> P1; C ==[C-P[EDHOC]]==> P1 <-EDHOC-> S; C ==[C-P[C-S]]==> P1 ==[C-S]==> S", [], 5, 2, 2)
+        self.edhoc("the same again: the contexts are kept", "C ==[C-P[C-S]]==> P1 ==[C-S]==> S", [], 1, 0, 0)
+        self.edhoc("new contexts, each message_3 in a request that is on its way anyway: 3 round trips",
+                   "C <-EDHOC-> P1; C ==[message_3, C-P[EDHOC]]==> P1 --> S; C ==[C-P[message_3, C-S]]==> P1 ==> S",
+                   ["--fresh", "--combined"], 3, 1, 1)
+
+    def edhoc(self, title, picture, words, trips, at_p1, at_s):
+        """`at_p1`, `at_s`: requests in the open to the EDHOC resource of P1, and those that S gets."""
+        stage, judge = self.stage, self.judge
+        secret = f"21.5 C, {secrets.token_hex(8)}"
+        command = ["post", "--edhoc", stage.path("edhoc-C", "edhoc.yaml"), "--via", f"{stage.uri('C-P1')},edhoc=P1", "-E",
+                   "edhoc=S", *words, stage.uri("sensor.example", "/echo"), "-d", secret]
+        judge.begin(title, picture, self.short(command))
+        mark, log_mark = stage.wires.mark(), len(stage.origin_log)
+        answer = stage.client(*command)
+        seen = stage.wires.since(mark)
+        judge.hops(seen)
+        judge.reads(**{"wire C-P1": "that keys are agreed on" if at_p1 else "nothing", "P1": "the host", "S": "everything"})
+        judge.check(answer["exit"] == 0 and answer.get("code") == "2.04", f"2.04 and exit status 0{self.why(answer)}")
+        judge.check(answer.get("payload") == secret, "the text came back unchanged")
+        judge.check([x["context"] for x in answer.get("layers", []) if x["came_off"]] == ["P1", "S"],
+                    "C took off the layers of P1 and S")
+        requests = [coap.Message(d) for d in leg(seen, "C", "P1")]
+        judge.check(answer.get("round_trips") == trips == len(requests), f"{trips} round trip{'s' * (trips > 1)}, told and counted")
+        judge.check(sum(m.option(coap.OSCORE) is None for m in requests) == at_p1,
+                    f"{at_p1 or 'none'} of them without a layer")
+        combined = sum(m.option(EDHOC) is not None for m in requests)
+        onward = sum(coap.Message(d).option(EDHOC) is not None for d in leg(seen, "P1", "S"))
+        both = "--combined" in words
+        judge.check((combined, onward) == (both, both), "one combined request for P1, one for S" if both else "none combined")
+        asked = [line.get("path") for line in self.origin_since(log_mark)]
+        judge.check(asked == ["/.well-known/edhoc"] * at_s + ["/echo"], f"S saw {at_s or 'no'} message{'s' * (at_s != 1)} of EDHOC "
+                                                                         "in requests of their own, and POST /echo")
+        self.check_secrecy(seen, secret, {("C", "P1"): ["the text", "echo", "sensor.example"], ("P1", "S"): ["the text", "echo"]}, ())
+        judge.end()
+
     # ---- observations ----
 
     def observed(self):
@@ -744,12 +803,13 @@ class Demo:
         return numbers
 
     def run(self):
-        for part in (self.plain, self.layered, self.onion, self.reverse, self.deterministic, self.observed, self.large,
+        for part in (self.plain, self.layered, self.onion, self.reverse, self.deterministic, self.agreed,
+                     self.observed, self.large,
                      self.refused, self.repeated, self.replayed, self.restarted):
             part()
 
 
-TOTAL = 2 + 5 + 1 + 2 + 2 + 1 + 2 + 5 + 1 + 1 + 3
+TOTAL = 2 + 5 + 1 + 2 + 2 + 3 + 1 + 2 + 5 + 1 + 1 + 3
 
 
 def introduce(stage):
@@ -758,6 +818,7 @@ def introduce(stage):
   C   client                         S   origin, coap://{stage.ip['S']}:{stage.port}, context c-s with C, p1-s with P1
   P1  proxy at {stage.ip['P1']:<15}       context c-p1 with C, d-p1 with D; a cache; route /dev1/* and host dev.example to S
   P2  proxy at {stage.ip['P2']:<15}       context c-p2 with C
+  C, P1 and S have credentials for EDHOC, and no context of each other for it.
   D   another client; C, D and S are members of one OSCORE group, each with a key of its own
   Every datagram passes a wire that writes it down; all keys were drawn a moment ago.  --open--> anybody can read,
   ==[X[Y]]==> layer Y inside layer X.""")

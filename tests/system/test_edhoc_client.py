@@ -67,7 +67,7 @@ class Bench:
 
 # ---- the client against another Responder ----
 
-# row X01 [rfc9528#3.2]
+# [rfc9528#3.2]
 @METHODS
 @SUITES
 def test_methods_and_suites(stage, method, suite):
@@ -98,7 +98,7 @@ def test_the_method_that_fits_the_keys_is_chosen(stage, method):
     assert status == 0 and (answer["edhoc"][0]["method"], answer["edhoc"][0]["suite"]) == (method, 0), said
 
 
-# row X06 [rfc9668#3.2.1]
+# [rfc9668#3.2.1]
 @METHODS
 def test_message_3_in_the_first_request(stage, method):
     mine, theirs = pair(method, 2)
@@ -160,7 +160,7 @@ def test_message_4(stage):
 
 # ---- who is refused ----
 
-# row X07 (partly: the other role) [rfc9528#D.2]
+# row X03 (partly: the Initiator) [rfc9528#D.2]
 @pytest.mark.parametrize("method", [0, 3])
 def test_a_peer_with_another_key_is_refused(stage, method):
     mine, theirs = pair(method, 2)
@@ -238,7 +238,7 @@ def test_a_context_is_used_again_and_renewed_on_demand(stage):
     assert other.ask(net.uri(origin.address) + "/x")[0] == 4
 
 
-# row X03 (partly: sequence numbers of kept contexts)
+# [rfc8613#7.2.1]
 def test_no_number_is_used_twice(stage):
     mine, theirs = pair(3, 2)
     origin = our_origin(stage, theirs, c=mine)
@@ -275,7 +275,7 @@ def test_a_forged_refusal_costs_one_run(stage):
 
 # ---- the demo origin against another Initiator ----
 
-# row X01 [rfc9528#A.2]
+# row X01 (partly: the demo origin), X06 (partly: the demo origin) [rfc9528#A.2]
 @METHODS
 @SUITES
 @pytest.mark.parametrize("combine", [False, True])
@@ -308,7 +308,7 @@ def test_the_origin_sends_message_4(stage):
     assert done.state == "complete"
 
 
-# row X07 row X08
+# rows X02-X04 (partly: the demo origin)
 def test_the_origin_refuses(stage):
     mine, theirs = pair(3, 2)
     client = stage.client(our_origin(stage, theirs, "--suites", "2", c=mine))
@@ -330,7 +330,7 @@ def test_the_origin_refuses(stage):
     assert edhoc_coap.error_in(client.exchange(edhoc_coap.request(b"\xff")))[0] == 1
 
 
-# row X09 [rfc9528#7]
+# row X09 (partly: the demo origin) [rfc9528#7]
 def test_the_origin_answers_again_and_makes_nothing_twice(stage):
     mine, theirs = pair(3, 2)
     client = stage.client(our_origin(stage, theirs, c=mine))
@@ -356,7 +356,7 @@ def test_the_origin_has_bounds(stage):
         edhoc_coap.finish(client, runs[0])
 
 
-# [rfc9668#3.3.1]
+# row X07 (partly: the demo origin) [rfc9668#3.3.1]
 def test_an_edhoc_option_that_is_out_of_place(stage):
     mine, theirs = pair(3, 2)
     client = stage.client(our_origin(stage, theirs, c=mine))
@@ -380,7 +380,7 @@ def test_more_suites_between_our_own(stage, suite, method):
     assert (status, answer["payload"], answer["edhoc"][0]["suite"]) == (0, "Hello from the origin", suite), said
 
 
-# row X02 row X06 [ocp#3]
+# row X06, X11 [ocp#B.4] [ocp#B.5]
 @pytest.mark.parametrize("combine,trips", [(False, 5), (True, 3)])
 def test_with_the_proxy_and_through_it_with_the_origin(stage, combine, trips):
     """The draft's two examples: five round trips, or three with combined requests."""
