@@ -125,6 +125,7 @@ struct cfg_hop {
     uint8_t       *uri_storage;
     char          *context;             /* or NULL */
     struct cfg_hop_edhoc edhoc;         /* ... or this */
+    bool           nested;              /* it can take a layer of ours around another one */
     struct cfg_pos pos;
 };
 
@@ -140,7 +141,7 @@ struct cfg_route {
     struct cfg_pos   pos;
 };
 
-struct cfg_upstream { struct osp_target match; char *context; struct cfg_hop_edhoc edhoc; struct cfg_pos pos; };
+struct cfg_upstream { struct osp_target match; char *context; struct cfg_hop_edhoc edhoc; bool nested; struct cfg_pos pos; };
 struct cfg_host { char *name; struct osp_ip ip; };
 
 enum cfg_log_level { CFG_LOG_ERROR, CFG_LOG_WARNING, CFG_LOG_INFO, CFG_LOG_DEBUG };

@@ -144,6 +144,8 @@ print_edhoc(struct cfg_out *o, const char *key, const void *obj)
 
 static const struct cfg_kind kind_edhoc = { "true, or a map", read_edhoc, print_edhoc, edhoc_items };
 
+#define NESTED_DOC "false: a request that has an OSCORE layer for somebody behind us goes there without a layer of ours, since " \
+                   "the next hop does not take one around another"
 #define EDHOC_DOC "instead of `context`: one that is established with EDHOC when it is needed"
 
 static const struct cfg_item hop_items[] = {
@@ -154,6 +156,7 @@ static const struct cfg_item hop_items[] = {
       .doc = "the context that protects the way there" },
     { .key = "edhoc", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, edhoc), .kind = &kind_edhoc, .dflt_text = "false",
       .doc = EDHOC_DOC, .example = "{ credential: plant-gw }" },
+    { .key = "nested", .type = CFG_BOOL, .dflt = true, .at = offsetof(struct cfg_hop, nested), .doc = NESTED_DOC },
     { .key = NULL },
 };
 
@@ -425,5 +428,6 @@ const struct cfg_item cfg_upstream_items[] = {
       .doc = "the context that protects the way there" },
     { .key = "edhoc", .type = CFG_OTHER, .at = offsetof(struct cfg_upstream, edhoc), .kind = &kind_edhoc, .dflt_text = "false",
       .doc = EDHOC_DOC, .example = "true" },
+    { .key = "nested", .type = CFG_BOOL, .dflt = true, .at = offsetof(struct cfg_upstream, nested), .doc = NESTED_DOC },
     { .key = NULL },
 };

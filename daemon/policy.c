@@ -223,7 +223,7 @@ static struct osp_next_hop
 make_hop(struct box *b, const struct osp_ctxset *set, const struct cfg_hop *h)
 {
     return (struct osp_next_hop){ .to = h->parsed.to, .ctx = context_named(b, set, h->context),
-                                  .edhoc = make_hop_edhoc(b, &h->edhoc) };
+                                  .edhoc = make_hop_edhoc(b, &h->edhoc), .single = !h->nested };
 }
 
 /* The path of the upstream's URI as segments: they go in front of what is left of the request's. */
@@ -291,7 +291,7 @@ make_ways(struct box *b, const struct osp_ctxset *set)
         make_route(b, set, &c->routes[i], &routes[i]);
     for (size_t i = 0; i < c->upstream_count; i++)
         ups[i] = (struct osp_upstream){ c->upstreams[i].match, context_named(b, set, c->upstreams[i].context),
-                                        make_hop_edhoc(b, &c->upstreams[i].edhoc) };
+                                        make_hop_edhoc(b, &c->upstreams[i].edhoc), !c->upstreams[i].nested };
     for (size_t i = 0; i < c->host_count; i++)
         hosts[i] = (struct osp_host){ c->hosts[i].name, c->hosts[i].ip };
     b->policy.routes = routes;

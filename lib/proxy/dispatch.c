@@ -24,6 +24,7 @@ upstream_context(const struct osp_policy *p, const struct osp_authority *to, str
             continue;
         hop->ctx = p->upstreams[i].ctx;
         hop->edhoc = p->upstreams[i].edhoc;
+        hop->single = p->upstreams[i].single;
         return;
     }
 }

@@ -288,9 +288,11 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
     enum osp_err                e = px_hop_limit(t, x, req);
 
     px_observe_request(t, x, req, req->token);
-    x->hop_ctx = hop->ctx;
-    x->hop_edhoc = hop->edhoc;
     x->inner_oscore = osp_msg_has(req, OSP_OPT_OSCORE);
+    if (!x->inner_oscore || !hop->single) {             /* [ocp#5.1] Q2 */
+        x->hop_ctx = hop->ctx;
+        x->hop_edhoc = hop->edhoc;
+    }
     x->deadline = osp_time_after(t->now, x->policy->response_timeout_us);
     x->to.port = hop->to.port;
     req->token = OSP_EMPTY;

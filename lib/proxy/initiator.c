@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * EDHOC as the Initiator, for legs whose context is established when it is needed [rfc9528#A.2] [ocp#1].
+ * EDHOC as the Initiator, for legs whose context is established when it is needed [rfc9528#A.2] [ocp#5.1].
  *
  *   a request for such a leg --- the live table has a context that leads there? ----> the layer goes on
  *                             \--- no: a run with the next hop; the request waits, and all that come meanwhile

@@ -21,6 +21,7 @@ struct osp_next_hop {
     struct osp_authority to;
     struct osp_octx     *ctx;           /* NULL: no layer of ours, or the one of `edhoc` */
     const struct osp_hop_edhoc *edhoc;  /* its context is established when it is needed; NULL: not */
+    bool                 single;        /* no layer of ours around another one: it would not come off there */
 };
 
 /* With whom a context is established for a leg, as the Initiator of EDHOC. */
@@ -77,7 +78,7 @@ struct osp_route {
 };
 
 /* upstreams: layer of ours for forward-proxied requests, by authority; first match wins. */
-struct osp_upstream { struct osp_target match; struct osp_octx *ctx; const struct osp_hop_edhoc *edhoc; };
+struct osp_upstream { struct osp_target match; struct osp_octx *ctx; const struct osp_hop_edhoc *edhoc; bool single; };
 
 /* hosts: names the operator resolves himself. */
 struct osp_host { const char *name; struct osp_ip ip; };

@@ -11,6 +11,7 @@ from daemon import edhoc_file
 from peer import coap, net
 from peer.edhoc_cred import Credential
 from test_edhoc import SUITE_AND_METHOD
+from test_edhoc_proxied import reach
 
 ALLOW = ["forward coap://127.0.0.0/8"]
 
@@ -149,6 +150,24 @@ def test_contexts_go_with_their_credential(stage):
     assert i.proxy.ctl("revoke", "origin-*")[1].strip().endswith("1")
     assert i.ask().payload == b"hello"
     assert i.runs() == 2
+
+
+# [ocp#5.1] Q2
+def test_an_origin_that_takes_one_layer_only(stage, keys):
+    i = Initiator(stage, origin={"contexts": [keys.cs.other_side()]})
+    i.proxy.stop()
+    i.proxy.write(upstreams=[{"match": net.uri(i.origin.address), "edhoc": True, "nested": False}])
+    i.proxy.start()
+    secure = stage.secure(i.proxy, keys.cs, [], reach(i.origin))
+    assert secure.exchange(coap.request(path="x")).payload == b"hello"
+    assert i.runs() == 0
+    assert i.ask().payload == b"hello"
+    assert i.runs() == 1
+    i.proxy.stop()
+    i.proxy.write(upstreams=[{"match": net.uri(i.origin.address), "edhoc": True}])
+    i.proxy.start()
+    assert secure.exchange(coap.request(path="x")).payload == b"hello"      # in two layers
+    assert i.proxy.metric("osprey_oscore_layers_added_total") == 1
 
 
 def test_a_route_with_edhoc(stage):
