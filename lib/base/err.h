@@ -38,6 +38,7 @@
     X(REPLAY,         PEER,     401, "Replay detected")                                    \
     X(DECRYPT,        PEER,     400, "Decryption failed")                                  \
     X(KEY_SPENT,      PEER,     401, "Security context not found")                         \
+    X(REKEY,          PEER,     503, "the security context is being derived anew")         \
     X(NOT_FRESH,      PEER,     401, "freshness not proven yet")                           \
     X(LAYERS,         PEER,     401, "too many OSCORE layers")                             \
     X(UNPROTECTED,    UPSTREAM, 502, "response lacks an OSCORE layer")                     \

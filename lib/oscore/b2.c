@@ -112,20 +112,24 @@ osp_b2_set_limits(struct osp_octx *base, const struct osp_key_limits *limits)
     osp_octx_unref(c);
 }
 
+/* Not that of an ordinary context with these keys, whose record means something else. */
+enum osp_err
+osp_b2_key(const struct osp_octx_params *p, uint8_t out[32])
+{
+    struct osp_slice parts[2] = { osp_slice_str("osprey b2 base 1"), osp_slice(out, 32) };
+    enum osp_err     e = osp_octx_fingerprint(p, out);
+
+    return e == OSP_OK ? osp_digest(OSP_SHA256, parts, 2, out) : e;
+}
+
 enum osp_err
 osp_b2_fingerprint(const struct osp_octx *base, const struct osp_slice *id_context, uint8_t out[32])
 {
     struct osp_octx_params p = base->b2->params;
-    struct osp_slice       parts[2] = { osp_slice_str("osprey b2 base 1"), osp_slice(out, 32) };
-    enum osp_err           e;
 
-    if (id_context) {
-        p.has_id_context = true;
-        p.id_context = *id_context;
-    }
-    e = osp_octx_fingerprint(&p, out);
-    /* not that of an ordinary context with these keys, whose record means something else */
-    return e == OSP_OK && !id_context ? osp_digest(OSP_SHA256, parts, 2, out) : e;
+    p.has_id_context = true;
+    p.id_context = *id_context;
+    return osp_octx_fingerprint(&p, out);
 }
 
 /* ---- contexts of a run ---- */
@@ -140,6 +144,15 @@ osp_b2_unwrap(struct osp_slice kid_context, struct osp_slice *out)
         return false;
     *out = s;
     return true;
+}
+
+/* As if a lease was under way, so that none is asked for. */
+static void
+hold_leases(struct osp_octx *c, bool hold)
+{
+    osp_lock_take(&c->lock);
+    c->lease_asked = hold;
+    osp_lock_release(&c->lock);
 }
 
 /* The context of ID Context `id`, with `name` as its kid context. */
@@ -170,7 +183,16 @@ derive(struct osp_octx *base, struct osp_slice id, struct osp_slice name, bool n
     osp_octx_set_limits(*out, &limits);
     osp_octx_set_window(*out, &empty);
     osp_octx_usage_restore(*out, 0, 0);
+    hold_leases(*out, true);    /* most of them live for one message */
     return OSP_OK;
+}
+
+void
+osp_b2_lend(struct osp_octx *c, uint64_t count)
+{
+    osp_lock_take(&c->lock);
+    c->ssn_limit = count;
+    osp_lock_release(&c->lock);
 }
 
 enum osp_err
@@ -261,6 +283,7 @@ replace(struct osp_b2 *b, struct osp_octx *c)
     struct osp_octx *old = b->current;
 
     osp_octx_ref(c);
+    hold_leases(c, false);
     b->current = c;
     return old;
 }

@@ -42,7 +42,8 @@ struct osp_octx *osp_b2_current(struct osp_octx *base);
 /* What its ID Context was in an earlier run: it is current again; borrowed in *out.  As osp_octx_new(). */
 OSP_CHECKED enum osp_err osp_b2_restore(struct osp_octx *base, struct osp_slice id_context, struct osp_octx **out);
 
-/* Key of the state store: of the base itself (`id_context` NULL), or of a context derived from it. */
+/* Keys of the state store: of a base with these parameters, and of a context derived from one. */
+OSP_CHECKED enum osp_err osp_b2_key(const struct osp_octx_params *p, uint8_t out[32]);
 OSP_CHECKED enum osp_err osp_b2_fingerprint(const struct osp_octx *base, const struct osp_slice *id_context, uint8_t out[32]);
 
 /* For the base, the current context and all to come. */
@@ -55,9 +56,12 @@ bool osp_b2_unwrap(struct osp_slice kid_context, struct osp_slice *out);
 
 /*
  * A context with this ID Context, which is its kid context too, wrapped: the first and the third of a run.
- * Its window is empty and known, its numbers are none.  As osp_octx_new(); OSP_E_ID_LENGTH: empty or too long.
+ * Its window is empty and known, its numbers are none, and it wants no lease before it is current.  As osp_octx_new(); OSP_E_ID_LENGTH: empty or too long.
  */
 OSP_CHECKED enum osp_err osp_b2_derive(struct osp_octx *base, struct osp_slice id_context, struct osp_octx **out);
+
+/* The first `count` numbers of `c`, just derived by a client: nobody resumes it, so none can be used twice. */
+void osp_b2_lend(struct osp_octx *c, uint64_t count);
 
 /* The second of a run: ID Context R2 || ID1; responses under it carry R2.  As osp_b2_derive(). */
 OSP_CHECKED enum osp_err osp_b2_derive_second(struct osp_octx *base, struct osp_slice r2, struct osp_slice id1,

@@ -92,11 +92,12 @@ find_context(const struct px_exchange *x, const struct osp_oscore_opt *o)
 {
     struct osp_octx *c = osp_octx_table_find(x->policy->contexts, o->kid, o->has_kid_context, o->kid_context);
 
-    if (c)
+    if (c && !osp_b2_is_base(c)) {
         osp_octx_ref(c);
-    else if (x->policy->live)
-        c = osp_octx_live_find(x->policy->live, o->kid, o->has_kid_context, o->kid_context);
-    return c;
+        return c;
+    }
+    c = x->policy->live ? osp_octx_live_find(x->policy->live, o->kid, o->has_kid_context, o->kid_context) : NULL;
+    return c ? c : px_rekey_find(x, o);
 }
 
 /* True if the OSCORE layer of `req` is one for us, as far as its IDs tell; also one whose context message_3 beside it makes. */
@@ -110,7 +111,7 @@ is_for_us(const struct px_exchange *x, const struct osp_msg *req)
         return false;
     c = find_context(x, &o);
     osp_octx_unref(c);
-    return c || px_edhoc_is_combined(x, req, o.kid);
+    return c || px_rekey_is_for_us(x, &o) || px_edhoc_is_combined(x, req, o.kid);
 }
 
 /*
@@ -153,10 +154,14 @@ take_edhoc_off(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, co
     return false;
 }
 
+/* `ctx` NULL: no context fits, but one may be derived. */
 static enum osp_err
-remove_with(struct px_turn *t, struct px_exchange *x, struct osp_octx *ctx, const struct osp_msg *req, struct osp_msg *out)
+remove_with(struct px_turn *t, struct px_exchange *x, struct osp_octx *ctx, const struct osp_oscore_opt *o,
+            const struct osp_msg *req, struct osp_msg *out)
 {
-    enum osp_err e = osp_oscore_unprotect_request(t->px->crypto, ctx, req, &t->scratch, out, &x->removed[x->removed_count]);
+    struct osp_layer *l = &x->removed[x->removed_count];
+    enum osp_err      e = ctx ? osp_oscore_unprotect_request(t->px->crypto, ctx, req, &t->scratch, out, l)
+                              : px_rekey_request(t, x, o, req, out);
 
     if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT)   /* what was protected is no message */
         e = OSP_E_DECRYPT;
@@ -180,7 +185,7 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     if (e != OSP_OK)
         return fail(t, x, e);
     ctx = find_context(x, &o);
-    if (!ctx && !(x->policy->edhoc && osp_msg_has(*req, OSP_OPT_EDHOC)))
+    if (!ctx && !px_rekey_is_for_us(x, &o) && !(x->policy->edhoc && osp_msg_has(*req, OSP_OPT_EDHOC)))
         return fail(t, x, OSP_E_NO_CONTEXT);
     if (px_blocks_request(t, x, *req) || !take_edhoc_off(t, x, *req, &o)) {
         osp_octx_unref(ctx);
@@ -188,17 +193,20 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     }
     if (!ctx)
         ctx = find_context(x, &o);      /* the one that message_3 made */
-    if (!ctx)
-        return fail(t, x, OSP_E_NO_CONTEXT);
-    e = remove_with(t, x, ctx, *req, out);
-    px_used(t->px, ctx);                /* a tag that does not verify uses the key up, too */
+    e = remove_with(t, x, ctx, &o, *req, out);
+    if (ctx)
+        px_used(t->px, ctx);            /* a tag that does not verify uses the key up, too */
     osp_octx_unref(ctx);                /* the layer has a reference of its own */
-    if (e != OSP_OK && e != OSP_E_NOT_FRESH)
+    if (e != OSP_OK && e != OSP_E_NOT_FRESH && e != OSP_E_REKEY)
         return fail(t, x, e);
     x->removed_count++;
     t->px->stats.layers_removed++;
     if (e == OSP_E_NOT_FRESH) {
         px_challenge(t, x);
+        return DONE;
+    }
+    if (e == OSP_E_REKEY) {
+        px_rekey_answer(t, x);
         return DONE;
     }
     *req = out;

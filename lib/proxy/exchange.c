@@ -80,6 +80,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     osp_timer_stop(&px->patience, &x->patience);
     osp_list_remove(&x->link);
     px_unkeep(px, &x->saved);
+    px_rekey_end(x);
     osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);
     if (x->has_added)
         osp_layer_fini(&x->added);

@@ -63,6 +63,15 @@ unpark(struct osp_proxy *px, struct px_exchange *x)
     px->stats.parked--;
 }
 
+static void
+send_saved(struct px_turn *t, struct px_exchange *x)
+{
+    if (px_restore(x, &t->px->a))
+        px_send(t, x, &t->px->a);
+    else
+        px_answer_error(t, x, OSP_E_NOMEM);
+}
+
 /* The ask may have found no room, or its answer got lost: an exchange ends all the same. */
 void
 px_give_up(struct px_turn *t, struct px_exchange *x)
@@ -71,10 +80,12 @@ px_give_up(struct px_turn *t, struct px_exchange *x)
     bool         answer_late = was == PX_WAIT_NAME || was == PX_WAIT_FLIGHT || was == PX_WAIT_EDHOC;
 
     unpark(t->px, x);
-    if (was == PX_WAIT_LEASE_NOTIFY)
+    if (was == PX_WAIT_REKEY && !osp_time_due(x->deadline, t->now))
+        send_saved(t, x);       /* it may be there now */
+    else if (was == PX_WAIT_LEASE_NOTIFY)
         px_observe_release(t, x, false);
     else
-        px_answer_error(t, x, answer_late ? OSP_E_TIMEOUT : OSP_E_NO_LEASE);
+        px_answer_error(t, x, answer_late ? OSP_E_TIMEOUT : was == PX_WAIT_REKEY ? OSP_E_REKEY : OSP_E_NO_LEASE);
 }
 
 /* What waited for `ctx` is ready. */
@@ -92,15 +103,6 @@ px_leased(struct osp_proxy *px, const struct osp_octx *ctx)
             osp_list_push(&px->ready, &x->wait);
         }
     }
-}
-
-static void
-send_saved(struct px_turn *t, struct px_exchange *x)
-{
-    if (px_restore(x, &t->px->a))
-        px_send(t, x, &t->px->a);
-    else
-        px_answer_error(t, x, OSP_E_NOMEM);
 }
 
 /* It has an address now, or an error. */
@@ -172,7 +174,10 @@ px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
         return e;
     if (!px_save(t->px, x, *req))       /* the next hop may challenge with Echo */
         return OSP_E_NOMEM;
-    e = osp_oscore_protect_request(t->px->crypto, x->leg ? x->leg : x->hop_ctx, *req, classes, &t->scratch, out, &added);
+    if (x->hop_ctx && osp_b2_is_base(x->hop_ctx))
+        e = px_rekey_choose(t, x);
+    if (e == OSP_OK)
+        e = osp_oscore_protect_request(t->px->crypto, x->leg ? x->leg : x->hop_ctx, *req, classes, &t->scratch, out, &added);
     if (e != OSP_OK)
         return e;
     if (x->has_added)                   /* asked again: what comes now belongs to this one */
@@ -213,21 +218,25 @@ px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_ms
 void
 px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    bool         again = x->echo_tried || x->out;
+    bool         again = x->echo_tried || x->rekey_rounds || x->out;
     enum osp_err e = OSP_OK;
 
     if (x->hop_edhoc && !x->leg && px_agree(t, x, req))
         return;
     if (x->hop_ctx || x->leg) {
-        struct osp_octx *ctx = x->leg ? x->leg : x->hop_ctx;
-        struct osp_msg  *plain = req;
+        struct osp_msg *plain = req;
 
         e = px_protect(t, x, &req);
         if (e == OSP_E_NO_LEASE) {
-            px_park(t, x, plain, ctx, PX_WAIT_LEASE_OUT);
+            px_park(t, x, plain, x->leg ? x->leg : x->hop_ctx, PX_WAIT_LEASE_OUT);
             return;
         }
-        px_used(t->px, ctx);
+        if (e == OSP_E_REKEY) {
+            px_rekey_wait(t, x, plain);
+            return;
+        }
+        if (e == OSP_OK)
+            px_used(t->px, x->added.ctx);
     }
     if (e == OSP_OK)
         e = px_is_too_long(t->px, req) ? px_transfer_start(t, x, req) : px_send_or_replace(t, x, req);

@@ -9,6 +9,7 @@
  *   forward.c     the next hop: resolve, protect, send, park
  *   answer.c      responses and errors to the client, under the layers removed
  *   response.c    what came back from the next hop
+ *   rekey.c       contexts that are derived anew, from clients and towards next hops
  *   observe.c     observations that clients hold through the proxy
  *   subject.c     one registration upstream for all clients that observe the same
  *   blockwise.c   block-wise transfers towards clients; Request-Tag
@@ -37,6 +38,7 @@
 #include "base/timer.h"
 #include "msg/block.h"
 #include "msg/option.h"
+#include "oscore/b2.h"
 #include "oscore/made.h"
 #include "proxy/proxy.h"
 #include "proxy/responder.h"
@@ -53,7 +55,10 @@
 
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
 enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY,
-               PX_WAIT_FLIGHT, PX_WAIT_EDHOC };
+               PX_WAIT_FLIGHT, PX_WAIT_EDHOC, PX_WAIT_REKEY };
+
+/* A run of ours for the context of the next hop, and what the request was sent in last. */
+enum px_rekey { PX_REKEY_NONE, PX_REKEY_FIRST, PX_REKEY_THIRD };
 
 /* A message without its Token, encoded, in pool memory. */
 struct px_saved { uint8_t *p; uint32_t n; };
@@ -152,7 +157,7 @@ struct px_exchange {
     const struct osp_route *route;      /* reverse-proxied by it; NULL: forward-proxied */
     struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none, or `leg` */
     const struct osp_hop_edhoc *hop_edhoc;      /* its context is established when it is needed; NULL: not */
-    struct osp_octx        *leg;        /* ... and this is it, a reference */
+    struct osp_octx        *leg;        /* ... and this is it, or what hop_ctx is derived to, a reference */
     struct px_agreement    *agreement;  /* whose run this is the exchange of; no client waits for it then */
     struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
     const struct osp_rule  *rule;       /* that allowed it */
@@ -181,6 +186,9 @@ struct px_exchange {
     struct osp_timer        patience;   /* set while parked: whoever should wake it up may be unable to */
     struct osp_layer        added;
     enum px_wait            state;
+    enum px_rekey           rekey;
+    uint8_t                 rekey_rounds;
+    bool                    leg_is_stale;       /* the next hop does not know `leg` any more */
     enum osp_err            resolved;   /* what the name it waited for led to: `to`, or this error */
     uint8_t                 type;       /* of the request, and of ours */
     uint8_t                 no_response;        /* its No-Response option [rfc7967#2] */
@@ -324,6 +332,29 @@ void px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *r
 void px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 void px_challenge(struct px_turn *t, struct px_exchange *x);
 void px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why);
+
+/* ---- rekey.c ---- */
+/* Could the OSCORE option be one of a run? */
+bool px_rekey_is_for_us(const struct px_exchange *x, const struct osp_oscore_opt *o);
+/* The current context of a base, if the option names it; a reference. NULL: none. */
+struct osp_octx *px_rekey_find(const struct px_exchange *x, const struct osp_oscore_opt *o);
+/*
+ * A request that no context fits.  OSP_OK: a request #2, its layer is off, as of osp_oscore_unprotect_request().
+ *   OSP_E_REKEY        a request #1: the next layer of x->removed is that of the answer, px_rekey_answer() gives it
+ *   OSP_E_NO_CONTEXT   it is none of them.  OSP_E_REPLAY, OSP_E_DECRYPT and others
+ */
+enum osp_err px_rekey_request(struct px_turn *t, struct px_exchange *x, const struct osp_oscore_opt *o,
+                              const struct osp_msg *in, struct osp_msg *out);
+void px_rekey_answer(struct px_turn *t, struct px_exchange *x);
+/* Before a request is protected for a base: x->leg is what to use. OSP_E_REKEY: wait for another exchange's run. */
+enum osp_err px_rekey_choose(struct px_turn *t, struct px_exchange *x);
+void px_rekey_wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* True if `resp` was one of a run, and was dealt with. */
+bool px_rekey_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+/* A response came out of its layer. */
+void px_rekey_verified(struct px_turn *t, struct px_exchange *x);
+/* The exchange ends, or its request will not be answered in what it was sent in. */
+void px_rekey_end(struct px_exchange *x);
 
 /* ---- response.c ---- */
 /* `handle`: of our request that it answers. */

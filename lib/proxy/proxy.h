@@ -94,6 +94,8 @@ struct osp_proxy_stats {
     uint64_t requests, forwarded_forward, forwarded_reverse, local;
     uint64_t layers_removed, layers_added;
     uint64_t challenges;                        /* Echo */
+    uint64_t rekey_begun;                       /* requests answered with an R2 */
+    uint64_t rekeyed_server, rekeyed_client;    /* contexts derived anew, by our role */
     uint64_t cached;                            /* answered from the cache */
     uint64_t stale;                             /* answered with a stale response instead of an error */
     uint64_t answers[8];                        /* responses given to clients by class 2..5 (after the layers) */

@@ -74,6 +74,8 @@ take_layer_off(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
     if (!x->has_added)
         return OSP_OK;
     e = osp_oscore_unprotect_response(t->px->crypto, &x->added, *resp, &t->scratch, &t->px->b);
+    if (e == OSP_OK)
+        px_rekey_verified(t, x);
     px_used(t->px, x->added.ctx);
     if (e == OSP_OK) {
         *resp = &t->px->b;
@@ -107,7 +109,7 @@ px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct os
         px_agreement_response(t, x, resp);
         return;
     }
-    if (e == OSP_OK && px_agree_again(t, x, resp))
+    if (e == OSP_OK && (px_agree_again(t, x, resp) || px_rekey_response(t, x, resp)))
         return;
     if (e == OSP_OK)
         e = take_layer_off(t, x, &resp);

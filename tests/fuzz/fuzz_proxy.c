@@ -2,11 +2,13 @@
 /*
  * The whole proxy under a script of datagrams from clients and from the next hop, time, names and leases.  After
  * everything had its time no exchange but observations may be in flight, and those end when told to.
+ * One context is derived anew, from clients and on the way to a route [rfc8613#B.2].
  * Reaches osp_proxy_input, osp_proxy_expire, osp_proxy_resolved, osp_proxy_leased, dispatch, translate, layers.
  */
 #include <assert.h>
 #include <stdlib.h>
 
+#include "oscore/b2.h"
 #include "proxy/proxy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -126,7 +128,7 @@ step(struct run *r, struct osp_rd *in)
 
 /* The contexts of the nested scenarios at the proxy, so that their datagrams make a corpus. */
 static struct osp_octx *
-context(const char *secret, const char *salt, const char *sid, const char *rid)
+context(const char *secret, const char *salt, const char *sid, const char *rid, bool base)
 {
     uint8_t                b[4][16];
     size_t                 n[4];
@@ -141,7 +143,7 @@ context(const char *secret, const char *salt, const char *sid, const char *rid)
     p.master_salt = osp_slice(b[1], n[1]);
     p.sender_id = osp_slice(b[2], n[2]);
     p.recipient_id = osp_slice(b[3], n[3]);
-    if (osp_octx_new(&p, &c) != OSP_OK)
+    if ((base ? osp_b2_new(&p, &c) : osp_octx_new(&p, &c)) != OSP_OK)
         abort();
     osp_octx_set_window(c, &(struct osp_replay){ 0 });
     return c;
@@ -154,8 +156,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint16_t         ports[2] = { 0, 5683 };
     const uint8_t          all[1] = { 0xff };
     const struct osp_slice segs[1] = { osp_slice_str("dev1") };
-    struct osp_octx       *cp = context("f3c1069684c4e754e92101e3ab437a5b", "9f5fe9ab96396938", "50", "20");
-    struct osp_octx       *ps = context("60b10541742f5001910d0102cfae17cb", "c06994ff8058dd0e", "d4", "54");
+    struct osp_octx       *cp = context("f3c1069684c4e754e92101e3ab437a5b", "9f5fe9ab96396938", "50", "20", false);
+    struct osp_octx       *ps = context("60b10541742f5001910d0102cfae17cb", "c06994ff8058dd0e", "d4", "54", false);
+    struct osp_octx       *b2 = context("0102030405060708090a0b0c0d0e0f10", "9e7ca92223786340", "53", "43", true);
     struct osp_octx_table *table;
     struct osp_allow       allow[2] = { { .kind = OSP_ALLOW_FORWARD, .target = { .scheme = OSP_SCHEME_UNKNOWN } },
                                         { .kind = OSP_ALLOW_ROUTE, .routes = all } };
@@ -165,7 +168,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .ctx = ps };
     struct osp_route       route = { .name = "dev1", .path = segs, .path_count = 1, .has_path = true, .strip = 1,
                                      .hop = { { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true,
-                                                osp_ip_v4(192, 0, 2, 9) }, NULL } };
+                                                osp_ip_v4(192, 0, 2, 9) }, b2 } };
     struct osp_policy      policy = { .release = released, .forward = true, .reverse = true, .max_layers = 3, .node_name = "p",
                                       .response_timeout_us = OSP_SEC(20), .sock_port = ports, .sock_count = 2, .rules = &rule,
                                       .rule_count = 1, .routes = &route, .route_count = 1, .upstreams = &up, .upstream_count = 1,
@@ -192,7 +195,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cfg.max_bodies_per_peer = 2;
     atomic_init(&policy.refs, 1);
     if (osp_octx_table_new(4, key, &table) != OSP_OK || osp_octx_table_add(table, cp) != OSP_OK ||
-        osp_octx_table_add(table, ps) != OSP_OK || osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
+        osp_octx_table_add(table, ps) != OSP_OK || osp_octx_table_add(table, b2) != OSP_OK || osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
         osp_proxy_new(&cfg, (struct osp_rand){ fill, &seed }, r.now, &r.px) != OSP_OK)
         abort();
     policy.contexts = table;
@@ -209,6 +212,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     osp_octx_table_free(table);
     osp_octx_unref(cp);
     osp_octx_unref(ps);
+    osp_octx_unref(b2);
     osp_txq_fini(&r.tx);
     return 0;
 }
