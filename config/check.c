@@ -39,6 +39,8 @@ check_context(struct cfg_load *l, const struct cfg_context *c)
     if (sender || c->recipient_id.n > max)    /* [rfc8613#3.3] */
         cfg_error_key(l, &c->pos, "contexts", "%s: its %s has %zu bytes; with %s at most %zu", c->name,
                       sender ? "sender-id" : "recipient-id", sender ? c->sender_id.n : c->recipient_id.n, aead->name, max);
+    if (c->rekey != CFG_REKEY_NONE && c->has_id_context)
+        cfg_error_key(l, &c->pos, "contexts", "%s: has an id-context and rekey, which makes ID Contexts of its own", c->name);
     if (osp_slice_eq(slice_of(&c->sender_id), slice_of(&c->recipient_id)))
         cfg_error_key(l, &c->pos, "contexts", "%s: sender-id and recipient-id are the same, so both parties would have one key",
                       c->name);

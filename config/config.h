@@ -31,6 +31,8 @@ enum cfg_at_limit { CFG_AT_LIMIT_DEFAULT, CFG_AT_LIMIT_WARN, CFG_AT_LIMIT_STOP }
 struct cfg_key_limit { enum cfg_limit_kind kind; uint32_t n; };
 struct cfg_key_limits { struct cfg_key_limit q, v, l; enum cfg_at_limit at_limit; };
 
+enum cfg_rekey { CFG_REKEY_NONE, CFG_REKEY_B2 };
+
 struct cfg_context {
     char             *name;
     struct cfg_secret master_secret, master_salt;
@@ -38,6 +40,7 @@ struct cfg_context {
     bool              has_id_context;
     int               aead, hkdf;
     bool              fresh;            /* keys never used before: the replay window may start empty */
+    enum cfg_rekey    rekey;
     struct cfg_key_limits key_limits;
     struct cfg_pos    pos;
 };

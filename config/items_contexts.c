@@ -436,12 +436,14 @@ static const char *const at_limit[] = { "default", "warn", "stop", NULL };
              "algorithms with a tag of 8 bytes, 2^10 for others, else `off`: bodies in blocks are protected as a whole" },     \
     { .key = "at-limit", .type = CFG_CHOICE, .dflt = CFG_AT_LIMIT_DEFAULT, .at = offsetof(of, key_limits.at_limit),            \
       .choices = at_limit,                                                                                                     \
-      .doc = "at q or v, `warn` logs it and goes on, `stop` does not use the context any more. The default is `warn`: a "      \
-             "context of the configuration cannot renew itself, and anybody can make decryptions fail" },                      \
+      .doc = "at q or v, `warn` logs it and goes on, `stop` does not use the keys any more. The default is `stop` with "       \
+             "`rekey`, else `warn`: the context could not renew itself, and anybody can make decryptions fail" },              \
     { .key = NULL }
 
 static const struct cfg_item key_limit_items[] = { KEY_LIMIT_ITEMS(struct cfg_context) };
 const struct cfg_item cfg_key_limit_items[] = { KEY_LIMIT_ITEMS(struct osp_cfg) };
+
+static const char *const rekeys[] = { "none", "b2", NULL };
 
 /* ---- the context ---- */
 
@@ -463,6 +465,9 @@ const struct cfg_item cfg_context_items[] = {
       .doc = "AEAD algorithm" },
     { .key = "hkdf", .type = CFG_OTHER, AT(hkdf), .kind = &cfg_kind_hkdf, .dflt_text = "HKDF SHA-256",
       .doc = "hash function of the key derivation" },
+    { .key = "rekey", .type = CFG_CHOICE, .dflt = CFG_REKEY_NONE, AT(rekey), .choices = rekeys,
+      .doc = "`b2`: keys are derived anew as RFC 8613, B.2 has it, by either end: when one has lost its state, at first contact, "
+             "and when they are used up; the peer has to do the same. Then there is no `id-context`" },
     { .key = "key-limits", .type = CFG_SECTION, .items = key_limit_items,
       .doc = "how much these keys may be used, where it differs from what `key-limits` says for all" },
     { .key = "fresh", .type = CFG_BOOL, .dflt = false, AT(fresh),

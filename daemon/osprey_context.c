@@ -88,8 +88,14 @@ add_context(struct osprey_contexts *set, const struct cfg_context *cfg)
         .id_context = osp_slice(cfg->id_context.p, cfg->id_context.n),
     };
     struct osprey_context *made;
-    enum osp_err           e = osprey_context_add(set, &p, cfg->name ? cfg->name : "context", cfg->fresh, &made);
+    enum osp_err           e;
 
+    if (cfg->rekey != CFG_REKEY_NONE) {
+        (void)fprintf(stderr, "osprey: context %s: `rekey` is for ospreyd, this program does not derive keys anew\n",
+                      cfg->name ? cfg->name : "");
+        return false;
+    }
+    e = osprey_context_add(set, &p, cfg->name ? cfg->name : "context", cfg->fresh, &made);
     if (e != OSP_OK)
         fprintf(stderr, "%s:%u: context %s: %s\n", cfg->pos.file ? cfg->pos.file : "context", cfg->pos.line,
                 cfg->name ? cfg->name : "", osp_err_text(e));

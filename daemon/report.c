@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "oscore/b2.h"
 #include "daemon/loop.h"
 
 #define ANSWER_MS 1000          /* a worker that takes longer does not count as alive */
@@ -105,7 +106,7 @@ osp_daemon_status(struct osp_daemon *d, FILE *to)
 static void
 put_hex(FILE *to, const char *key, struct osp_slice s)
 {
-    char text[2 * OSP_OSCORE_ID_MAX + 1];
+    char text[2 * 255 + 1]; /* an ID Context is the longest */
 
     osp_hex_encode(s, text, sizeof(text));
     (void)fprintf(to, " %s=%s", key, text);
@@ -124,15 +125,48 @@ osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c)
     size_t               i = 0;
     bool                 known = osp_ctxset_index(osp_state_set(d->state), c, &i);
     const char          *name = known ? osp_daemon_cfg(d)->contexts[i].name : "(none)";
+    bool                 renews;
 
     if (u.state == OSP_KEY_OVER)
         d->keys_over++;
     else
         d->keys_worn++;
+    renews = known && osp_state_set(d->state)->entries[i].is_base;
     log_warning("key-limit", "context=%s state=%s q=%" PRIu32 " q-limit=%" PRIu32 " v=%" PRIu32 " v-limit=%" PRIu32 " effect=%s",
                 name, state_text(u.state), u.q, u.limits.q, u.v, u.limits.v,
-                u.state == OSP_KEY_OVER && u.limits.stop ? "the context is not used any more; provision new keys"
-                                                         : "provision new keys");
+                renews                                     ? "keys are derived anew"
+                : u.state == OSP_KEY_OVER && u.limits.stop ? "the context is not used any more; provision new keys"
+                                                           : "provision new keys");
+}
+
+static void
+show_use(struct osp_octx *c, FILE *to)
+{
+    struct osp_ssn       ssn = osp_octx_ssn(c);
+    struct osp_key_usage used = osp_octx_usage(c);
+    struct osp_replay    w;
+    bool                 known = osp_octx_get_window(c, &w) == OSP_WINDOW_KNOWN;
+
+    (void)fprintf(to, " next=%" PRIu64 " leased=%" PRIu64 " window=%s", ssn.next, ssn.limit, known ? "known" : "unknown");
+    (void)fprintf(to, " q=%" PRIu32 " v=%" PRIu32 " keys=%s", used.q, used.v, state_text(used.state));
+}
+
+/* The rest of its line. */
+static void
+show_context(const struct osp_ctx_entry *e, FILE *to)
+{
+    struct osp_octx *c = e->is_base ? osp_b2_current(e->octx) : e->octx;
+    struct osp_slice id;
+
+    put_hex(to, "sender-id", osp_octx_sender_id(e->octx));
+    put_hex(to, "recipient-id", osp_octx_recipient_id(e->octx));
+    if (c && osp_octx_id_context(c, &id))
+        put_hex(to, "id-context", id);
+    if (c)
+        show_use(c, to);
+    (void)fprintf(to, "%s\n", c ? "" : " rekey=b2, not derived yet");
+    if (e->is_base)
+        osp_octx_unref(c);
 }
 
 void
@@ -143,12 +177,6 @@ osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE 
     size_t                   shown = 0, more = 0;
 
     for (size_t i = 0; i < set->count; i++) {
-        struct osp_octx     *c = set->entries[i].octx;
-        struct osp_ssn       ssn = osp_octx_ssn(c);
-        struct osp_key_usage used = osp_octx_usage(c);
-        struct osp_replay    w;
-        bool                 known;
-
         if (!osp_glob_match(pattern, cfg->contexts[i].name))
             continue;
         if (shown == max) {
@@ -156,12 +184,8 @@ osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE 
             continue;
         }
         shown++;
-        known = osp_octx_get_window(c, &w) == OSP_WINDOW_KNOWN;
         (void)fprintf(to, "%s", cfg->contexts[i].name);
-        put_hex(to, "sender-id", osp_octx_sender_id(c));
-        put_hex(to, "recipient-id", osp_octx_recipient_id(c));
-        (void)fprintf(to, " next=%" PRIu64 " leased=%" PRIu64 " window=%s", ssn.next, ssn.limit, known ? "known" : "unknown");
-        (void)fprintf(to, " q=%" PRIu32 " v=%" PRIu32 " keys=%s\n", used.q, used.v, state_text(used.state));
+        show_context(&set->entries[i], to);
     }
     if (more)
         (void)fprintf(to, "(%zu more)\n", more);

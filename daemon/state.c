@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "daemon/log.h"
+#include "daemon/rekeyed.h"
 
 #define SSN_END (OSP_PIV_MAX + 1)
 #define CORES_MAX 16
@@ -57,6 +58,26 @@ find_object(const struct osp_ctxset *set, const struct osp_octx *c)
     return NULL;
 }
 
+/* The entry of a base whose current context is `c`: both have its label. */
+static struct osp_ctx_entry *
+find_current(const struct osp_ctxset *set, const struct osp_octx *c)
+{
+    uint32_t              label = osp_octx_label(c), place = set && label < set->label_end ? set->by_label[label] : 0;
+    struct osp_ctx_entry *e = place ? &set->entries[place - 1] : NULL;
+    struct osp_octx      *now = e && e->is_base ? osp_b2_current(e->octx) : NULL;
+
+    osp_octx_unref(now);
+    return now && now == c ? e : NULL;
+}
+
+static struct osp_ctx_entry *
+find_entry(const struct osp_ctxset *set, const struct osp_octx *c)
+{
+    struct osp_ctx_entry *e = find_object(set, c);
+
+    return e ? e : find_current(set, c);
+}
+
 static struct osp_ctx_entry *
 find_key(const struct osp_ctxset *set, const uint8_t *key)
 {
@@ -83,6 +104,7 @@ osp_ctxset_free(struct osp_ctxset *set)
         osp_table_fini(&set->by_object);
     if (set->by_key.slots)
         osp_table_fini(&set->by_key);
+    free(set->by_label);
     free(set->entries);
     free(set);
 }
@@ -146,13 +168,23 @@ limits_of(const struct osp_cfg *cfg, const struct cfg_context *c)
     const struct cfg_key_limits *own = &c->key_limits, *all = &cfg->key_limits;
     struct osp_key_limits        dflt = osp_key_limits_default(c->aead);
     enum cfg_at_limit            at = own->at_limit != CFG_AT_LIMIT_DEFAULT ? own->at_limit : all->at_limit;
+    bool                         renews = c->rekey != CFG_REKEY_NONE;
 
     return (struct osp_key_limits){
         .q = limit_of(&own->q, &all->q, dflt.q),
         .v = limit_of(&own->v, &all->v, dflt.v),
         .l = limit_of(&own->l, &all->l, at == CFG_AT_LIMIT_STOP ? dflt.l : 0),
-        .stop = at == CFG_AT_LIMIT_STOP,
+        .stop = at == CFG_AT_LIMIT_STOP || (renews && at == CFG_AT_LIMIT_DEFAULT),
     };
+}
+
+static void
+set_limits(const struct osp_ctx_entry *e)
+{
+    if (e->is_base)
+        osp_b2_set_limits(e->octx, &e->limits);
+    else
+        osp_octx_set_limits(e->octx, &e->limits);
 }
 
 /* The object of the old set if it has one, a new one otherwise. */
@@ -163,7 +195,8 @@ make_entry(const struct osp_ctxset *old, const struct osp_cfg *cfg, const struct
     struct osp_ctx_entry  *had;
 
     out->limits = limits_of(cfg, c);
-    out->err = osp_octx_fingerprint(&p, out->key);
+    out->is_base = c->rekey == CFG_REKEY_B2;
+    out->err = out->is_base ? osp_b2_key(&p, out->key) : osp_octx_fingerprint(&p, out->key);
     if (out->err != OSP_OK)
         return;
     had = find_key(old, out->key);
@@ -173,9 +206,9 @@ make_entry(const struct osp_ctxset *old, const struct osp_cfg *cfg, const struct
         return;
     }
     out->is_new = true;
-    out->err = osp_octx_new(&p, &out->octx);
+    out->err = out->is_base ? osp_b2_new(&p, &out->octx) : osp_octx_new(&p, &out->octx);
     if (out->err == OSP_OK)
-        osp_octx_set_limits(out->octx, &out->limits);
+        set_limits(out);
 }
 
 /* Deriving keys is what a start with many contexts takes its time for, and each is by itself: on all cores. */
@@ -258,7 +291,10 @@ label_entries(const struct osp_ctxset *old, struct osp_ctxset *set)
             set->label_end = osp_octx_label(e->octx) + 1;
     }
     free(used);
-    return OSP_OK;
+    set->by_label = calloc((size_t)set->label_end + 1, sizeof(*set->by_label));
+    for (size_t i = 0; set->by_label && i < set->count; i++)
+        set->by_label[osp_octx_label(set->entries[i].octx)] = (uint32_t)i + 1;
+    return set->by_label ? OSP_OK : OSP_E_NOMEM;
 }
 
 enum osp_err
@@ -331,11 +367,27 @@ start_new(struct osp_octx *c, const struct cfg_context *cfg)
                     "if this node used these keys before, provision new ones: sequence numbers start at 0");
 }
 
+/* A base has no record; what it was derived to in an earlier run has one. */
+static enum osp_err
+load_base(struct osp_state *st, const struct osp_ctx_entry *e)
+{
+    struct osp_record r;
+    struct osp_octx  *c = NULL;
+    enum osp_err      err = osp_rekeyed_load(st->store, e->octx, e->key, &c, &r);
+
+    if (err == OSP_OK)
+        restore(st, c, &r);
+    return err == OSP_E_NOT_FOUND ? OSP_OK : err;
+}
+
 static enum osp_err
 load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_context *cfg)
 {
     struct osp_record r, nothing = { 0 };
-    enum osp_err      err = osp_store_get(st->store, e->key, &r);
+    enum osp_err      err = e->is_base ? OSP_OK : osp_store_get(st->store, e->key, &r);
+
+    if (e->is_base)
+        return load_base(st, e);
 
     if (err == OSP_OK) {
         restore(st, e->octx, &r);
@@ -432,15 +484,35 @@ osp_state_prepare(struct osp_state *st, struct osp_ctxset *set, const struct osp
  * flight may still use numbers below it.
  */
 static enum osp_err
-retire(struct osp_state *st, struct osp_ctx_entry *e)
+retire_context(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN])
 {
+    struct osp_state *st = ctx;
     struct osp_record r;
-    enum osp_err      err = osp_store_get(st->store, e->key, &r);
+    enum osp_err      err = osp_store_get(st->store, key, &r);
 
     if (err != OSP_OK)
         return err;
-    set_window(&r, e->octx);
-    return r.has_window ? osp_store_put(st->store, e->key, &r) : OSP_OK;
+    set_window(&r, c);
+    return r.has_window ? osp_store_put(st->store, key, &r) : OSP_OK;
+}
+
+/* Calls `fn` with the context of an entry that is in use, if there is one, and the key of its record, which there is then. */
+static enum osp_err
+with_record(struct osp_state *st, const struct osp_ctx_entry *e,
+            enum osp_err (*fn)(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN]))
+{
+    struct osp_octx *c = e->is_base ? osp_b2_current(e->octx) : e->octx;
+    uint8_t          key[OSP_STORE_KEY_LEN];
+    enum osp_err     err = OSP_OK;
+
+    if (!e->is_base)
+        return fn(st, c, e->key);
+    if (c)
+        err = osp_rekeyed_enroll(st->store, e->octx, e->key, c, key);
+    if (c && err == OSP_OK)
+        err = fn(st, c, key);
+    osp_octx_unref(c);
+    return err;
 }
 
 static enum osp_err
@@ -452,7 +524,7 @@ retire_missing(struct osp_state *st, const struct osp_ctxset *old, const struct 
         return e;
     for (size_t i = 0; i < old->count && e == OSP_OK; i++) {
         if (!find_key(set, old->entries[i].key))
-            e = retire(st, &old->entries[i]);
+            e = with_record(st, &old->entries[i], retire_context);
     }
     if (e == OSP_OK)
         return osp_store_commit(st->store);
@@ -467,7 +539,7 @@ osp_state_adopt(struct osp_state *st, struct osp_ctxset *set)
 
     for (size_t i = 0; i < set->count; i++) {
         set->entries[i].is_new = false;
-        osp_octx_set_limits(set->entries[i].octx, &set->entries[i].limits);
+        set_limits(&set->entries[i]);
     }
     (void)pthread_mutex_lock(&st->lock);
     st->set = set;
@@ -507,7 +579,7 @@ osp_state_set(const struct osp_state *st)
 bool
 osp_ctxset_index(const struct osp_ctxset *set, const struct osp_octx *c, size_t *out)
 {
-    const struct osp_ctx_entry *e = find_object(set, c);
+    const struct osp_ctx_entry *e = find_entry(set, c);
 
     if (e)
         *out = (size_t)(e - set->entries);
@@ -519,6 +591,7 @@ osp_ctxset_index(const struct osp_ctxset *set, const struct osp_octx *c, size_t 
 struct lease {
     bool     found, is_kept;
     uint8_t  key[OSP_STORE_KEY_LEN];    /* a copy: the set may be replaced meanwhile */
+    struct osp_octx *base;              /* whose current context it is, a reference; NULL: of none */
     uint64_t at_least, limit;
     uint32_t q, v;
 };
@@ -529,11 +602,14 @@ find_leased(struct osp_state *st, const struct osp_octx *c, struct lease *l)
     struct osp_ctx_entry *e;
 
     (void)pthread_mutex_lock(&st->lock);
-    e = find_object(st->set, c);
+    e = find_entry(st->set, c);
     if (!e)
-        e = find_object(st->next, c);
+        e = find_entry(st->next, c);
     if (e)
         memcpy(l->key, e->key, sizeof(l->key));
+    l->base = e && e->is_base ? e->octx : NULL;
+    if (l->base)
+        osp_octx_ref(l->base);
     (void)pthread_mutex_unlock(&st->lock);
     l->is_kept = !e && st->kept && osp_kept_find(st->kept, c, l->key);
     l->found = e || l->is_kept;
@@ -566,6 +642,18 @@ lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
 }
 
 static enum osp_err
+enroll(struct osp_state *st, struct osp_octx *c, struct lease *l)
+{
+    uint8_t      key[OSP_STORE_KEY_LEN];
+    enum osp_err e = osp_rekeyed_enroll(st->store, l->base, l->key, c, key);
+
+    osp_octx_unref(l->base);
+    l->base = NULL;
+    memcpy(l->key, key, sizeof(key));
+    return e;
+}
+
+static enum osp_err
 write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *leases, size_t count)
 {
     enum osp_err e = osp_store_begin(st->store);
@@ -576,7 +664,9 @@ write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *l
         e = osp_kept_flush(st->kept, st->store);
     for (size_t i = 0; e == OSP_OK && i < count; i++) {
         find_leased(st, ctxs[i], &leases[i]);
-        if (leases[i].found)
+        if (leases[i].base)     /* [rfc8613#B.2] no number of it before the next run would find it */
+            e = enroll(st, ctxs[i], &leases[i]);
+        if (e == OSP_OK && leases[i].found)
             e = lease_one(st, ctxs[i], &leases[i]);
     }
     if (e == OSP_OK)
@@ -739,7 +829,7 @@ osp_state_save(struct osp_state *st)
     if (e != OSP_OK)
         return e;
     for (size_t i = 0; st->set && i < st->set->count && e == OSP_OK; i++)
-        e = save_context(st, st->set->entries[i].octx, st->set->entries[i].key);
+        e = with_record(st, &st->set->entries[i], save_context);
     if (e == OSP_OK && st->kept)
         e = osp_kept_each(st->kept, save_context, st);
     if (e == OSP_OK)

@@ -69,6 +69,13 @@ OSP_CHECKED enum osp_err osp_store_next_kept(struct osp_store *s, bool first, ui
                                              struct osp_slice *value);
 
 /*
+ * The ID Context that is current in a base (oscore/b2.h), by the key of the base.  As osp_store_put() and osp_store_get();
+ * what is got is borrowed until the next put.
+ */
+OSP_CHECKED enum osp_err osp_store_put_id(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice id);
+OSP_CHECKED enum osp_err osp_store_get_id(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice *out);
+
+/*
  * Removes the record of a kept context and what was kept of it: its keys are gone, so its numbers can never be used again.
  * OSP_E_STORE, OSP_E_NOSPACE. It is fine if there is none.
  */

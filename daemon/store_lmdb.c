@@ -7,6 +7,7 @@
  *   "osprey-state"       -> version, run, valid_from, dirty, check
  *   32-byte key          -> limit, window (next, seen), run that saved the window (0: none), use of the keys (q, v), check
  *   "kept:" 32-byte key  -> what its owner wrote, check
+ *   "idof:" 32-byte key  -> ID Context that is current, check
  *
  * LMDB has no checksums, so each value carries one that covers its key.  A damaged file can make
  * LMDB crash: before it is used, a child process reads all of it (store_check.c).
@@ -201,22 +202,27 @@ osp_store_put(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], const s
 /* ---- contexts that are kept whole ---- */
 
 static struct osp_slice
-kept_key(const uint8_t key[OSP_STORE_KEY_LEN], uint8_t dst[OSP_STORE_KEY_MAX])
+key_after(const char *prefix, const uint8_t key[OSP_STORE_KEY_LEN], uint8_t dst[OSP_STORE_KEY_MAX])
 {
     struct osp_wr w = osp_wr_to(dst, OSP_STORE_KEY_MAX);
 
-    osp_wr_put(&w, osp_slice_str(OSP_STORE_KEPT));
+    osp_wr_put(&w, osp_slice_str(prefix));
     osp_wr_put(&w, osp_slice(key, OSP_STORE_KEY_LEN));
     return osp_wr_slice(&w);
 }
 
-enum osp_err
-osp_store_keep(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice value)
+static struct osp_slice
+kept_key(const uint8_t key[OSP_STORE_KEY_LEN], uint8_t dst[OSP_STORE_KEY_MAX])
 {
-    uint8_t          name[OSP_STORE_KEY_MAX], whole[OSP_STORE_KEPT_MAX + OSP_STORE_CHECK_LEN];
-    struct osp_slice k = kept_key(key, name);
-    struct osp_wr    w = osp_wr_to(whole, sizeof(whole));
-    enum osp_err     e;
+    return key_after(OSP_STORE_KEPT, key, dst);
+}
+
+static enum osp_err
+put_whole(struct osp_store *s, struct osp_slice k, struct osp_slice value)
+{
+    uint8_t       whole[OSP_STORE_KEPT_MAX + OSP_STORE_CHECK_LEN];
+    struct osp_wr w = osp_wr_to(whole, sizeof(whole));
+    enum osp_err  e;
 
     if (value.n > OSP_STORE_KEPT_MAX)
         return OSP_E_INVALID;
@@ -224,6 +230,34 @@ osp_store_keep(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct
     seal(&w, k);
     e = put_value(s, k, osp_wr_slice(&w));
     osp_wipe(whole, sizeof(whole));
+    return e;
+}
+
+enum osp_err
+osp_store_keep(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice value)
+{
+    uint8_t name[OSP_STORE_KEY_MAX];
+
+    return put_whole(s, kept_key(key, name), value);
+}
+
+enum osp_err
+osp_store_put_id(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice id)
+{
+    uint8_t name[OSP_STORE_KEY_MAX];
+
+    return put_whole(s, key_after(OSP_STORE_ID, key, name), id);
+}
+
+enum osp_err
+osp_store_get_id(struct osp_store *s, const uint8_t key[OSP_STORE_KEY_LEN], struct osp_slice *out)
+{
+    uint8_t          name[OSP_STORE_KEY_MAX];
+    struct osp_slice v = OSP_EMPTY;
+    enum osp_err     e = get_value(s, key_after(OSP_STORE_ID, key, name), &v);
+
+    if (e == OSP_OK)
+        *out = body_of(v);
     return e;
 }
 

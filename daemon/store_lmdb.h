@@ -10,6 +10,7 @@
 #define OSP_STORE_VERSION_OLDEST 1u     /* had no kept contexts, and no use of keys in records */
 #define OSP_STORE_META "osprey-state"
 #define OSP_STORE_KEPT "kept:"          /* before the key of a context that is kept whole */
+#define OSP_STORE_ID "idof:"            /* before the key of a base: as long, and sorted before it */
 #define OSP_STORE_RECORD_LEN 40
 #define OSP_STORE_RECORD_LEN_OLD 32     /* without the use of keys: read, and written anew in full */
 #define OSP_STORE_CHECK_LEN 8           /* at the end of every value */

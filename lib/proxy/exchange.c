@@ -70,7 +70,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     px_flight_land(px, x);
     if (x->agreement)
         px_agreement_left(px, x);
-    osp_octx_unref(x->leg);
+    px_rekey_end(x);            /* drops the leg */
     px_transfer_end(px, x);
     if (x->out)
         osp_ep_cancel(px->ep, x->out);
@@ -80,7 +80,6 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     osp_timer_stop(&px->patience, &x->patience);
     osp_list_remove(&x->link);
     px_unkeep(px, &x->saved);
-    px_rekey_end(x);
     osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);
     if (x->has_added)
         osp_layer_fini(&x->added);

@@ -8,6 +8,7 @@
 
 #include "daemon/log.h"
 #include "daemon/state.h"
+#include "oscore/b2.h"
 
 #define BLOCK 10
 
@@ -423,6 +424,137 @@ context_at_its_limit_stays_there(void **state)
     stop(st);
 }
 
+/* ---- contexts that are derived anew ---- */
+
+/* The current context of the first entry, which is a base; a reference that the base keeps for us. */
+static struct osp_octx *
+current(struct osp_state *st)
+{
+    struct osp_octx *c = osp_b2_current(ctx(st, 0));
+
+    osp_octx_unref(c);
+    return c;
+}
+
+/* As if a run of ours had just ended with it. */
+static void
+end_run(struct osp_state *st, const char *id)
+{
+    struct osp_octx *c;
+
+    EXPECT_OK(osp_b2_derive(ctx(st, 0), osp_slice_str(id), &c));
+    osp_b2_lend(c, 16);
+    osp_b2_end(ctx(st, 0), c);
+    osp_octx_unref(c);
+}
+
+static void
+expect_current(struct osp_state *st, const char *id)
+{
+    struct osp_slice own = OSP_EMPTY;
+
+    assert_non_null(current(st));
+    assert_true(osp_octx_id_context(current(st), &own));
+    EXPECT_BYTES(osp_slice_str(id), own);
+}
+
+/* row S11 [rfc8613#B.2] no number of a context before it is durable, but those that no later run can use */
+static void
+current_context_is_durable_before_its_numbers(void **state)
+{
+    struct osp_state *st;
+    struct osp_replay w = { .next = 9, .seen = 5 };
+    uint64_t          n;
+
+    (void)state;
+    contexts[0].rekey = CFG_REKEY_B2;
+    st = start();
+    assert_null(current(st));
+    end_run(st, "R2R3R2R3");
+    for (uint64_t i = 0; i < 16; i++)
+        assert_int_equal(take(current(st)), i);
+    EXPECT_ERR(OSP_E_NO_LEASE, osp_octx_take_ssn(current(st), &n));
+    osp_state_close(st);        /* a crash before the lease: it is as if it had never been */
+    st = start();
+    assert_null(current(st));
+    end_run(st, "R2R3R2R4");
+    assert_int_equal(take(current(st)), 0);
+    lease(st, current(st));
+    osp_state_close(st);        /* and one after it */
+    st = start();
+    expect_current(st, "R2R3R2R4");
+    assert_false(is_known(current(st), &w));
+    lease(st, current(st));
+    assert_int_equal(take(current(st)), 16 + BLOCK);
+    osp_octx_set_window(current(st), &(struct osp_replay){ 9, 5 });
+    stop(st);
+    st = start();
+    expect_current(st, "R2R3R2R4");
+    assert_true(is_known(current(st), &w));
+    assert_int_equal(w.next, 9);
+    lease(st, current(st));
+    assert_int_equal(take(current(st)), 16 + BLOCK + 1);
+    stop(st);
+}
+
+/* row S11 */
+static void
+new_context_takes_the_place_of_the_old_one(void **state)
+{
+    struct osp_state *st;
+    struct osp_octx  *old;
+
+    (void)state;
+    contexts[0].rekey = CFG_REKEY_B2;
+    st = start();
+    end_run(st, "AAAAAAAA");
+    lease(st, current(st));
+    old = current(st);
+    osp_octx_ref(old);
+    end_run(st, "BBBBBBBB");
+    lease(st, old);             /* what is in flight under it gets no more */
+    assert_int_equal(osp_octx_ssn(old).limit, 16 + BLOCK);
+    lease(st, current(st));
+    assert_int_equal(osp_octx_ssn(current(st)).limit, 16 + BLOCK);
+    osp_octx_unref(old);
+    osp_state_close(st);
+    st = start();
+    expect_current(st, "BBBBBBBB");
+    end_run(st, "CCCCCCCC");
+    stop(st);                   /* a clean stop writes what had no lease yet */
+    st = start();
+    expect_current(st, "CCCCCCCC");
+    lease(st, current(st));
+    assert_int_equal(take(current(st)), 0);     /* none was used, and that is known */
+    stop(st);
+}
+
+/* row S11 */
+static void
+reload_keeps_the_current_context(void **state)
+{
+    struct osp_state  *st;
+    struct cfg_context a;
+
+    (void)state;
+    contexts[0].rekey = CFG_REKEY_B2;
+    a = contexts[0];
+    st = start();
+    end_run(st, "AAAAAAAA");
+    load(st);
+    expect_current(st, "AAAAAAAA");
+    contexts[0] = contexts[1];  /* gone, and back */
+    load(st);
+    contexts[0] = a;
+    load(st);
+    expect_current(st, "AAAAAAAA");
+    assert_true(osp_octx_ssn(current(st)).next >= 16);
+    contexts[0].rekey = CFG_REKEY_NONE;         /* the same keys without it are another context */
+    load(st);
+    assert_int_equal(osp_octx_ssn(ctx(st, 0)).next, 0);
+    stop(st);
+}
+
 static void
 distrusted_state_saves_no_window(void **state)
 {
@@ -589,6 +721,9 @@ main(void)
         T(usage_after_a_crash_is_rounded_up),
         T(limits_are_those_of_the_context_of_all_or_of_the_algorithm),
         T(context_at_its_limit_stays_there),
+        T(current_context_is_durable_before_its_numbers),
+        T(new_context_takes_the_place_of_the_old_one),
+        T(reload_keeps_the_current_context),
         T(distrusted_state_saves_no_window),
         T(same_keys_twice_are_refused),
         T(contexts_without_a_state_directory_are_refused),

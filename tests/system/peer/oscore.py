@@ -116,6 +116,8 @@ class Context:
         self.sender_key = self.derive(sender_id, "Key", key_len)
         self.recipient_key = self.derive(recipient_id, "Key", key_len)
         self.common_iv = self.derive(b"", "IV", nonce_len)
+        self.kid_context = id_context   # what names it on the wire
+        self.response_kid_context = None
         self.next = first               # Sender Sequence Number
         self.seen = set()               # Partial IVs of requests that were accepted
 
@@ -140,7 +142,7 @@ class Context:
         observe = m.has(OBSERVE)
         inner = [(n, v) for n, v in m.options if n == OBSERVE or kinds[n] == "E"]
         outer = [(n, v) for n, v in m.options if n == OBSERVE or kinds[n] != "E"]
-        option = Option(piv=piv, kid=self.sender_id, kid_context=self.id_context)
+        option = Option(piv=piv, kid=self.sender_id, kid_context=self.kid_context)
         layer = Layer(self, self.sender_id, piv, observe)
         sealed = self.cipher(self.sender_key).encrypt(
             nonce(self.sender_id, piv, self.common_iv), bytes([m.code]) + coap.encode_body(inner, m.payload), layer.aad())
@@ -198,7 +200,8 @@ class Layer:
         iv = nonce(c.sender_id, piv, c.common_iv) if piv is not None else nonce(self.kid, self.piv, c.common_iv)
         sealed = c.cipher(c.sender_key).encrypt(iv, bytes([m.code]) + coap.encode_body(inner, m.payload), self.aad())
         return m.copy(code=coap.code("2.05" if observe else "2.04"), payload=sealed,
-                      options=sorted(outer + [(OSCORE, Option(piv=piv).encode())], key=lambda o: o[0]))
+                      options=sorted(outer + [(OSCORE, Option(piv=piv, kid_context=c.response_kid_context).encode())],
+                                     key=lambda o: o[0]))
 
     def unprotect_response(self, m):
         if not m.has(OSCORE):
@@ -263,7 +266,7 @@ def remove_one(m, contexts, check_replay=True):
     """(message, layer)"""
     option = Option.decode(m.get(OSCORE))
     context = next((c for c in contexts if c.recipient_id == option.kid and
-                    (option.kid_context is None or option.kid_context == c.id_context)), None)
+                    (option.kid_context is None or option.kid_context == c.kid_context)), None)
     if not context:
         raise OscoreError(f"unknown kid {option.kid}")
     return context.unprotect_request(m, check_replay)
