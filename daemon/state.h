@@ -17,29 +17,10 @@
 
 #include <pthread.h>
 
-#include "base/table.h"
 #include "config/config.h"
+#include "daemon/ctxset.h"
 #include "daemon/kept.h"
 #include "daemon/store.h"
-#include "oscore/table.h"
-
-struct osp_ctx_entry {
-    struct osp_octx  *octx;             /* one reference */
-    struct osp_node   by_object, by_key;
-    uint8_t           key[OSP_STORE_KEY_LEN];   /* fingerprint */
-    bool              is_base;          /* octx is one (oscore/b2.h): what it is derived to is used, and has a record of its own */
-    struct osp_key_limits limits;       /* as configured; in force once adopted */
-    bool              is_new;           /* was not in the set before */
-    enum osp_err      err;              /* why there is no object, while the set is built */
-};
-
-struct osp_ctxset {
-    struct osp_ctx_entry *entries;      /* in the order of cfg->contexts */
-    size_t                count;
-    uint32_t              label_end;    /* all labels are below */
-    uint32_t             *by_label;     /* place + 1; 0: none has that label */
-    struct osp_table      by_object, by_key;
-};
 
 struct osp_state;
 
@@ -60,7 +41,6 @@ OSP_CHECKED enum osp_err osp_state_dry(struct osp_state **out);
 /* Makes the contexts of `cfg`. Nothing is durable or visible yet.  OSP_E_INVALID and others: `why`. */
 OSP_CHECKED enum osp_err osp_state_build(struct osp_state *st, const struct osp_cfg *cfg, struct osp_ctxset **out,
                                          char why[OSP_STORE_WHY_MAX]);
-void osp_ctxset_free(struct osp_ctxset *set);   /* of a set that was not adopted */
 
 /*
  * Loads the records of the contexts that are new in `set`, makes records for those without one and marks
@@ -80,9 +60,6 @@ void osp_state_discard(struct osp_state *st, struct osp_ctxset *set);
 
 /* The set in force, borrowed until the next adopt; NULL before the first. */
 const struct osp_ctxset *osp_state_set(const struct osp_state *st);
-
-/* The place of `c`, or of the base whose current context it is, in the set and in cfg->contexts; false: it is not in it. */
-bool osp_ctxset_index(const struct osp_ctxset *set, const struct osp_octx *c, size_t *out);
 
 /*
  * Leases a block of numbers for each of `ctxs` in one commit, and grants them; what is to be written of the kept contexts

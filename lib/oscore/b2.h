@@ -56,7 +56,8 @@ bool osp_b2_unwrap(struct osp_slice kid_context, struct osp_slice *out);
 
 /*
  * A context with this ID Context, which is its kid context too, wrapped: the first and the third of a run.
- * Its window is empty and known, its numbers are none, and it wants no lease before it is current.  As osp_octx_new(); OSP_E_ID_LENGTH: empty or too long.
+ * Its window is empty and known, its numbers are none, and it wants no lease before it is current.
+ * As osp_octx_new(); OSP_E_ID_LENGTH: empty or too long.
  */
 OSP_CHECKED enum osp_err osp_b2_derive(struct osp_octx *base, struct osp_slice id_context, struct osp_octx **out);
 

@@ -195,7 +195,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cfg.max_bodies_per_peer = 2;
     atomic_init(&policy.refs, 1);
     if (osp_octx_table_new(4, key, &table) != OSP_OK || osp_octx_table_add(table, cp) != OSP_OK ||
-        osp_octx_table_add(table, ps) != OSP_OK || osp_octx_table_add(table, b2) != OSP_OK || osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
+        osp_octx_table_add(table, ps) != OSP_OK || osp_octx_table_add(table, b2) != OSP_OK ||
+        osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
         osp_proxy_new(&cfg, (struct osp_rand){ fill, &seed }, r.now, &r.px) != OSP_OK)
         abort();
     policy.contexts = table;
