@@ -184,7 +184,7 @@ on_notes(void *ctx)
         if (n->kind == OSP_NOTE_RESOLVE)
             osp_dns_ask(d->dns, n->host, n->worker);
         else if (n->kind == OSP_NOTE_WORN)
-            osp_daemon_worn(d, n->ctx);
+            osp_daemon_worn(d, n->ctx, n->key_state);
         else if (n->kind == OSP_NOTE_DRAINED && ++d->drained == d->worker_count)
             leave(d);
         osp_note_free(n);

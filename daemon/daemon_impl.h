@@ -46,8 +46,8 @@ OSP_CHECKED enum osp_err osp_daemon_policy(struct osp_cfg *cfg, const struct osp
                                            const struct osp_edhoc_parts *edhoc, struct osp_policy **out,
                                            char why[OSP_STORE_WHY_MAX]);
 
-/* The keys of `c` are near a limit or at it: says so. */
-void osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c);
+/* The keys of `c` have come near a limit, or to it: says so. */
+void osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c, enum osp_key_state state);
 
 /* Asks every worker for counters and returns how many answered in time. */
 size_t osp_daemon_poll(struct osp_daemon *d);

@@ -39,6 +39,7 @@ struct osp_note {
     size_t             ip_count;
     uint64_t           ttl_us;
     struct osp_octx   *ctx;
+    enum osp_key_state key_state;
     struct osp_change *change;
 };
 

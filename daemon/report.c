@@ -119,7 +119,7 @@ state_text(enum osp_key_state s)
 }
 
 void
-osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c)
+osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c, enum osp_key_state state)
 {
     struct osp_key_usage u = osp_octx_usage(c);
     size_t               i = 0;
@@ -127,15 +127,15 @@ osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c)
     const char          *name = known ? osp_daemon_cfg(d)->contexts[i].name : "(none)";
     bool                 renews;
 
-    if (u.state == OSP_KEY_OVER)
+    if (state == OSP_KEY_OVER)
         d->keys_over++;
     else
         d->keys_worn++;
     renews = known && osp_state_set(d->state)->entries[i].is_base;
     log_warning("key-limit", "context=%s state=%s q=%" PRIu32 " q-limit=%" PRIu32 " v=%" PRIu32 " v-limit=%" PRIu32 " effect=%s",
-                name, state_text(u.state), u.q, u.limits.q, u.v, u.limits.v,
+                name, state_text(state), u.q, u.limits.q, u.v, u.limits.v,
                 renews                                     ? "keys are derived anew"
-                : u.state == OSP_KEY_OVER && u.limits.stop ? "the context is not used any more; provision new keys"
+                : state == OSP_KEY_OVER && u.limits.stop ? "the context is not used any more; provision new keys"
                                                            : "provision new keys");
 }
 

@@ -173,7 +173,7 @@ keep(struct osp_worker *w, struct osp_made *m)
 }
 
 static void
-tell_worn(struct osp_worker *w, struct osp_octx *c)
+tell_worn(struct osp_worker *w, struct osp_octx *c, enum osp_key_state state)
 {
     struct osp_note *n = osp_note_new(OSP_NOTE_WORN);
 
@@ -182,6 +182,7 @@ tell_worn(struct osp_worker *w, struct osp_octx *c)
         return;
     }
     n->ctx = c;
+    n->key_state = state;
     osp_mailbox_post(w->cfg.main, n);
 }
 
@@ -199,7 +200,7 @@ take_asks(struct osp_worker *w, struct osp_time now)
             osp_leaser_ask(w->leaser, ask.ctx);
             break;
         case OSP_ASK_WORN:
-            tell_worn(w, ask.ctx);
+            tell_worn(w, ask.ctx, ask.state);
             break;
         case OSP_ASK_KEEP:
             keep(w, ask.made);

@@ -5,22 +5,25 @@
 /* ---- what contexts need ---- */
 
 static void
-ask_about(struct osp_proxy *px, struct osp_octx *ctx, enum osp_ask_kind kind)
+ask_about(struct osp_proxy *px, struct osp_octx *ctx, enum osp_ask_kind kind, enum osp_key_state state)
 {
     osp_octx_ref(ctx);
-    px->ctx_asks[(px->ctx_ask_head + px->ctx_ask_count++) % PX_CTX_ASKS] = (struct px_ctx_ask){ ctx, kind };
+    px->ctx_asks[(px->ctx_ask_head + px->ctx_ask_count++) % PX_CTX_ASKS] = (struct px_ctx_ask){ ctx, kind, state };
 }
 
 /* A lease once, when few numbers are left; once each that the keys are worn, and at their limit. */
 void
 px_used(struct osp_proxy *px, struct osp_octx *ctx)
 {
+    enum osp_key_state state;
+
     if (px->ctx_ask_count + 2 > PX_CTX_ASKS)    /* the daemon is far behind: ask again later */
         return;
     if (osp_octx_wants_lease(ctx, px->cfg.lease_low))
-        ask_about(px, ctx, OSP_ASK_LEASE);
-    if (osp_octx_notice(ctx) != OSP_KEY_FINE)
-        ask_about(px, ctx, OSP_ASK_WORN);
+        ask_about(px, ctx, OSP_ASK_LEASE, OSP_KEY_FINE);
+    state = osp_octx_notice(ctx);
+    if (state != OSP_KEY_FINE)
+        ask_about(px, ctx, OSP_ASK_WORN, state);
 }
 
 static struct osp_list *

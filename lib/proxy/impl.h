@@ -220,7 +220,7 @@ struct px_name {
 };
 
 /* What the daemon is asked about a context; with a reference. */
-struct px_ctx_ask { struct osp_octx *ctx; enum osp_ask_kind kind; };
+struct px_ctx_ask { struct osp_octx *ctx; enum osp_ask_kind kind; enum osp_key_state state; };
 
 struct osp_proxy {
     struct osp_proxy_cfg   cfg;

@@ -298,6 +298,7 @@ osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
     if (px->ctx_ask_count > 0) {
         ask->kind = px->ctx_asks[px->ctx_ask_head].kind;
         ask->ctx = px->ctx_asks[px->ctx_ask_head].ctx;
+        ask->state = px->ctx_asks[px->ctx_ask_head].state;
         px->ctx_ask_head = (px->ctx_ask_head + 1) % PX_CTX_ASKS;
         px->ctx_ask_count--;
         return true;

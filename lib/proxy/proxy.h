@@ -60,8 +60,8 @@ enum osp_ask_kind {
     OSP_ASK_RESOLVE,    /* look `host` up, then osp_proxy_resolved() */
     OSP_ASK_LEASE,      /* lease sequence numbers for `ctx` durably, osp_octx_grant() or
                            osp_octx_lease_failed(), then osp_proxy_leased().  A reference on ctx comes along. */
-    OSP_ASK_WORN,       /* the keys of `ctx` are near a limit, or at it (osp_octx_usage() says which): tell the operator,
-                           or renew them.  Nothing waits for it.  A reference on ctx comes along. */
+    OSP_ASK_WORN,       /* the keys of `ctx` have come near a limit, or to it, as `state` says: tell the operator, or renew
+                           them.  Nothing waits for it.  A reference on ctx comes along. */
     OSP_ASK_KEEP,       /* `made` is in the policy's live table: keep it, and lease numbers for it.  It is the caller's now */
 };
 
@@ -69,6 +69,7 @@ struct osp_ask {
     enum osp_ask_kind kind;
     char              host[256];        /* lower case */
     struct osp_octx  *ctx;
+    enum osp_key_state state;
     struct osp_made  *made;
 };
 
