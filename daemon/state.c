@@ -397,6 +397,8 @@ osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count
             osp_octx_usage_kept(ctxs[i], leases[i].q, leases[i].v);
             osp_octx_grant(ctxs[i], leases[i].at_least, leases[i].limit);
         } else {
+            if (e == OSP_OK && !leases[i].found)
+                osp_octx_usage_abandon(ctxs[i]); /* or it would ask for ever */
             osp_octx_lease_failed(ctxs[i]);
         }
     }

@@ -83,6 +83,8 @@ OSP_CHECKED enum osp_err osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn);
  * Another call returns false until osp_octx_grant() or osp_octx_lease_failed().
  */
 bool osp_octx_wants_lease(struct osp_octx *c, uint64_t low);
+/* The same for the second reason alone: after a lease, since more may have been used while it was under way. */
+bool osp_octx_wants_record(struct osp_octx *c);
 void osp_octx_lease_failed(struct osp_octx *c);
 
 /* ---- how much the keys may be used [key-limits#2.1.1] ---- */
@@ -120,6 +122,8 @@ enum osp_key_state osp_octx_notice(struct osp_octx *c);
 void osp_octx_usage_restore(struct osp_octx *c, uint32_t q, uint32_t v);
 /* What to write down: where more was used than is kept, somewhat more than that, so that a crash is covered until next time. */
 void osp_octx_usage_ahead(struct osp_octx *c, uint32_t *q, uint32_t *v);
+/* Nobody writes it down any more: the context is gone, and what still uses it does not ask. */
+void osp_octx_usage_abandon(struct osp_octx *c);
 /* It is durable. */
 void osp_octx_usage_kept(struct osp_octx *c, uint32_t q, uint32_t v);
 

@@ -118,6 +118,19 @@ octx_usage_is_ahead(const struct osp_octx *c)
     return c->usage_kept && (is_ahead_q(c) || c->used_v > c->kept_v);
 }
 
+bool
+osp_octx_wants_record(struct osp_octx *c)
+{
+    bool wants;
+
+    osp_lock_take(&c->lock);
+    wants = !c->lease_asked && octx_usage_is_ahead(c);
+    if (wants)
+        c->lease_asked = true;
+    osp_lock_release(&c->lock);
+    return wants;
+}
+
 void
 octx_count_seal(struct osp_octx *c)
 {
@@ -194,6 +207,14 @@ osp_octx_usage_restore(struct osp_octx *c, uint32_t q, uint32_t v)
     c->usage_kept = true;
     c->used_q = c->kept_q = q;
     c->used_v = c->kept_v = v;
+    osp_lock_release(&c->lock);
+}
+
+void
+osp_octx_usage_abandon(struct osp_octx *c)
+{
+    osp_lock_take(&c->lock);
+    c->usage_kept = false;
     osp_lock_release(&c->lock);
 }
 

@@ -26,6 +26,13 @@ px_used(struct osp_proxy *px, struct osp_octx *ctx)
         ask_about(px, ctx, OSP_ASK_WORN, state);
 }
 
+void
+px_used_meanwhile(struct osp_proxy *px, struct osp_octx *ctx)
+{
+    if (px->ctx_ask_count < PX_CTX_ASKS && osp_octx_wants_record(ctx))
+        ask_about(px, ctx, OSP_ASK_LEASE, OSP_KEY_FINE);
+}
+
 static struct osp_list *
 lease_slot(struct osp_proxy *px, const struct osp_octx *ctx)
 {

@@ -320,6 +320,8 @@ void px_give_up(struct px_turn *t, struct px_exchange *x);
 void px_wait(struct osp_proxy *px, struct px_exchange *x, enum px_wait why, struct osp_time deadline);
 /* After a use of the keys of `ctx`: asks the daemon for what is needed now. */
 void px_used(struct osp_proxy *px, struct osp_octx *ctx);
+/* After a lease of `ctx`: for what was used while it was under way. */
+void px_used_meanwhile(struct osp_proxy *px, struct osp_octx *ctx);
 
 /* ---- names.c ---- */
 /* OSP_OK with *ip; OSP_E_RESOLVE; OSP_E_INCOMPLETE: the exchange waits in *name. OSP_E_OVERLOAD. */

@@ -330,10 +330,7 @@ px_keep_made(struct osp_proxy *px, struct osp_made *m)
 void
 osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx)
 {
-    struct osp_ssn ssn = osp_octx_ssn(ctx);
-
-    if (ssn.next < ssn.limit)
-        px_used(px, ctx);       /* its keys may have been used since that was asked: what is written has to be ahead */
+    px_used_meanwhile(px, ctx);
     px_leased(px, ctx);
     (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
 }

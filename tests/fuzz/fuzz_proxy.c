@@ -45,6 +45,7 @@ after(struct run *r)
 {
     struct osp_ask ask;
     struct osp_ip  ip = osp_ip_v4(192, 0, 2, 7);
+    uint32_t       q, v;
 
     for (size_t i = 0; i < r->tx.count; i++) {
         if (r->tx.items[i].to.sock == 0 && r->tx.items[i].bytes.n <= sizeof(r->to_upstream)) {
@@ -56,6 +57,8 @@ after(struct run *r)
     osp_txq_reset(&r->tx);
     while (osp_proxy_next_ask(r->px, &ask)) {
         if (ask.kind == OSP_ASK_LEASE) {
+            osp_octx_usage_ahead(ask.ctx, &q, &v);
+            osp_octx_usage_kept(ask.ctx, q, v);
             osp_octx_grant(ask.ctx, 0, osp_octx_ssn(ask.ctx).limit + 4);
             osp_proxy_leased(r->px, ask.ctx, r->now, &r->tx);
             osp_octx_unref(ask.ctx);

@@ -133,6 +133,17 @@ collect(struct world *w)
     osp_txq_reset(&w->tx);
 }
 
+/* What a store would have written. */
+static void
+write_and_grant(struct osp_octx *c)
+{
+    uint32_t q, v;
+
+    osp_octx_usage_ahead(c, &q, &v);
+    osp_octx_usage_kept(c, q, v);
+    osp_octx_grant(c, 0, osp_octx_ssn(c).limit + 100);
+}
+
 static void
 answer_asks(struct world *w)
 {
@@ -155,7 +166,7 @@ answer_asks(struct world *w)
             w->held[w->held_count++] = ask.ctx;
             continue;
         }
-        osp_octx_grant(ask.ctx, 0, osp_octx_ssn(ask.ctx).limit + 100);
+        write_and_grant(ask.ctx);
         osp_proxy_leased(w->px, ask.ctx, w->now, &w->tx);
         osp_octx_unref(ask.ctx);
     }
@@ -167,7 +178,7 @@ world_release_leases(struct world *w, bool grant)
 {
     for (size_t i = 0; i < w->held_count; i++) {
         if (grant)
-            osp_octx_grant(w->held[i], 0, osp_octx_ssn(w->held[i]).limit + 100);
+            write_and_grant(w->held[i]);
         else
             osp_octx_lease_failed(w->held[i]);
         osp_proxy_leased(w->px, w->held[i], w->now, &w->tx);

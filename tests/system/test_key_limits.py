@@ -29,10 +29,13 @@ def usage(proxy, name):
 
 def settled(proxy):
     """Until all that was asked of the store is written."""
+    before = None
     for _ in range(100):
         counts = proxy.metrics()
-        if counts["osprey_leases_asked_total"] == counts["osprey_leases_granted_total"] > 0:
+        now = counts["osprey_leases_asked_total"], counts["osprey_leases_granted_total"]
+        if now == before and now[0] == now[1] > 0:
             return
+        before = now
         select.select([], [], [], 0.05)
     assert False, "the store does not write"
 

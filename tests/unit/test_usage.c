@@ -235,6 +235,18 @@ usage_asks_to_be_written_down_and_is_written_ahead(void **state)
     while (!osp_octx_wants_lease(f->client, 10))
         EXPECT_OK(try_protect(f));
     assert_true(osp_octx_usage(f->client).q > before && osp_octx_usage(f->client).q <= q);       /* in time */
+    osp_octx_usage_ahead(f->client, &q, &v);
+    for (int i = 0; i < 20; i++)                                /* used while it is being written */
+        EXPECT_OK(try_protect(f));
+    assert_false(osp_octx_wants_record(f->client));
+    osp_octx_usage_kept(f->client, q, v);
+    osp_octx_grant(f->client, 0, 1000);
+    assert_true(osp_octx_wants_record(f->client));
+    assert_false(osp_octx_wants_record(f->client));             /* asked once */
+    osp_octx_usage_ahead(f->client, &q, &v);
+    osp_octx_usage_kept(f->client, q, v);
+    osp_octx_grant(f->client, 0, 1000);
+    assert_false(osp_octx_wants_record(f->client));
 }
 
 #define THREADS 4
