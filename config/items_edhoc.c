@@ -156,13 +156,15 @@ const struct cfg_item cfg_edhoc_items[] = {
       .doc = "what a credential gets that was sent by value and is not among the trusted ones; accepted ones are called "
              "`unknown` in rules, and prove nothing but that it is the same peer as before" },
     { .key = "sessions", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 1024, AT(sessions),
-      .doc = "EDHOC sessions on their way at a time; at the bound the oldest unfinished one goes. A change needs a restart" },
+      .doc = "EDHOC sessions at a time; at the bound the oldest finished one goes, or else the oldest. A change needs a "
+             "restart" },
     { .key = "verify-above", .type = CFG_COUNT, .min = 0, .max = 1000000, .dflt = 128, AT(verify_above),
-      .doc = "with more unfinished sessions than this, message_1 has to prove its address with Echo (RFC 9175); 0: always" },
+      .doc = "with so many unfinished sessions, message_1 has to prove its address with Echo (RFC 9175); 0: always" },
     { .key = "session-timeout", .type = CFG_DURATION, .min = OSP_SEC(1), .max = OSP_SEC(3600), .dflt = OSP_SEC(60),
       AT(session_us), .doc = "how long a session waits for message_3, and duplicates of it are answered" },
     { .key = "contexts", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 10000, AT(contexts),
-      .doc = "contexts made by EDHOC that are kept; at the bound the oldest goes. A change needs a restart" },
+      .doc = "contexts made by EDHOC that are kept; at the bound the oldest of `unknown` credentials goes, or else the oldest. A "
+             "change needs a restart" },
     { .key = "contexts-per-peer", .type = CFG_COUNT, .min = 1, .max = 1000, .dflt = 4, AT(contexts_per_peer),
       .doc = "of them for one peer; beyond it its oldest goes. A change needs a restart" },
     { .key = "context-lifetime", .type = CFG_DURATION, .min = 0, .max = OSP_SEC(366ull * 24 * 3600), .dflt = 0, AT(lifetime_us),

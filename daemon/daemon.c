@@ -350,6 +350,7 @@ go(struct osp_daemon *d, struct osp_ctxset *set, char why[OSP_STORE_WHY_MAX])
         return e;
     }
     osp_state_adopt(d->state, set);
+    osp_daemon_prune(d);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
     e = osp_leaser_start(d->state, d->boxes, d->worker_count, &d->leaser);

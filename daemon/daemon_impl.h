@@ -49,6 +49,9 @@ OSP_CHECKED enum osp_err osp_daemon_policy(struct osp_cfg *cfg, const struct osp
 /* The keys of `c` have come near a limit, or to it: says so. */
 void osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c, enum osp_key_state state);
 
+/* Lets go contexts that EDHOC made and the policy in force has no place for. */
+void osp_daemon_prune(struct osp_daemon *d);
+
 /* Asks every worker for counters and returns how many answered in time. */
 size_t osp_daemon_poll(struct osp_daemon *d);
 

@@ -146,7 +146,8 @@ osp_edhoc_setup_conf(const struct osp_edhoc_setup *s)
 struct osp_kept_cfg
 osp_edhoc_kept_cfg(const struct cfg_edhoc *cfg)
 {
-    return (struct osp_kept_cfg){ .bound = cfg->contexts, .per_peer = cfg->contexts_per_peer,
+    return (struct osp_kept_cfg){ .bound = cfg->contexts, .per_peer = cfg->contexts_per_peer, .reserved = cfg->sessions,
+                                  .guests = CFG_UNKNOWN_NAME,
                                   .lifetime_s = (cfg->lifetime_us + OSP_SEC(1) - 1) / OSP_SEC(1) };
 }
 

@@ -11,7 +11,7 @@
 #include "crypto/crypto.h"
 
 #define FLUSH_MAX 256           /* entries written or forgotten in one batch */
-#define LIVE_SPARE 1024         /* IDs that are reserved while contexts are agreed on */
+#define LIVE_SPARE 256          /* a context that comes is in the live table before its reservation and the oldest go */
 #define RECORD_BYTES OSP_STORE_KEPT_MAX
 #define VERSION 2
 
@@ -19,6 +19,7 @@ enum work { NOTHING, WRITE, FORGET };
 
 struct entry {
     struct osp_list  link;              /* in `all`, oldest first, until it goes */
+    struct osp_list  guest;             /* in `guests`, oldest first, if it is one */
     struct osp_list  todo;              /* in `todo` while the store has to hear of it */
     struct osp_node  by_object, by_peer;
     struct osp_made *made;
@@ -35,7 +36,7 @@ struct osp_kept {
     struct osp_octx_live *live;
     pthread_mutex_t       lock;         /* guards what follows */
     struct osp_table      by_object, by_peer;
-    struct osp_list       all, todo;
+    struct osp_list       all, guests, todo;
     struct osp_kept_stats stats;
     char                **names;        /* of credentials, by label */
     size_t                name_count;
@@ -57,13 +58,14 @@ osp_kept_new(const struct osp_kept_cfg *cfg, struct osp_kept **out)
     k->cfg = *cfg;
     (void)pthread_mutex_init(&k->lock, NULL);
     osp_list_init(&k->all);
+    osp_list_init(&k->guests);
     osp_list_init(&k->todo);
     if (e == OSP_OK)
         e = osp_table_init(&k->by_object, cfg->bound);
     if (e == OSP_OK)
         e = osp_table_init(&k->by_peer, cfg->bound);
     if (e == OSP_OK)
-        e = osp_octx_live_new(cfg->bound + LIVE_SPARE, key, &k->live);
+        e = osp_octx_live_new(cfg->bound + cfg->reserved + LIVE_SPARE, key, &k->live);
     if (e != OSP_OK) {
         osp_kept_free(k);
         return e;
@@ -76,6 +78,7 @@ static void
 free_entry(struct entry *e)
 {
     osp_list_remove(&e->link);
+    osp_list_remove(&e->guest);
     osp_list_remove(&e->todo);
     osp_made_free(e->made);
     free(e);
@@ -173,6 +176,7 @@ let_go(struct osp_kept *k, struct entry *e)
     osp_table_remove(&k->by_object, &e->by_object);
     osp_table_remove(&k->by_peer, &e->by_peer);
     osp_list_remove(&e->link);
+    osp_list_remove(&e->guest);
     osp_list_remove(&e->todo);
     k->stats.count--;
     osp_made_wipe(e->made);
@@ -200,6 +204,8 @@ insert(struct osp_kept *k, struct entry *e)
     osp_table_add(&k->by_object, &e->by_object, hash_object(e->made->octx));
     osp_table_add(&k->by_peer, &e->by_peer, hash_peer(e->made));
     osp_list_push(&k->all, &e->link);
+    if (k->cfg.guests && strcmp(k->cfg.guests, e->made->name) == 0)
+        osp_list_push(&k->guests, &e->guest);
     if (!e->recorded)
         osp_list_push(&k->todo, &e->todo);
     k->stats.count++;
@@ -224,14 +230,24 @@ surplus_of(struct osp_kept *k, const struct osp_made *m)
     return same >= (m->leads ? 1 : k->cfg.per_peer) ? oldest : NULL;       /* to one place leads one */
 }
 
+/* Whoever can make identities in any number must not be able to drive out those that somebody vouches for. */
+static struct entry *
+first_to_go(struct osp_kept *k)
+{
+    struct osp_list *guest = osp_list_first(&k->guests), *any = osp_list_first(&k->all);
+
+    if (guest)
+        return OSP_CONTAINER(guest, struct entry, guest);
+    return any ? OSP_CONTAINER(any, struct entry, link) : NULL;
+}
+
 static void
 make_room(struct osp_kept *k, const struct osp_made *m)
 {
-    struct entry    *e = k->cfg.per_peer || m->leads ? surplus_of(k, m) : NULL;
-    struct osp_list *n = osp_list_first(&k->all);
+    struct entry *e = k->cfg.per_peer || m->leads ? surplus_of(k, m) : NULL;
 
-    if (!e && k->stats.count >= k->cfg.bound && n)
-        e = OSP_CONTAINER(n, struct entry, link);
+    if (!e && k->stats.count >= k->cfg.bound)
+        e = first_to_go(k);
     if (e) {
         let_go(k, e);
         k->stats.replaced++;
@@ -246,6 +262,7 @@ new_entry(struct osp_made *m)
     if (!e)
         return NULL;
     osp_list_init(&e->link);
+    osp_list_init(&e->guest);
     osp_list_init(&e->todo);
     e->made = m;
     if (osp_octx_fingerprint(&m->params, e->key) == OSP_OK)
@@ -464,7 +481,7 @@ osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx 
 
 /* Whether entry `e` is to go. */
 struct judge {
-    bool      (*knows)(void *ctx, const char *name);
+    bool      (*knows)(void *ctx, const char *name, const struct osp_octx *c);
     void       *ctx;
     const char *pattern;
     uint64_t    now_s;
@@ -480,7 +497,7 @@ static bool
 is_to_go(const struct entry *e, const struct judge *j)
 {
     if (j->knows)
-        return !j->knows(j->ctx, e->made->name);
+        return !j->knows(j->ctx, e->made->name, e->made->octx);
     return j->pattern ? matches(e, j->pattern) : is_over(e->expires_s, j->now_s);
 }
 
@@ -515,7 +532,7 @@ osp_kept_expire(struct osp_kept *k, uint64_t now_s)
 }
 
 size_t
-osp_kept_prune(struct osp_kept *k, bool (*knows)(void *ctx, const char *name), void *ctx)
+osp_kept_prune(struct osp_kept *k, bool (*knows)(void *ctx, const char *name, const struct osp_octx *c), void *ctx)
 {
     struct judge j = { .knows = knows, .ctx = ctx };
 

@@ -21,6 +21,8 @@ struct osp_kept;
 struct osp_kept_cfg {
     size_t   bound;             /* contexts at most; beyond it the oldest goes */
     size_t   per_peer;          /* of one peer of one credential; beyond it the oldest of them goes */
+    size_t   reserved;          /* Recipient IDs that may be reserved in the live table beside them */
+    const char *guests;         /* contexts of this credential name go before all others; NULL: none do */
     uint64_t lifetime_s;        /* 0: no end */
 };
 
@@ -73,8 +75,8 @@ OSP_CHECKED enum osp_err osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(vo
 
 /* Lets go what is out of date; how many. */
 size_t osp_kept_expire(struct osp_kept *k, uint64_t now_s);
-/* Lets go what `knows` does not know any more (after a reload). */
-size_t osp_kept_prune(struct osp_kept *k, bool (*knows)(void *ctx, const char *name), void *ctx);
+/* Lets go what `knows` does not know any more (after a start or a reload); it judges the name and the context. */
+size_t osp_kept_prune(struct osp_kept *k, bool (*knows)(void *ctx, const char *name, const struct osp_octx *c), void *ctx);
 /* Lets go all whose credential or peer matches the pattern; how many. */
 size_t osp_kept_revoke(struct osp_kept *k, const char *pattern);
 /* Lines of text for those whose credential or peer matches, `max` of them. */

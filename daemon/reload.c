@@ -156,24 +156,26 @@ say_listeners(const struct osp_listeners *was, const struct osp_listeners *is)
     }
 }
 
+/* [rfc9668#4.1.2] an identifier that the configuration gave away is not theirs any more: requests would be the other's */
 static bool
-knows(void *ctx, const char *name)
+knows(void *ctx, const char *name, const struct osp_octx *c)
 {
-    const struct osp_cfg *cfg = ctx;
+    const struct osp_policy *p = ctx;
 
-    return cfg_edhoc_knows(&cfg->edhoc, name);
+    return cfg_edhoc_knows(&osp_policy_cfg(p)->edhoc, name) && !osp_octx_table_has_id(p->contexts, osp_octx_recipient_id(c));
 }
 
-/* Contexts of credentials that are trusted no longer. */
-static void
-prune(struct osp_daemon *d, const struct osp_cfg *cfg)
+void
+osp_daemon_prune(struct osp_daemon *d)
 {
-    size_t n = osp_kept_prune(d->edhoc.kept, knows, (void *)(uintptr_t)cfg);
+    size_t n = osp_kept_prune(d->edhoc.kept, knows, d->policy);
 
     if (n == 0)
         return;
-    log_info("contexts-revoked", "count=%zu reason=%s", n, "their credential is trusted no longer");
-    osp_leaser_wake(d->leaser);
+    log_info("contexts-revoked", "count=%zu reason=%s", n,
+             "their credential is trusted no longer, or a configured context has their Recipient ID");
+    if (d->leaser)
+        osp_leaser_wake(d->leaser);
 }
 
 static void
@@ -189,7 +191,7 @@ commit(struct osp_daemon *d, struct plan *p)
     d->listeners = p->listeners;
     osp_policy_unref(d->policy);
     d->policy = p->policy;
-    prune(d, cfg);
+    osp_daemon_prune(d);
     log_setup(cfg->log.level, cfg->log.format);
     osp_dns_reload(d->dns);
     d->reloads++;

@@ -240,6 +240,79 @@ kept_contexts_are_bounded_in_all(void **s)
     stop();
 }
 
+/* Identities that cost nothing must not drive out those that somebody vouches for. */
+static void
+kept_contexts_of_strangers_go_first(void **s)
+{
+    char recipient[3] = "00", peer[8], secret[20];
+
+    (void)s;
+    kept_cfg.bound = 5;
+    kept_cfg.guests = CFG_UNKNOWN_NAME;
+    cfg.edhoc.unknown = CFG_UNKNOWN_ACCEPT;
+    start();
+    for (unsigned i = 0; i < 60; i++) {
+        if (i == 30) {
+            crash();
+            start();                    /* they are known again after a restart */
+        }
+        recipient[0] = (char)('0' + i / 10);
+        recipient[1] = (char)('0' + i % 10);
+        (void)snprintf(peer, sizeof(peer), "kid %u", i);
+        (void)snprintf(secret, sizeof(secret), "secret number %02u", i);
+        (void)lease(make(i < 3 || i == 50 ? "meter" : CFG_UNKNOWN_NAME, peer, recipient, secret));
+        assert_true(count() <= 5);
+    }
+    assert_true(is_live("00") && is_live("01") && is_live("02") && is_live("50") && is_live("59"));
+    assert_int_equal(5, count());
+    stop();
+}
+
+/* A full table of contexts leaves room for all sessions that may be on their way [rfc9668#4.1.2]. */
+static void
+identifiers_can_be_reserved_beside_all_contexts(void **s)
+{
+    char recipient[2] = "a", secret[20];
+    char id[5];
+
+    (void)s;
+    kept_cfg.bound = 5;
+    kept_cfg.reserved = 3000;
+    start();
+    for (unsigned i = 0; i < 5; i++) {
+        recipient[0] = (char)('a' + i);
+        (void)snprintf(secret, sizeof(secret), "secret number %02u", i);
+        (void)make("meter", recipient, recipient, secret);
+    }
+    for (unsigned i = 0; i < 3001; i++) {       /* one more comes before the oldest session goes */
+        (void)snprintf(id, sizeof(id), "%04u", i);
+        EXPECT_OK(osp_octx_live_reserve(osp_kept_live(kept), osp_slice_str(id)));
+    }
+    (void)make("meter", "x", "x", "secret that came then");
+    assert_int_equal(5, count());
+    stop();
+}
+
+static bool
+is_not_b(void *ctx, const char *name, const struct osp_octx *c)
+{
+    (void)ctx;
+    return strcmp(name, "meter") == 0 && !osp_slice_eq(osp_octx_recipient_id(c), osp_slice_str("b"));
+}
+
+static void
+kept_contexts_are_judged_by_name_and_identifier(void **s)
+{
+    (void)s;
+    start();
+    (void)lease(make("meter", "kid 1", "a", "secret number one"));
+    (void)lease(make("meter", "kid 2", "b", "secret number two"));
+    (void)lease(make("plant", "kid 3", "c", "secret number three"));
+    assert_int_equal(2, osp_kept_prune(kept, is_not_b, NULL));
+    assert_true(is_live("a") && !is_live("b") && !is_live("c"));
+    stop();
+}
+
 static void
 kept_contexts_expire(void **s)
 {
@@ -325,6 +398,9 @@ main(void)
         T(kept_context_that_was_never_leased_is_saved_by_a_clean_stop),
         T(kept_contexts_of_one_peer_are_bounded),
         T(kept_contexts_are_bounded_in_all),
+        T(kept_contexts_of_strangers_go_first),
+        T(identifiers_can_be_reserved_beside_all_contexts),
+        T(kept_contexts_are_judged_by_name_and_identifier),
         T(kept_contexts_expire),
         T(kept_contexts_are_revoked),
         T(kept_contexts_end_with_their_credential),
