@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Resources of the proxy itself: /.well-known/core, which lists the routes the client may use. */
+/* Resources of the proxy itself: /.well-known/core, which lists the routes the client may use, and that of EDHOC. */
 #include "proxy/impl.h"
 
 #define CONTENT_FORMAT_LINK 40
@@ -76,7 +76,7 @@ well_known_core(struct px_turn *t, struct px_exchange *x)
         px_answer_error(t, x, e);
 }
 
-/* Nothing can be uploaded here; a Block1 is known all the same, so that its value may be what is bad. */
+/* Nothing can be uploaded here but messages of EDHOC; a Block1 is known all the same, so that its value may be what is bad. */
 static enum osp_err
 judge_options(struct px_exchange *x, const struct osp_msg *req)
 {
@@ -104,6 +104,7 @@ px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
     static const char *const core[] = { ".well-known", "core" }, *const edhoc[] = { ".well-known", "edhoc" };
     uint16_t                 which;
+    bool                     for_edhoc;
     enum osp_err             e;
 
     t->px->stats.local++;
@@ -112,6 +113,13 @@ px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         px_answer_error(t, x, OSP_E_UNKNOWN_OPTION);
         return;
     }
+    for_edhoc = x->policy->edhoc && path_is(req, edhoc, 2);
+    if (for_edhoc && req->code == OSP_POST && osp_msg_has(req, OSP_OPT_BLOCK1)) {       /* chains of certificates are long */
+        if (px_blocks_request(t, x, req))
+            return;
+        osp_msg_remove(req, OSP_OPT_BLOCK1);
+        osp_msg_remove(req, OSP_OPT_BLOCK2);    /* the size that is asked for is known by now */
+    }
     e = judge_options(x, req);
     if (e != OSP_OK) {
         px_answer_error(t, x, e);
@@ -119,7 +127,7 @@ px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     }
     if (req->code > OSP_IPATCH) {       /* [rfc7252#5.8] a method nobody knows */
         px_answer_error(t, x, OSP_E_METHOD);
-    } else if (x->policy->edhoc && path_is(req, edhoc, 2)) {
+    } else if (for_edhoc) {
         px_edhoc(t, x, req);
     } else if (!path_is(req, core, 2)) {
         /* [ocp#2.4] step 5: 4.04; the July 2022 text had 4.00 */
