@@ -57,14 +57,20 @@ name_of(const struct osp_edhoc_conf *c, uint32_t label)
     return label & OSP_MADE_LABEL && i < c->name_count ? c->names[i] : "";
 }
 
+/*
+ * For one call: the profile under which the session began, and whom the policy of now trusts.  A credential that a reload
+ * took away must not come in through a session that began before.
+ */
 struct osp_edhoc_profile
-px_edhoc_profile(struct px_finder *f, const struct osp_policy *policy)
+px_edhoc_profile(struct px_finder *f, const struct osp_policy *began, const struct osp_policy *now)
 {
-    struct osp_edhoc_profile p = policy->edhoc->profile;
+    struct osp_edhoc_profile p = began->edhoc->profile;
 
-    f->policy = policy;
+    f->policy = now;
     p.find = find_peer;
     p.find_ctx = f;
+    p.anchors = now->edhoc->profile.anchors;
+    p.chain_label = now->edhoc->profile.chain_label;
     return p;
 }
 
@@ -189,8 +195,8 @@ static void
 on_message_1(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_slice message)
 {
     struct osp_responder    *r = x->policy->edhoc->responder;
-    struct px_finder            f = { 0 };
-    struct osp_edhoc_profile profile = px_edhoc_profile(&f, x->policy);
+    struct px_finder         f = { 0 };
+    struct osp_edhoc_profile profile = px_edhoc_profile(&f, x->policy, x->policy);
     uint64_t                 hash = osp_responder_hash(r, &x->from.peer.ip, message);
     uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
     struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
@@ -250,7 +256,7 @@ px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct
 {
     static const struct osp_replay empty;
     const struct osp_edhoc_who    *who = osp_edhoc_who(s);
-    struct osp_edhoc_oscore        o;
+    struct osp_edhoc_oscore        o = { 0 };
     struct osp_made               *m = NULL;
     char                           peer[OSP_MADE_PEER_MAX];
     enum osp_err                   e = osp_edhoc_oscore(s, &o);
@@ -261,13 +267,15 @@ px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct
                 .master_salt = osp_slice(o.master_salt, sizeof(o.master_salt)),
                 .sender_id = osp_slice(o.sender_id.bytes, o.sender_id.len),
                 .recipient_id = osp_slice(o.recipient_id.bytes, o.recipient_id.len),
-                .label = who ? who->label : 0,
+                .label = who ? who->label : 0,  /* there is one when there are keys */
     };
 
-    if (e != OSP_OK || !who)
-        return e != OSP_OK ? e : OSP_E_EDHOC_STATE;
-    describe(who, f, peer);
-    e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), leads_to ? leads_to : peer, &m);
+    if (e == OSP_OK && osp_octx_table_has_id(f->policy->contexts, p.recipient_id))
+        e = OSP_E_EXISTS;       /* [rfc9668#4.1.2] a reload gave it to somebody else: requests under it would be theirs */
+    if (e == OSP_OK) {
+        describe(who, f, peer);
+        e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), leads_to ? leads_to : peer, &m);
+    }
     osp_wipe(&o, sizeof(o));
     if (e == OSP_OK) {
         m->leads = leads_to != NULL;
@@ -286,8 +294,8 @@ static enum osp_err
 complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct osp_slice message, bool combined)
 {
     struct osp_responder    *r = x->policy->edhoc->responder;
-    struct px_finder            f = { 0 };
-    struct osp_edhoc_profile profile = px_edhoc_profile(&f, run->policy);
+    struct px_finder         f = { 0 };
+    struct osp_edhoc_profile profile = px_edhoc_profile(&f, run->policy, x->policy);
     uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
     struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
     enum osp_err             e;
@@ -305,6 +313,9 @@ complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct o
     osp_octx_live_release(run->policy->live, osp_slice(run->c_r.bytes, run->c_r.len));      /* the context has it now */
     run->reserved = false;
     run->finished = true;
+    osp_edhoc_fini(&run->edhoc);        /* duplicates need no keys [rfc9528#9.8] and no policy */
+    osp_policy_unref(run->policy);
+    run->policy = NULL;
     run->message_3_hash = osp_responder_hash(r, &run->from, message);
     osp_responder_count(r, OSP_RESPONDER_COMPLETED);
     return OSP_OK;

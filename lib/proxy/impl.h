@@ -521,8 +521,8 @@ struct px_finder {
     uint8_t                  hash[32];  /* of the unknown credential */
 };
 
-/* The profile of `policy` with a finder for this call. */
-struct osp_edhoc_profile px_edhoc_profile(struct px_finder *f, const struct osp_policy *policy);
+/* The profile of the policy under which a session began, with a finder for this call that asks the policy of now. */
+struct osp_edhoc_profile px_edhoc_profile(struct px_finder *f, const struct osp_policy *began, const struct osp_policy *now);
 /* Chooses and reserves an identifier that nobody here uses, and that is not `other`. False: there is none left. */
 bool px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_slice other, struct osp_edhoc_cid *out);
 /* The context of a complete session, into the live table and to the daemon; `leads_to`: its purpose, NULL: none. */

@@ -208,7 +208,7 @@ post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload)
 static struct osp_edhoc_profile
 profile_of(struct px_finder *f, const struct osp_policy *policy)
 {
-    struct osp_edhoc_profile p = px_edhoc_profile(f, policy);
+    struct osp_edhoc_profile p = px_edhoc_profile(f, policy, policy);
 
     p.has_message_4 = false;
     return p;

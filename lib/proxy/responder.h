@@ -3,8 +3,9 @@
  * EDHOC sessions in which we are the Responder, of all workers: message_3 may reach another worker than message_1 did.
  *
  * A session is taken out while it is worked on and given back, so no lock is held during public-key operations.  A
- * finished one stays until it is out of date, for duplicates [rfc9528#7].  Bounded: at the bound the oldest unfinished session
- * goes.  While a session runs its C_R is reserved in the live table [rfc9668#4.1.2].  Every call is safe from any thread.
+ * finished one stays until it is out of date, for duplicates [rfc9528#7], without keys.  Bounded: at the bound the oldest
+ * finished one goes, or else the oldest of all.  While a session runs its C_R is reserved in the live table
+ * [rfc9668#4.1.2].  Every call is safe from any thread.
  */
 #ifndef OSP_PROXY_RESPONDER_H
 #define OSP_PROXY_RESPONDER_H
@@ -22,7 +23,7 @@ struct osp_policy;
 
 struct osp_responder_cfg {
     size_t   sessions;          /* at most */
-    size_t   verify_above;      /* with more unfinished ones, message_1 has to prove its address */
+    size_t   verify_above;      /* with so many unfinished ones, message_1 has to prove its address */
     uint64_t session_us;        /* how long one waits for message_3, and answers duplicates */
 };
 
@@ -50,7 +51,7 @@ struct osp_run {
     struct osp_node    by_cr, by_request;       /* private */
     struct osp_list    lru;                     /* private */
     struct osp_edhoc   edhoc;
-    struct osp_policy *policy;          /* a reference: credentials and profile are its */
+    struct osp_policy *policy;          /* a reference: our credentials and the profile are its; NULL once it is finished */
     struct osp_ip      from;            /* message_3 has to come from where message_1 did */
     uint64_t           request_hash;    /* of message_1 and its sender */
     uint64_t           message_3_hash;
