@@ -89,6 +89,18 @@ world_allow_all(struct world *w)
 }
 
 void
+world_edhoc(struct world *w, const struct osp_responder_cfg *cfg)
+{
+    const struct osp_hash_key key = { 3, 4 };
+
+    EXPECT_OK(osp_octx_live_new(4096, key, &w->live));
+    EXPECT_OK(osp_responder_new(cfg, key, w->live, &w->responder));
+    w->edhoc.responder = w->responder;
+    w->policy.live = w->live;
+    w->policy.edhoc = &w->edhoc;
+}
+
+void
 world_start(struct world *w)
 {
     struct osp_proxy_cfg cfg;
@@ -110,8 +122,12 @@ void
 world_fini(struct world *w)
 {
     osp_proxy_free(w->px);
+    osp_responder_free(w->responder);
     for (size_t i = 0; i < w->held_count; i++)
         osp_octx_unref(w->held[i]);
+    for (size_t i = 0; i < w->made_count; i++)
+        osp_made_free(w->made[i]);
+    osp_octx_live_free(w->live);
     osp_octx_table_free(w->table);
     for (size_t i = 0; i < w->ctx_count; i++)
         osp_octx_unref(w->ctxs[i]);
@@ -144,6 +160,20 @@ write_and_grant(struct osp_octx *c)
     osp_octx_grant(c, 0, osp_octx_ssn(c).limit + 100);
 }
 
+/* As the daemon: what was made is written down, and then has numbers. */
+static void
+keep(struct world *w, struct osp_made *m)
+{
+    w->kept++;
+    if (w->made_count == WORLD_MADE) {
+        osp_made_free(w->made[0]);
+        memmove(&w->made[0], &w->made[1], --w->made_count * sizeof(w->made[0]));
+    }
+    w->made[w->made_count++] = m;
+    write_and_grant(m->octx);
+    osp_made_wipe(m);
+}
+
 static void
 answer_asks(struct world *w)
 {
@@ -153,6 +183,10 @@ answer_asks(struct world *w)
         if (ask.kind == OSP_ASK_RESOLVE) {
             assert_true(w->resolving_count < 8);
             snprintf(w->resolving[w->resolving_count++], 256, "%s", ask.host);
+            continue;
+        }
+        if (ask.kind == OSP_ASK_KEEP) {
+            keep(w, ask.made);
             continue;
         }
         if (ask.kind == OSP_ASK_WORN) {
@@ -191,10 +225,16 @@ world_release_leases(struct world *w, bool grant)
 void
 world_in(struct world *w, uint16_t sock, uint8_t host, uint16_t port, struct osp_slice bytes)
 {
-    struct osp_flow f = { .sock = sock, .local = osp_ip_v4(192, 0, 2, 200) };
+    struct osp_addr from = { .ip = osp_ip_v4(192, 0, 2, host), .port = port };
 
-    f.peer.ip = osp_ip_v4(192, 0, 2, host);
-    f.peer.port = port;
+    world_in_from(w, sock, &from, bytes);
+}
+
+void
+world_in_from(struct world *w, uint16_t sock, const struct osp_addr *from, struct osp_slice bytes)
+{
+    struct osp_flow f = { .sock = sock, .local = osp_ip_v4(192, 0, 2, 200), .peer = *from };
+
     osp_proxy_input(w->px, &f, bytes, w->now, &w->tx);
     answer_asks(w);
 }

@@ -7,9 +7,11 @@
 #define OSP_TESTS_WORLD_H
 
 #include "proxy/proxy.h"
+#include "proxy/responder.h"
 
 #define WORLD_CTXS 16
 #define WORLD_OUT 2048
+#define WORLD_MADE 16
 #define WORLD_LISTENER 1        /* socket 0 is the client socket */
 
 struct world_out { struct osp_flow to; uint8_t bytes[2048]; size_t n; };
@@ -41,6 +43,11 @@ struct world {
     void                 (*tune)(struct osp_proxy_cfg *);   /* changes what world_start() sets up; NULL: nothing */
     struct osp_octx       *held[8];
     size_t                 held_count;
+    struct osp_edhoc_conf  edhoc;               /* of the policy, once world_edhoc() was called */
+    struct osp_octx_live  *live;
+    struct osp_responder  *responder;
+    struct osp_made       *made[WORLD_MADE];    /* contexts that EDHOC made, oldest first; older ones are only live */
+    size_t                 made_count, kept;    /* kept: asks that came */
     char                   resolving[8][256];   /* names asked for and not answered yet */
     size_t                 resolving_count;
 };
@@ -49,6 +56,8 @@ struct world {
 void world_init(struct world *w);
 struct osp_octx *world_context(struct world *w, const char *secret_hex, const char *salt_hex, const char *sid, const char *rid,
                                uint64_t ssn);
+/* The policy gets an EDHOC Responder with these bounds; credentials and profile are the test's: w->edhoc. */
+void world_edhoc(struct world *w, const struct osp_responder_cfg *cfg);
 void world_start(struct world *w);
 void world_fini(struct world *w);
 
@@ -57,6 +66,9 @@ void world_allow_all(struct world *w);
 
 /* A datagram to the proxy's listener (or client socket) from 192.0.2.x:port. */
 void world_in(struct world *w, uint16_t sock, uint8_t host, uint16_t port, struct osp_slice bytes);
+
+/* The same from any address. */
+void world_in_from(struct world *w, uint16_t sock, const struct osp_addr *from, struct osp_slice bytes);
 
 /* Moves the clock, doing what is due on the way. */
 void world_run(struct world *w, uint64_t us);
