@@ -193,8 +193,7 @@ first_of_two_proxies_keeps_the_proxy_scheme(void **state)
     forward_proxy(&w);
     context(&w, s, "CTX_C_P1", "P1");
     w.policy.has_next_hop = true;
-    w.policy.next_hop = (struct osp_next_hop){ at_ip(8),
-                                               context(&w, s, "CTX_P1_P2", "P1") };
+    w.policy.next_hop = (struct osp_next_hop){ .to = at_ip(8), .ctx = context(&w, s, "CTX_P1_P2", "P1") };
     world_start(&w);
     run_hop(&w, s, 0, 1, 4, 5);
     world_fini(&w);
@@ -228,8 +227,7 @@ reverse_by_host(void **state)
     world_allow_all(&w);
     context(&w, s, "CTX_C_P", "P");
     w.routes[0] = (struct osp_route){ .name = "dev", .host = osp_slice_str("dev.example"),
-                                      .hop = { at_ip(9),
-                                               context(&w, s, "CTX_P_S", "P") } };
+                                      .hop = { .to = at_ip(9), .ctx = context(&w, s, "CTX_P_S", "P") } };
     w.policy.reverse = true;
     w.policy.route_count = 1;
     world_start(&w);
@@ -250,8 +248,7 @@ reverse_by_path_prefix(void **state)
     context(&w, s, "CTX_C_P", "P");
     w.segs[0] = osp_slice_str("dev1");
     w.routes[0] = (struct osp_route){ .name = "dev1", .path = w.segs, .path_count = 1, .has_path = true, .strip = 1,
-                                      .hop = { at_ip(9),
-                                               context(&w, s, "CTX_P_S", "P") } };
+                                      .hop = { .to = at_ip(9), .ctx = context(&w, s, "CTX_P_S", "P") } };
     w.policy.reverse = true;
     w.policy.route_count = 1;
     world_start(&w);

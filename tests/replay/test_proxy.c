@@ -619,7 +619,7 @@ relayed_5_08_carries_our_name_once(void **state)
 static void
 two_routes(void)
 {
-    struct osp_next_hop hop = { { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true, osp_ip_v4(192, 0, 2, 9) }, NULL };
+    struct osp_next_hop hop = { .to = { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true, osp_ip_v4(192, 0, 2, 9) } };
 
     w.segs[0] = osp_slice_str("plant");
     w.segs[1] = osp_slice_str("v1");
