@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The Initiator of EDHOC towards next hops, in virtual time: an origin made of lib/edhoc and lib/oscore that loses, refuses,
+ * negotiates and forgets as the test says.  Every request is answered once, whatever becomes of the run.
+ */
+#include "../unit/edhoc_pair.h"
+
+#include "crypto/pk.h"
+#include "oscore/oscore.h"
+#include "world.h"
+
+#define LABEL(i) (OSP_MADE_LABEL | (uint32_t)(i))
+#define ORIGIN 9
+
+static struct world           w;
+static const char *const      names[] = { "unknown", "plant", "other" };
+static uint8_t                plant_only[1] = { 1u << 1 };
+static struct osp_hop_edhoc   hop = { .who = "plant", .credentials = plant_only, .credential_count = 3, .method = 3 };
+static struct edhoc_side      ours, plant, other;
+static struct osp_edhoc_own   own[1];
+static struct osp_edhoc_peer  peers[2];
+static uint16_t               next_mid;
+
+/* ---- the origin ---- */
+
+static struct origin {
+    struct osp_edhoc_profile profile;
+    struct osp_edhoc_own     cred;
+    struct osp_edhoc_peers   trusted;
+    struct osp_edhoc_peer    peer;
+    struct osp_edhoc         s;
+    struct osp_octx         *octx;              /* of the last complete session; NULL: none */
+    uint8_t                  c_r;
+    unsigned                 m1, m3, requests, errors;
+    int                      lose;              /* the datagram to it that is lost, 1 the next one; 0: none */
+    bool                     is_dead, has_no_edhoc, wants_echo;
+} origin;
+
+static void
+origin_init(const struct edhoc_side *who)
+{
+    osp_octx_unref(origin.octx);
+    memset(&origin, 0, sizeof(origin));
+    origin.cred = who->own;
+    origin.peer = (struct osp_edhoc_peer){ .cred = ours.own.cred, .label = 7 };
+    EXPECT_OK(osp_edhoc_peers_init(&origin.trusted, &origin.peer, 1));
+    origin.profile = (struct osp_edhoc_profile){ .methods = 0xf, .suites = { { 2 }, 1 }, .own = &origin.cred, .own_count = 1,
+                                                 .find = osp_edhoc_peers_find, .find_ctx = &origin.trusted };
+}
+
+static void
+reply_to(const struct osp_msg *req, struct osp_msg *resp)
+{
+    uint8_t       buf[2048];
+    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+    resp->type = req->type == OSP_CON ? OSP_ACK : OSP_NON;
+    resp->mid = req->mid;
+    resp->token = req->token;
+    EXPECT_OK(osp_msg_encode_udp(resp, &d));
+    world_in(&w, 0, ORIGIN, 5683, osp_wr_slice(&d));
+}
+
+static void
+reply_edhoc(const struct osp_msg *req, uint8_t code, struct osp_slice payload)
+{
+    struct osp_msg resp;
+    uint8_t        format[4];
+
+    osp_msg_init(&resp, code);
+    if (payload.n)
+        EXPECT_OK(osp_msg_add(&resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(64, format)));
+    resp.payload = payload;
+    reply_to(req, &resp);
+}
+
+static enum osp_err
+answer_1(struct osp_slice message, struct osp_wr *out)
+{
+    uint8_t      seed[32] = { 5, (uint8_t)origin.m1 };
+    enum osp_err e;
+
+    origin.m1++;
+    origin.c_r = (uint8_t)(origin.m1 % 24);
+    osp_edhoc_init(&origin.s, OSP_EDHOC_RESPONDER, &origin.profile, edhoc_crypto, EDHOC_NOW);
+    e = osp_edhoc_take_message_1(&origin.s, message, NULL);
+    if (e == OSP_OK && osp_slice_eq(osp_edhoc_c_i(&origin.s), osp_slice(&origin.c_r, 1)))
+        origin.c_r++;
+    return e == OSP_OK ? osp_edhoc_make_message_2(&origin.s, seed, osp_slice(&origin.c_r, 1), OSP_EMPTY, out) : e;
+}
+
+static enum osp_err
+answer_3(struct osp_slice message)
+{
+    static const struct osp_replay empty;
+    struct osp_edhoc_oscore        o;
+    struct osp_octx_params         p;
+    enum osp_err                   e = osp_edhoc_take_message_3(&origin.s, message, NULL);
+
+    origin.m3++;
+    if (e == OSP_OK)
+        e = osp_edhoc_oscore(&origin.s, &o);
+    if (e != OSP_OK)
+        return e;
+    p = (struct osp_octx_params){ .aead = o.aead, .hkdf = o.hkdf,
+                                  .master_secret = osp_slice(o.master_secret, o.master_secret_len),
+                                  .master_salt = osp_slice(o.master_salt, sizeof(o.master_salt)),
+                                  .sender_id = osp_slice(o.sender_id.bytes, o.sender_id.len),
+                                  .recipient_id = osp_slice(o.recipient_id.bytes, o.recipient_id.len) };
+    osp_octx_unref(origin.octx);
+    EXPECT_OK(osp_octx_new(&p, &origin.octx));
+    osp_octx_set_window(origin.octx, &empty);
+    osp_octx_grant(origin.octx, 0, 1000);
+    return OSP_OK;
+}
+
+static void
+on_edhoc(const struct osp_msg *req)
+{
+    uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
+    struct osp_wr            out = osp_wr_to(bytes, sizeof(bytes));
+    struct osp_edhoc_request m;
+    struct osp_msg           resp;
+    enum osp_err             e;
+
+    if (origin.has_no_edhoc) {
+        reply_edhoc(req, OSP_CODE(4, 4), OSP_EMPTY);
+        return;
+    }
+    if (origin.wants_echo && !osp_msg_has(req, OSP_OPT_ECHO)) {
+        osp_msg_init(&resp, OSP_CODE(4, 1));
+        EXPECT_OK(osp_msg_add(&resp, OSP_OPT_ECHO, osp_slice_str("prove it")));
+        reply_to(req, &resp);
+        return;
+    }
+    EXPECT_OK(osp_edhoc_split_request(req->payload, &m));
+    if (!m.is_message_1 && osp_edhoc_is_error(m.message)) {
+        origin.errors++;
+        return;
+    }
+    e = m.is_message_1 ? answer_1(m.message, &out) : answer_3(m.message);
+    if (e != OSP_OK) {
+        out.n = 0;
+        EXPECT_OK(osp_edhoc_make_error(&origin.s, &out));
+    }
+    reply_edhoc(req, e == OSP_OK ? OSP_CODE(2, 4) : OSP_CODE(4, 0), osp_wr_slice(&out));
+}
+
+/* A request under the context is answered under it, any other one in the clear. */
+static void
+on_request(const struct osp_msg *req)
+{
+    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
+    uint8_t                     scratch[4096], classes[OSP_MSG_OPTS_MAX];
+    struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
+    struct osp_layer            layer;
+    struct osp_msg              plain, resp, out;
+
+    origin.requests++;
+    osp_msg_init(&resp, OSP_CODE(2, 5));
+    resp.payload = osp_slice_str("hello");
+    if (!osp_msg_has(req, OSP_OPT_OSCORE)) {
+        resp.payload = osp_slice_str("plain");
+        reply_to(req, &resp);
+        return;
+    }
+    if (!origin.octx || osp_oscore_unprotect_request(edhoc_crypto, origin.octx, req, &s, &plain, &layer) != OSP_OK) {
+        osp_msg_init(&resp, OSP_CODE(4, 1));
+        reply_to(req, &resp);
+        return;
+    }
+    EXPECT_OK(osp_classes(&leg, &resp, classes));
+    EXPECT_OK(osp_oscore_protect_response(edhoc_crypto, &layer, &resp, classes, false, &s, &out));
+    reply_to(req, &out);
+    osp_layer_fini(&layer);
+}
+
+/* ---- the clients ---- */
+
+static unsigned answers[256];           /* by client */
+static uint8_t  last_code[256];
+static char     last_text[256][16];
+
+static void
+note_answer(const struct world_out *o, const struct osp_msg *m)
+{
+    uint8_t client = o->to.peer.ip.b[15];
+
+    if (m->code == 0)
+        return;
+    answers[client]++;
+    last_code[client] = m->code;
+    memset(last_text[client], 0, sizeof(last_text[0]));
+    (void)osp_slice_copy(osp_slice_head(m->payload, 15), last_text[client], 15);
+}
+
+/* Everybody does what is to be done now. */
+static void
+go(void)
+{
+    struct world_out o;
+    struct osp_msg   m;
+    bool             header;
+
+    for (unsigned i = 0; i < 10000; i++) {
+        if (!world_take(&w, &o)) {
+            if (!world_expire(&w) && w.out_count == 0)
+                return;
+            continue;
+        }
+        EXPECT_OK(osp_msg_decode_udp(osp_slice(o.bytes, o.n), &m, &header));
+        if (o.to.sock != 0)
+            note_answer(&o, &m);
+        else if (origin.is_dead || (origin.lose > 0 && --origin.lose == 0))
+            continue;
+        else if (osp_msg_has(&m, OSP_OPT_CONTENT_FORMAT) && m.code == OSP_POST)
+            on_edhoc(&m);
+        else if (osp_code_is_request(m.code))
+            on_request(&m);
+    }
+    fail_msg("no end");
+}
+
+static void
+run(uint64_t us)
+{
+    struct osp_time end = osp_time_after(w.now, us);
+
+    go();
+    while (w.now.us < end.us) {
+        world_run(&w, OSP_MS(250));
+        go();
+    }
+}
+
+static void
+send_request(uint8_t client, const char *path)
+{
+    uint8_t        buf[256];
+    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg m;
+
+    osp_msg_init(&m, OSP_GET);
+    m.type = OSP_NON;
+    m.mid = ++next_mid;
+    m.token = osp_slice_str("tk");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str(path)));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    EXPECT_OK(osp_msg_encode_udp(&m, &d));
+    world_in(&w, WORLD_LISTENER, client, 40000, osp_wr_slice(&d));
+}
+
+static void
+ask(uint8_t client)
+{
+    send_request(client, "x");
+    go();
+}
+
+/* Every one of clients 20.. got exactly one answer, with this code and text. */
+static void
+expect_answers(unsigned count, uint8_t code, const char *text)
+{
+    for (unsigned i = 20; i < 20 + count; i++) {
+        assert_int_equal(1, answers[i]);
+        assert_int_equal(code, last_code[i]);
+        assert_string_equal(text, last_text[i]);
+        answers[i] = 0;
+    }
+}
+
+static int
+setup(void **state)
+{
+    struct osp_responder_cfg cfg = { .sessions = 8, .verify_above = 8, .session_us = OSP_SEC(60) };
+
+    (void)state;
+    memset(answers, 0, sizeof(answers));
+    world_init(&w);
+    w.policy.forward = true;
+    world_allow_all(&w);
+    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, ORIGIN) };
+    w.policy.host_count = 1;
+    hop.prefer = false;
+    EXPECT_OK(osp_target_parse(osp_slice_str("coap://*"), &w.upstreams[0].match));
+    w.upstreams[0].edhoc = &hop;
+    w.policy.upstream_count = 1;
+    edhoc_ccs(&ours, OSP_P256, 0x51, 0x61, false, false);
+    edhoc_ccs(&plant, OSP_P256, 0x31, 0x41, false, false);
+    edhoc_ccs(&other, OSP_P256, 0x32, 0x42, false, false);
+    own[0] = ours.own;
+    peers[0] = (struct osp_edhoc_peer){ .cred = plant.own.cred, .label = LABEL(1) };
+    peers[1] = (struct osp_edhoc_peer){ .cred = other.own.cred, .label = LABEL(2) };
+    world_edhoc(&w, &cfg);
+    w.edhoc.profile = (struct osp_edhoc_profile){ .methods = 0xf, .suites = { { 2, 3 }, 2 }, .own = own, .own_count = 1 };
+    EXPECT_OK(osp_edhoc_peers_init(&w.edhoc.trusted, peers, 2));
+    w.edhoc.names = names;
+    w.edhoc.name_count = 3;
+    w.edhoc.unknown_label = LABEL(0);
+    origin_init(&plant);
+    world_start(&w);
+    return 0;
+}
+
+static int
+teardown(void **state)
+{
+    (void)state;
+    run(OSP_SEC(400));
+    assert_true(osp_proxy_idle(w.px));          /* nothing is pending */
+    osp_octx_unref(origin.octx);
+    origin.octx = NULL;
+    world_fini(&w);
+    return 0;
+}
+
+/* ---- tests ---- */
+
+static void
+initiator_makes_a_context_when_it_is_needed(void **state)
+{
+    (void)state;
+    for (uint8_t i = 0; i < 5; i++)
+        ask((uint8_t)(20 + i));
+    expect_answers(5, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, origin.m1);
+    assert_int_equal(1, origin.m3);
+    assert_int_equal(5, origin.requests);
+    assert_int_equal(1, w.kept);
+}
+
+static void
+initiator_lets_requests_wait_for_one_run(void **state)
+{
+    (void)state;
+    for (unsigned i = 20; i < 120; i++)
+        send_request((uint8_t)i, "x");
+    go();
+    expect_answers(100, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, origin.m1);
+}
+
+/* Message_1 is lost, then message_3. */
+static void
+initiator_survives_loss(void **state)
+{
+    for (int lost = 1; lost <= 2; lost++) {
+        (void)teardown(state);
+        (void)setup(state);
+        origin.lose = lost;
+        ask(20);
+        run(OSP_SEC(60));
+        expect_answers(1, OSP_CODE(2, 5), "hello");
+        assert_int_equal(1, origin.m3);
+    }
+}
+
+/* [rfc9528#6.3] */
+static void
+initiator_negotiates_the_suite(void **state)
+{
+    (void)state;
+    origin.profile.suites = (struct osp_edhoc_suites){ { 3 }, 1 };
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, origin.m1);
+    (void)teardown(state);
+    (void)setup(state);
+    origin.profile.suites = (struct osp_edhoc_suites){ { 0 }, 1 };     /* none of ours */
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, origin.m1);
+}
+
+/* [rfc9175#2.3] */
+static void
+initiator_answers_an_echo_once(void **state)
+{
+    (void)state;
+    origin.wants_echo = true;
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");      /* with message_3 too: one Echo is enough for a run */
+    (void)teardown(state);
+    (void)setup(state);
+    origin.wants_echo = true;
+    send_request(20, "x");
+    for (unsigned i = 0; i < 10 && origin.m1 == 0; i++) {
+        struct world_out o;
+        struct osp_msg   m;
+        bool             header;
+
+        assert_true(world_take(&w, &o));
+        EXPECT_OK(osp_msg_decode_udp(osp_slice(o.bytes, o.n), &m, &header));
+        on_edhoc(&m);
+    }
+    origin.wants_echo = false;
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+}
+
+/* Trusted, but somebody else; and nothing is tried again for a while. */
+static void
+initiator_insists_on_whom_it_means(void **state)
+{
+    (void)state;
+    origin_init(&other);
+    for (uint8_t i = 0; i < 5; i++)
+        ask((uint8_t)(20 + i));
+    expect_answers(5, OSP_CODE(5, 2), "");
+    assert_int_equal(1, origin.m1);
+    assert_int_equal(0, origin.m3);
+    assert_int_equal(0, origin.requests);
+    assert_int_equal(0, w.kept);
+    origin_init(&plant);
+    run(OSP_SEC(11));
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+}
+
+static void
+initiator_falls_back_where_a_layer_is_only_preferred(void **state)
+{
+    (void)state;
+    hop.prefer = true;
+    origin.has_no_edhoc = true;
+    for (uint8_t i = 0; i < 3; i++)
+        ask((uint8_t)(20 + i));
+    expect_answers(3, OSP_CODE(2, 5), "plain");
+    origin.has_no_edhoc = false;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "plain");
+    run(OSP_SEC(61));
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, origin.m1);
+}
+
+/* A dead next hop: each request is answered once, when the run or its own patience ends. */
+static void
+initiator_gives_up_on_a_dead_next_hop(void **state)
+{
+    (void)state;
+    origin.is_dead = true;
+    for (uint8_t i = 0; i < 50; i++)
+        send_request((uint8_t)(20 + i), "x");
+    run(OSP_SEC(300));
+    for (unsigned i = 20; i < 70; i++) {
+        assert_int_equal(1, answers[i]);
+        assert_int_equal(5, OSP_CODE_CLASS(last_code[i]));
+        answers[i] = 0;
+    }
+}
+
+/*
+ * [rfc8613#8.2] The next hop says in the clear that it does not know the context: it is believed when the context is not quite
+ * new, and the same request is sent in another; right after that it is not.
+ */
+static void
+initiator_renews_a_context_that_was_lost(void **state)
+{
+    (void)state;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    osp_octx_unref(origin.octx);
+    origin.octx = NULL;
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, origin.m1);
+    run(OSP_SEC(11));
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, origin.m1);
+}
+
+/* Near a limit of its keys a context is still used, and another one made beside. */
+static void
+initiator_renews_a_worn_context_in_time(void **state)
+{
+    struct osp_key_limits tight = { .q = 20, .v = 20, .stop = true };
+    struct osp_octx      *c;
+
+    (void)state;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    c = osp_octx_live_for(w.live, osp_slice_str("coap://192.0.2.9:5683 plant"));
+    assert_non_null(c);
+    osp_octx_set_limits(c, &tight);
+    osp_octx_unref(c);
+    for (unsigned i = 0; i < 40; i++) {
+        ask(20);
+        expect_answers(1, OSP_CODE(2, 5), "hello");
+    }
+    assert_int_equal(2, origin.m1);
+}
+
+/* The exchanges of the proxy end while a run is under way, and requests wait for it. */
+static void
+initiator_ends_with_the_proxy(void **state)
+{
+    (void)state;
+    origin.is_dead = true;
+    for (uint8_t i = 0; i < 5; i++)
+        send_request((uint8_t)(20 + i), "x");
+    osp_proxy_abort_all(w.px, w.now, &w.tx);
+    osp_txq_reset(&w.tx);
+    assert_true(osp_proxy_idle(w.px));
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(initiator_makes_a_context_when_it_is_needed),
+        T(initiator_lets_requests_wait_for_one_run),
+        T(initiator_survives_loss),
+        T(initiator_negotiates_the_suite),
+        T(initiator_answers_an_echo_once),
+        T(initiator_insists_on_whom_it_means),
+        T(initiator_falls_back_where_a_layer_is_only_preferred),
+        T(initiator_gives_up_on_a_dead_next_hop),
+        T(initiator_renews_a_context_that_was_lost),
+        T(initiator_renews_a_worn_context_in_time),
+        T(initiator_ends_with_the_proxy),
+    };
+
+    return cmocka_run_group_tests(tests, edhoc_setup, edhoc_teardown);
+}
