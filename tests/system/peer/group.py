@@ -226,7 +226,7 @@ class Answering:
     """An origin's side: looked up like a context by the kid of the Deterministic Client."""
 
     def __init__(self, group):
-        self.group, self.recipient_id, self.id_context = group, group.det_id, group.gid
+        self.group, self.recipient_id, self.kid_context = group, group.det_id, group.gid
 
     def unprotect_request(self, m, check_replay=True):
         """(plain, layer) [cacheable#3.4.3] [gosc#8.4]"""
