@@ -84,15 +84,6 @@ osprey_kept_put(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], cons
     return e;
 }
 
-enum osp_err
-osprey_kept_drop(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY])
-{
-    char name[NAME_CAP];
-
-    name_of(key, name);
-    return osprey_state_remove(s, name);
-}
-
 struct search { struct osprey_state *state; struct osp_slice id; bool found; };
 
 static bool

@@ -21,9 +21,6 @@ OSP_CHECKED enum osp_err osprey_kept_get(struct osprey_state *s, const uint8_t k
 /* Keeps `m` in place of the one before. OSP_E_STORE. */
 OSP_CHECKED enum osp_err osprey_kept_put(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], const struct osp_made *m);
 
-/* Forgets it. OSP_E_STORE. */
-OSP_CHECKED enum osp_err osprey_kept_drop(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY]);
-
 /* True if one of those kept has this Recipient ID [rfc9668#4.1.1], or when that cannot be told. */
 bool osprey_kept_has_id(struct osprey_state *s, struct osp_slice recipient_id);
 

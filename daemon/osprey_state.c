@@ -397,14 +397,6 @@ osprey_state_get(struct osprey_state *s, const char *name, char text[OSPREY_TEXT
 }
 
 enum osp_err
-osprey_state_remove(struct osprey_state *s, const char *name)
-{
-    if (unlinkat(s->dir, name, 0) == -1 && errno != ENOENT)
-        return failed("%s/%s: %s", s->path, name, strerror(errno));
-    return OSP_OK;
-}
-
-enum osp_err
 osprey_state_each(struct osprey_state *s, const char *suffix, bool (*fn)(void *ctx, const char *name), void *ctx)
 {
     int            fd = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -74,9 +74,6 @@ OSP_CHECKED enum osp_err osprey_state_put(struct osprey_state *s, const char *na
 /* Its text with a terminating zero.  OSP_E_NOT_FOUND: there is none.  OSP_E_STORE: also when it is too long to be one. */
 OSP_CHECKED enum osp_err osprey_state_get(struct osprey_state *s, const char *name, char text[OSPREY_TEXT_MAX]);
 
-/* Takes it away, if it is there. OSP_E_STORE. */
-OSP_CHECKED enum osp_err osprey_state_remove(struct osprey_state *s, const char *name);
-
 /* Calls `fn` for the name of each record that ends in `suffix`, as long as it returns true. OSP_E_STORE. */
 OSP_CHECKED enum osp_err osprey_state_each(struct osprey_state *s, const char *suffix, bool (*fn)(void *ctx, const char *name),
                                            void *ctx);

@@ -62,6 +62,38 @@ static char name[] = "osprey", get[] = "get", put[] = "PUT", uri[] = "coap://h/a
 
 /* ---- command line ---- */
 
+static void
+contexts_by_edhoc_are_asked_for_per_hop(void **state)
+{
+    static char edhoc[] = "--edhoc", file[] = "c.yaml#me", via[] = "--via", near[] = "coap://p1,edhoc=p1", four[] = "4",
+                far[] = "coap://p2,edhoc", by_name[] = "edhoc=s", combined[] = "--combined", m4[] = "--message-4",
+                suite[] = "--suite", suites[] = "3,2,0", twice[] = "2,2", seven[] = "7", comma[] = "2,", fresh[] = "--fresh",
+                method[] = "--method", three[] = "3", empty[] = "coap://p,edhoc=", other[] = "coap://p,edhocs", proxy[] = "-P";
+
+    (void)state;
+    assert_int_equal(PARSE(get, edhoc, file, via, near, via, far, e2e, by_name, suite, suites, method, three, fresh, uri), -1);
+    assert_true(args.via[0].edhoc && args.via[1].edhoc && args.end_to_end_edhoc && args.fresh && !args.combined);
+    assert_string_equal(args.via[0].uri, "coap://p1");
+    assert_string_equal(args.via[0].peer, "p1");
+    assert_null(args.via[1].peer);
+    assert_string_equal(args.end_to_end_peer, "s");
+    assert_null(args.end_to_end);
+    assert_true(args.suites.count == 3 && args.suites.value[0] == 3 && args.suites.value[2] == 0 && args.edhoc_method == 3);
+    assert_int_equal(PARSE(get, e2e, by_name, uri), OSPREY_EXIT_USAGE);                  /* no credentials */
+    assert_int_equal(PARSE(get, edhoc, file, uri), OSPREY_EXIT_USAGE);                   /* for nobody */
+    assert_int_equal(PARSE(get, e2e, e2e_file, combined, uri), OSPREY_EXIT_USAGE);       /* without EDHOC */
+    assert_int_equal(PARSE(get, edhoc, file, e2e, by_name, combined, m4, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, e2e, by_name, e2e, e2e_file, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, e2e, by_name, det, det_file, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, e2e, by_name, suite, twice, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, e2e, by_name, suite, seven, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, e2e, by_name, suite, comma, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, e2e, by_name, method, four, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, via, empty, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, via, other, uri), OSPREY_EXIT_USAGE);
+    assert_int_equal(PARSE(get, edhoc, file, proxy, near, uri), OSPREY_EXIT_USAGE);
+}
+
 /* [cacheable#3.4.2] */
 static void
 a_deterministic_request_is_get_or_fetch_and_the_only_layer_for_the_origin(void **state)
@@ -374,6 +406,7 @@ main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
+        CASE(contexts_by_edhoc_are_asked_for_per_hop),
         CASE(a_deterministic_request_is_get_or_fetch_and_the_only_layer_for_the_origin),
         CASE(method_and_uri_stand_anywhere),
         CASE(nonsense_is_a_usage_error),

@@ -7,6 +7,7 @@
 #include "crypto/crypto.h"
 #include "daemon/osprey_layers.h"
 #include "daemon/osprey_serve.h"
+#include "edhoc/edhoc.h"
 #include "msg/option.h"
 #include "vec.h"
 
@@ -309,6 +310,104 @@ reverse_by_path_puts_the_segment_beside_the_inner_layer(void **state)
     (void)state;
     r.via[0] = (struct osprey_via){ uri("coap://192.0.2.1").to, find(&client, "CTX_C_P") };
     run(s, &r, 3);
+}
+
+/* ---- EDHOC message_3 in a combined request ---- */
+
+#define COMBINED "edhoc-optimized fwd C-S, C-P"
+
+/* What stands before the ciphertext at step `step`. */
+static struct osp_slice
+message_3_of(json_t *s, size_t step, uint8_t bytes[256])
+{
+    json_t          *after = json_object_get(json_array_get(json_object_get(s, "steps"), step), "after");
+    struct osp_slice m3 = OSP_EMPTY, ciphertext;
+
+    EXPECT_OK(osp_edhoc_split_combined(vec_hex(after, "payload", bytes, 256), &m3, &ciphertext));
+    return m3;
+}
+
+/* row X06 (partly: the client's side) */
+/* [ocp#B.5] [rfc9668#3.2.1] */
+static void
+combined_requests_are_those_of_the_draft(void **state)
+{
+    json_t             *s = scenario(COMBINED);
+    uint8_t             for_p[256], for_s[256], m1[256], format = 65;
+    struct osprey_sec   p = *find(&client, "CTX_C_P"), e = *find(&client, "CTX_C_S");
+    struct osprey_route edhoc = { .target = uri("coap://example.com/.well-known/edhoc"), .via_count = 1 };
+    struct osprey_route r = { .target = uri(ALARM), .end_to_end = &e, .via_count = 1 };
+    json_t             *before = json_object_get(json_array_get(json_object_get(s, "steps"), 2), "before");
+    struct osp_opt      opt = { OSP_OPT_CONTENT_FORMAT, osp_slice(&format, 1) };
+    struct osprey_content c = { .method = OSP_POST, .opts = &opt, .opt_count = 1,
+                                .payload = vec_hex(before, "payload", m1, sizeof(m1)) };
+    const struct osp_msg *m = NULL;
+
+    (void)state;
+    edhoc.via[0] = r.via[0] = (struct osprey_via){ uri("coap://192.0.2.1").to, &p };
+    p.message_3 = message_3_of(s, 3, for_p);
+    EXPECT_OK(osprey_onion_build(&onion, crypto, &edhoc, &c, NULL, NULL, &m));
+    expect_wire(s, 2, m);
+    p.message_3 = OSP_EMPTY;            /* P has it now */
+    e.message_3 = message_3_of(s, 14, for_s);
+    expect_wire(s, 6, build(&r, NULL));
+    expect_answer(s, 9, OSP_CODE(2, 5), "0", 0);
+}
+
+struct combined { struct osp_slice kid, message_3; unsigned calls; uint8_t bytes[2][256]; bool refuse; };
+
+static enum osp_err
+take_combined(void *ctx, struct osp_slice kid, struct osp_msg *m, struct osp_msg *reply)
+{
+    struct combined *x = ctx;
+    struct osp_slice message_3, ciphertext;
+
+    x->calls++;
+    EXPECT_OK(osp_edhoc_split_combined(m->payload, &message_3, &ciphertext));
+    assert_true(osp_slice_copy(kid, x->bytes[0], 256) && osp_slice_copy(message_3, x->bytes[1], 256));
+    x->kid = osp_slice(x->bytes[0], kid.n);
+    x->message_3 = osp_slice(x->bytes[1], message_3.n);
+    if (x->refuse) {
+        osp_msg_init(reply, OSP_CODE(4, 0));
+        return OSP_E_EDHOC_AUTH;
+    }
+    osp_msg_remove(m, OSP_OPT_EDHOC);
+    m->payload = ciphertext;
+    return OSP_OK;
+}
+
+/* row X06 (partly: the demo origin) */
+/* [rfc9668#3.3.1] */
+static void
+origin_takes_message_3_off_before_the_layer(void **state)
+{
+    json_t               *s = scenario(COMBINED), *w = json_array_get(json_object_get(s, "wire"), 7);
+    uint8_t               bytes[1024], want[256];
+    struct combined       x = { .calls = 0 };
+    struct osprey_served  sv;
+    struct osp_msg        in, reply;
+    const struct osp_msg *req = NULL;
+    bool                  header_ok;
+
+    (void)state;
+    make_table();
+    EXPECT_OK(osp_msg_decode_udp(vec_hex(w, "udp", bytes, sizeof(bytes)), &in, &header_ok));
+    assert_false(osprey_serve_open(&server, &in, &sv, &req, &reply));   /* an origin without EDHOC does not know the option */
+    assert_int_equal(sv.err, OSP_E_UNKNOWN_OPTION);
+    server.combined = take_combined;
+    server.combined_ctx = &x;
+    x.refuse = true;
+    EXPECT_OK(osp_msg_decode_udp(vec_hex(w, "udp", bytes, sizeof(bytes)), &in, &header_ok));
+    assert_false(osprey_serve_open(&server, &in, &sv, &req, &reply));
+    assert_true(sv.err == OSP_E_EDHOC_AUTH && reply.code == OSP_CODE(4, 0) && sv.count == 0);
+    x.refuse = false;
+    EXPECT_OK(osp_msg_decode_udp(vec_hex(w, "udp", bytes, sizeof(bytes)), &in, &header_ok));
+    assert_true(osprey_serve_open(&server, &in, &sv, &req, &reply));
+    assert_int_equal(x.calls, 2);
+    EXPECT_BYTES(osp_slice("\x27", 1), x.kid);
+    EXPECT_BYTES(message_3_of(s, 14, want), x.message_3);
+    assert_true(req->code == OSP_GET && !osp_msg_has(req, OSP_OPT_EDHOC));
+    osprey_served_fini(&sv);
 }
 
 /* row H08 */
@@ -885,6 +984,8 @@ main(void)
         CASE(first_of_two_proxies_gets_what_the_draft_says),
         CASE(reverse_by_host_leaves_uri_host_outside),
         CASE(reverse_by_path_puts_the_segment_beside_the_inner_layer),
+        CASE(combined_requests_are_those_of_the_draft),
+        CASE(origin_takes_message_3_off_before_the_layer),
         CASE(hop_limit_stays_outside_end_to_end_and_goes_inside_for_the_proxy),
         CASE(onion_has_a_layer_per_proxy_and_an_address_between),
         CASE(protected_error_of_the_proxy_verifies),

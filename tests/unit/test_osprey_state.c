@@ -11,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/osprey_state.h"
+#include "daemon/osprey_kept.h"
+#include "oscore/oscore.h"
 
 static char                 dir[64], deep[96];
 static struct osprey_state *st;
@@ -311,6 +312,78 @@ second_origin_is_kept_out_until_the_first_is_gone(void **state)
     EXPECT_OK(osprey_state_claim(st));
 }
 
+/* ---- contexts that EDHOC made ---- */
+
+static struct osp_made *
+make(uint8_t sender, uint8_t recipient)
+{
+    static const uint8_t   secret[16] = { 9, 8, 7 }, salt[8] = { 1 };
+    struct osp_octx_params p = { .aead = 10, .master_secret = osp_slice(secret, 16), .master_salt = osp_slice(salt, 8),
+                                 .sender_id = osp_slice(&sender, 1), .recipient_id = osp_slice(&recipient, 1) };
+    struct osp_made       *m = NULL;
+
+    p.hkdf = osp_hkdf_by_name(osp_slice_str("SHA-256"));
+    EXPECT_OK(osp_made_new(&p, "peer", "", &m));
+    return m;
+}
+
+static void
+kept_contexts_come_back_as_they_were(void **state)
+{
+    uint8_t          one[OSPREY_KEPT_KEY] = { 1 }, two[OSPREY_KEPT_KEY] = { 2 };
+    struct osp_made *m = make(0x10, 0x20), *n = make(0x11, 0x21), *back = NULL;
+    struct osp_octx_keys a, b;
+    struct stat      info;
+    char             path[200];
+
+    (void)state;
+    EXPECT_ERR(OSP_E_NOT_FOUND, osprey_kept_get(st, one, &back));
+    EXPECT_OK(osprey_kept_put(st, one, n));
+    EXPECT_OK(osprey_kept_put(st, one, m));         /* in place of it */
+    EXPECT_OK(osprey_kept_put(st, two, n));
+    EXPECT_OK(osprey_kept_get(st, one, &back));
+    a = osp_octx_keys(m->octx);
+    b = osp_octx_keys(back->octx);
+    EXPECT_BYTES(a.sender_key, b.sender_key);
+    EXPECT_BYTES(osp_slice("\x20", 1), osp_octx_recipient_id(back->octx));
+    snprintf(path, sizeof(path), "%s/01000000000000000000000000000000.edhoc", deep);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0600);    /* it holds keys */
+    assert_true(osprey_kept_has_id(st, osp_slice("\x20", 1)) && osprey_kept_has_id(st, osp_slice("\x21", 1)));
+    assert_false(osprey_kept_has_id(st, osp_slice("\x10", 1)));
+    osp_made_free(back);
+    osp_made_free(m);
+    osp_made_free(n);
+}
+
+/* New keys can be had at any time, so nothing is read into what is damaged. */
+static void
+damaged_kept_context_is_none(void **state)
+{
+    uint8_t          key[OSPREY_KEPT_KEY] = { 1 };
+    struct osp_made *m = make(0x10, 0x20), *back = NULL;
+    char             path[200], text[OSPREY_TEXT_MAX];
+    size_t           n;
+    FILE            *f;
+
+    (void)state;
+    EXPECT_OK(osprey_kept_put(st, key, m));
+    osp_made_free(m);
+    snprintf(path, sizeof(path), "%s/01000000000000000000000000000000.edhoc", deep);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    n = fread(text, 1, sizeof(text), f);
+    fclose(f);
+    for (size_t cut = 0; cut + 1 < n; cut++) {
+        f = fopen(path, "w");
+        assert_non_null(f);
+        assert_int_equal(fwrite(text, 1, cut, f), cut);
+        fclose(f);
+        EXPECT_ERR(OSP_E_NOT_FOUND, osprey_kept_get(st, key, &back));
+    }
+    assert_null(back);
+}
+
 int
 main(void)
 {
@@ -327,6 +400,8 @@ main(void)
         CASE(directory_is_for_its_owner_only),
         CASE(window_is_exact_after_a_clean_stop_and_lost_after_any_other),
         CASE(second_origin_is_kept_out_until_the_first_is_gone),
+        CASE(kept_contexts_come_back_as_they_were),
+        CASE(damaged_kept_context_is_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
