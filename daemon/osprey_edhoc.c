@@ -37,16 +37,23 @@ add_own(struct osprey_edhoc *e, const char *name)
     return err;
 }
 
-static enum osp_err
-add_authority(struct osprey_edhoc *e, size_t i)
+size_t
+osprey_edhoc_authority(const struct osprey_edhoc *e, struct osp_slice ders[CFG_CHAIN_MAX])
 {
-    const struct cfg_cred *ca = &e->file->trusted[i].ca;
-    struct osp_slice       ders[CFG_CHAIN_MAX];
+    const struct cfg_cred *ca = &e->file->trusted[e->chain_label].ca;
 
     for (size_t k = 0; k < ca->count; k++)
         ders[k] = slice_of(&ca->part[k]);
+    return ca->count;
+}
+
+static enum osp_err
+add_authority(struct osprey_edhoc *e, size_t i)
+{
+    struct osp_slice ders[CFG_CHAIN_MAX];
+
     e->chain_label = (uint32_t)i;
-    return osp_x509_anchors_new(ders, ca->count, &e->anchors);
+    return osp_x509_anchors_new(ders, osprey_edhoc_authority(e, ders), &e->anchors);
 }
 
 static enum osp_err
@@ -113,15 +120,12 @@ osprey_edhoc_parse_suites(const char *text, struct osp_edhoc_suites *out)
 {
     struct osp_edhoc_suites made = { .count = 0 };
 
-    for (const char *at = text;; at++) {
-        int64_t v = *at - '0';
+    for (size_t i = 0; i == 0 || text[i - 1]; i += 2) {         /* a digit, then a comma or the end */
+        int64_t v = text[i] - '0';
 
-        if (v < 0 || v > SUITE_MAX || osp_edhoc_suites_has(&made, v) || (at[1] && at[1] != ','))
+        if (v < 0 || v > SUITE_MAX || osp_edhoc_suites_has(&made, v) || (text[i + 1] && text[i + 1] != ','))
             return "not a list of different suites from 0 to 6, as in 2,0";
         made.value[made.count++] = v;
-        if (!at[1])
-            break;
-        at++;
     }
     *out = made;
     return NULL;

@@ -30,6 +30,9 @@ struct osprey_edhoc {
 bool osprey_edhoc_load(struct osprey_edhoc *e, const char *spec, bool may_name);
 void osprey_edhoc_fini(struct osprey_edhoc *e);
 
+/* The certificates of the authority that is trusted, borrowed; how many. */
+size_t osprey_edhoc_authority(const struct osprey_edhoc *e, struct osp_slice ders[CFG_CHAIN_MAX]);
+
 /* "2" or "2,0": suites in order of preference; NULL, or what is wrong. */
 const char *osprey_edhoc_parse_suites(const char *text, struct osp_edhoc_suites *out);
 

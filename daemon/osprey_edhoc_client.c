@@ -48,7 +48,7 @@ name_record(const struct client *c, struct client_key *k, const struct osp_autho
 {
     uint8_t          bytes[OSP_HOST_MAX + 8];
     struct osp_wr    w = osp_wr_to(bytes, sizeof(bytes));
-    struct osp_slice parts[5] = { { NULL, 0 } };
+    struct osp_slice parts[5 + CFG_CHAIN_MAX] = { { NULL, 0 } };
     size_t           n = 0;
     enum osp_err     e = put_authority(&w, to);
 
@@ -58,6 +58,8 @@ name_record(const struct client *c, struct client_key *k, const struct osp_autho
     parts[n++] = osp_slice_str(k->plan.peer);
     if (k->plan.only.count)
         parts[n++] = k->plan.only.list[0].cred.cred;
+    else
+        n += osprey_edhoc_authority(&c->edhoc, &parts[n]);
     return e == OSP_OK ? osp_digest(OSP_SHA256, parts, n, k->record) : e;
 }
 
@@ -105,6 +107,7 @@ adopt(struct client *c, struct client_key *k, const struct osp_octx_params *p, b
 {
     struct osp_key_limits  limits = osp_key_limits_default(p->aead);
     struct osprey_context *ctx;
+    uint64_t               used;
     enum osp_err           e = osprey_context_add(&c->contexts, p, k->plan.peer, is_new, &ctx);
 
     if (e != OSP_OK)
@@ -114,7 +117,8 @@ adopt(struct client *c, struct client_key *k, const struct osp_octx_params *p, b
     if (!client_lease(c))
         return OSP_E_NO_LEASE;
     /* each number is one encryption; nobody has counted them otherwise */
-    osp_octx_usage_restore(ctx->sec.octx, (uint32_t)(osp_octx_ssn(ctx->sec.octx).next & UINT32_MAX), 0);
+    used = osp_octx_ssn(ctx->sec.octx).next;
+    osp_octx_usage_restore(ctx->sec.octx, used < UINT32_MAX ? (uint32_t)used : UINT32_MAX, 0);
     k->ctx = ctx;
     *k->slot = &ctx->sec;
     return OSP_OK;
@@ -219,6 +223,16 @@ is_format(const struct osp_msg *m, uint32_t format)
     uint32_t              v;
 
     return o && osp_opt_uint(o->val, &v) && v == format;
+}
+
+/* Only the first block of a message. */
+static bool
+is_cut(const struct osp_msg *m)
+{
+    struct osp_block b = { 0 };
+    bool             has = false;
+
+    return osp_block_get(m, OSP_OPT_BLOCK2, &has, &b) != OSP_OK || (has && b.more);
 }
 
 /* An answer that carries an error message [rfc9528#A.2.3]. */
@@ -343,7 +357,8 @@ first_round(struct client *c, struct client_key *k, struct osprey_onion *onion, 
         if (e != OSP_OK)
             return e;
         if (c->answer.msg->code == OSP_CODE(2, 4) && is_format(c->answer.msg, OSPREY_FORMAT_EDHOC))
-            return OSP_OK;
+            return is_cut(c->answer.msg) ? fail(c, k, OSP_E_TOO_LARGE, "message_2 comes in blocks, which are not put together")
+                                         : OSP_OK;
         if (!is_error_answer(c->answer.msg, &error))
             return client_edhoc_is_lost(c, onion) ? OSP_E_NO_CONTEXT : fail_by_answer(c, k);
         if (error.code != OSP_EDHOC_ERR_SUITE || tries > 0)

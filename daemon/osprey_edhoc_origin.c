@@ -184,7 +184,8 @@ take_over(struct origin *o, struct osp_octx *c, const struct osp_edhoc_who *who)
     }
     limits.stop = true;
     osp_octx_set_limits(c, &limits);
-    osp_octx_set_window(c, &empty);
+    if (!o->require_echo)
+        osp_octx_set_window(c, &empty);
     osp_octx_grant(c, 0, OSP_PIV_MAX + 1);
     e = osp_octx_live_add(o->edhoc.live, c);
     if (e != OSP_OK)

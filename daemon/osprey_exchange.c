@@ -200,6 +200,10 @@ client_exchange(struct client *c, const struct client_ask *ask, uint64_t *handle
         e = exchange(c, ask, &open);
         if (e == OSP_OK && !ask->route)
             e = client_edhoc_renew(c, ask->onion, &again);
+        if (again && open) {
+            osp_ep_cancel(c->net.ep, open);
+            open = 0;
+        }
     } while (e == OSP_OK && again);
     if (open && (e != OSP_OK || !ask->keep || !client_is_notification(c->answer.msg))) {
         osp_ep_cancel(c->net.ep, open);

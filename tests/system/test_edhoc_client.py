@@ -16,7 +16,7 @@ from peer import coap, edhoc, edhoc_coap, net
 from peer.coap import OSCORE
 from peer.edhoc import Initiator, PeerError
 from peer.edhoc_cred import Credential, new_key, private_bytes
-from program import Origin, ask
+from program import Client, Origin, ask
 
 SIGN = {0: "Ed25519", 1: "Ed25519", 2: "P-256", 3: "P-256", 4: "Ed25519", 5: "P-256", 6: "P-256"}
 DH = {0: "X25519", 1: "X25519", 2: "P-256", 3: "P-256", 4: "X25519", 5: "P-256", 6: "X25519"}
@@ -260,6 +260,27 @@ def test_a_context_that_the_peer_has_lost_is_made_again(stage):
     status, answer, said = bench.ask(again.uri + "/hello")
     assert (status, answer["payload"], answer["round_trips"]) == (0, "Hello from the origin", 4), said
     assert bench.ask(again.uri + "/hello")[1]["round_trips"] == 1
+
+
+def test_an_observation_under_a_lost_context_begins_anew(stage):
+    mine, theirs = pair(3, 2)
+    first = our_origin(stage, theirs, c=mine)
+    bench = Bench(stage, mine, s=theirs)
+    assert bench.ask(first.uri + "/hello")[0] == 0
+    first.close()
+    stage.parties.remove(first)
+    again = our_origin(stage, theirs, "--listen", first.uri, "--every", "0.1", c=mine)
+    client = stage.add(Client(stage.directory, "--edhoc", bench.file, "-E", "edhoc=s", "--observe=3", again.uri + "/ticks"))
+    status, lines, said = client.end()
+    assert (status, lines[-1]["notifications"], lines[-1]["deregistered"]) == (0, 3, True), said
+
+
+def test_the_origin_may_challenge_new_contexts_too(stage):
+    mine, theirs = pair(3, 2)
+    origin = our_origin(stage, theirs, "--require-echo", c=mine)
+    for words, trips in ((("--combined",), 3), ((), 1), (("--fresh",), 4)):
+        status, answer, said = Bench(stage, mine, s=theirs).ask(origin.uri + "/hello", *words)
+        assert (status, answer["round_trips"]) == (0, trips), said
 
 
 def test_a_forged_refusal_costs_one_run(stage):
