@@ -422,3 +422,32 @@ def test_with_the_proxy_and_through_it_with_the_origin(stage, combine, trips):
     status, answer, said = bench.ask(origin.uri + "/hello", *via)               # its context is gone, the origin's is not
     assert (status, answer["round_trips"]) == (0, (3 if combine else 4)), said
     assert [e["reused"] for e in answer["edhoc"]] == [False, True]
+
+
+# [ocp#5]
+@pytest.mark.parametrize("combine,trips", [(False, 7), (True, 4)])
+def test_through_two_proxies(stage, combine, trips):
+    """With each proxy through those before it: two round trips for each party, or one with combined requests."""
+    mine, theirs = pair(3, 2)
+    own = {"p1": Credential.new("P-256", kid=b"\x50"), "p2": Credential.new("P-256", kid=b"\x51")}
+    via = []
+    for name, credential in own.items():
+        proxy = stage.proxy(start=False)
+        proxy.write(edhoc={"credentials": edhoc_file(proxy.dir, [(name, credential)], [("c", mine)])},
+                    clients=[{"match": {"edhoc": {"credential": "c"}}, "allow": ALLOW}])
+        proxy.start()
+        via += ["--via", f"{net.uri(proxy.address)},edhoc={name}"]
+    origin = our_origin(stage, theirs, c=mine)
+    words = via + (["--combined"] if combine else [])
+    status, answer, said = Bench(stage, mine, s=theirs, **own).ask(origin.uri + "/hello", *words)
+    assert (status, answer["payload"], answer["round_trips"]) == (0, "Hello from the origin", trips), said
+    assert [layer["context"] for layer in answer["layers"] if layer["came_off"]] == ["p1", "p2", "s"]
+
+
+# [ocp#5]
+def test_with_the_origin_through_a_proxy_that_has_no_layer(stage):
+    mine, theirs = pair(3, 2)
+    proxy = stage.proxy(clients=[{"match": {"any": True}, "allow": ALLOW}])
+    origin = our_origin(stage, theirs, c=mine)
+    status, answer, said = Bench(stage, mine, s=theirs).ask(origin.uri + "/hello", "-P", net.uri(proxy.address), "--combined")
+    assert (status, answer["payload"], answer["round_trips"]) == (0, "Hello from the origin", 2), said
