@@ -178,6 +178,12 @@ px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why)
 
 /* ---- messages ---- */
 
+static enum osp_err
+send_up(struct px_turn *t, struct px_exchange *up, const struct osp_msg *m)
+{
+    return px_is_too_long(t->px, m) ? px_transfer_start(t, up, m) : px_send_or_replace(t, up, m);
+}
+
 /*
  * POST to the EDHOC resource of the next hop, kept in case it wants an Echo.  The messages of the turn are not touched: a
  * request may stand in one of them that waits for this, or does not.
@@ -199,16 +205,17 @@ post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload)
     px_unkeep(t->px, &up->saved);
     if (e == OSP_OK && !px_save(t->px, up, &m))
         e = OSP_E_NOMEM;
-    if (e == OSP_OK)
-        e = px_is_too_long(t->px, &m) ? px_transfer_start(t, up, &m) : px_send_or_replace(t, up, &m);
-    return e;
+    return e == OSP_OK ? send_up(t, up, &m) : e;
 }
 
-/* [rfc9528#5.5] message_4 would tell no more than the first response under the new keys: it is not waited for. */
+/*
+ * That of the policy under which the run began; who is trusted says the one of now, which has EDHOC.
+ * [rfc9528#5.5] message_4 would tell no more than the first response under the new keys: it is not waited for.
+ */
 static struct osp_edhoc_profile
-profile_of(struct px_finder *f, const struct osp_policy *policy)
+profile_of(const struct px_turn *t, struct px_finder *f, const struct osp_policy *began)
 {
-    struct osp_edhoc_profile p = px_edhoc_profile(f, policy, policy);
+    struct osp_edhoc_profile p = px_edhoc_profile(f, began, t->px->policy);
 
     p.has_message_4 = false;
     return p;
@@ -219,7 +226,7 @@ send_1(struct px_turn *t, struct px_agreement *a)
 {
     const struct osp_edhoc_conf *c = a->up->policy->edhoc;
     struct px_finder             f = { 0 };
-    struct osp_edhoc_profile     profile = profile_of(&f, a->up->policy);
+    struct osp_edhoc_profile     profile = profile_of(t, &f, a->up->policy);
     uint8_t                      bytes[OSP_EDHOC_MESSAGE_MAX], seed[32];
     struct osp_wr                w = osp_wr_to(bytes, sizeof(bytes));
     enum osp_err                 e;
@@ -237,10 +244,14 @@ send_1(struct px_turn *t, struct px_agreement *a)
 static enum osp_err
 begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
 {
-    struct px_exchange *up = px_exchange_branch(t->px, x);
-    struct osp_edhoc   *s = osp_pool_get(&t->px->pool, sizeof(*s));
+    struct px_exchange *up = NULL;
+    struct osp_edhoc   *s = NULL;
     enum osp_err        e;
 
+    if (!t->px->policy->edhoc)          /* a reload has put an end to it: nobody is trusted any more */
+        return OSP_E_EDHOC_NO_CRED;
+    up = px_exchange_branch(t->px, x);
+    s = osp_pool_get(&t->px->pool, sizeof(*s));
     if (!up || !s || !px_edhoc_choose_id(t, x->policy, OSP_EMPTY, &a->c_i)) {
         if (up)
             px_exchange_end(t->px, up);
@@ -265,7 +276,7 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
 
 /* The other side is told why, once, and whether it hears it does not matter. */
 static void
-send_error(struct px_turn *t, struct px_agreement *a)
+send_error(struct px_turn *t, struct px_agreement *a, enum osp_err why)
 {
     struct osp_request how = { .type = OSP_NON, .deadline = osp_time_after(t->now, OSP_SEC(1)) };
     uint8_t            bytes[512];
@@ -274,7 +285,9 @@ send_error(struct px_turn *t, struct px_agreement *a)
     uint64_t           handle;
 
     osp_edhoc_cid_put(&w, osp_edhoc_c_r(a->session));
-    if (osp_edhoc_make_error(a->session, &w) != OSP_OK || !px_kept(&a->up->saved, m))
+    if (osp_edhoc_make_error(a->session, &w) != OSP_OK && osp_edhoc_put_error(&w, why) != OSP_OK)
+        return;
+    if (!px_kept(&a->up->saved, m))
         return;
     m->payload = osp_wr_slice(&w);
     if (osp_ep_request(t->px->ep, &a->up->to, NULL, m, &how, t->now, t->tx, &handle) == OSP_OK)
@@ -289,13 +302,13 @@ on_message_2(struct px_turn *t, struct px_agreement *a, struct osp_slice message
     enum osp_err  e = osp_edhoc_take_message_2(a->session, message, NULL);
 
     if (e == OSP_OK && !is_wanted(a->up->hop_edhoc, osp_edhoc_who(a->session)->label))
-        return OSP_E_EDHOC_AUTH;        /* somebody we trust, but not the one that is meant */
+        e = OSP_E_EDHOC_AUTH;   /* somebody we trust, but not the one that is meant */
     if (e == OSP_OK)
         osp_edhoc_cid_put(&w, osp_edhoc_c_r(a->session));
     if (e == OSP_OK)
         e = osp_edhoc_make_message_3(a->session, OSP_EMPTY, &w);
-    if (e != OSP_OK) {
-        send_error(t, a);
+    if (e != OSP_OK) {          /* [rfc9528#5.3.3] */
+        send_error(t, a, e);
         return e;
     }
     a->asked_3 = true;
@@ -327,7 +340,7 @@ on_echo(struct px_turn *t, struct px_agreement *a, const struct osp_opt *echo)
     a->echo_tried = true;
     if (osp_msg_add(m, OSP_OPT_ECHO, osp_slice(copy, echo->val.n)) != OSP_OK)
         return OSP_E_NOSPACE;
-    return px_send_or_replace(t, a->up, m);
+    return send_up(t, a->up, m);
 }
 
 static bool
@@ -345,9 +358,14 @@ px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct os
     struct px_agreement     *a = up->agreement;
     const struct osp_opt    *echo = osp_msg_get(resp, OSP_OPT_ECHO);
     struct px_finder         f = { 0 };
-    struct osp_edhoc_profile profile = profile_of(&f, up->policy);
+    struct osp_edhoc_profile profile;
     enum osp_err             e;
 
+    if (!t->px->policy->edhoc) {
+        px_agreement_fail(t, up, OSP_E_EDHOC_NO_CRED);
+        return;
+    }
+    profile = profile_of(t, &f, up->policy);
     osp_edhoc_attach(a->session, &profile, t->px->crypto);
     if (OSP_CODE_CLASS(resp->code) == 2 && a->asked_3) {
         e = px_edhoc_make_context(t, a->session, &f, a->purpose);      /* what was agreed on leads there */
@@ -400,6 +418,7 @@ use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
     struct osp_octx     *c = osp_octx_live_for(x->policy->live, purpose);
     enum osp_key_state   state = c ? osp_octx_usage(c).state : OSP_KEY_OVER;
     struct px_agreement *a;
+    enum osp_err         e = OSP_OK;
 
     if (!c || state == OSP_KEY_OVER || !is_wanted(x->hop_edhoc, osp_octx_label(c))) {
         osp_octx_unref(c);
@@ -407,8 +426,12 @@ use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
     }
     x->leg = c;
     a = state == OSP_KEY_WORN ? find_or_make(t->px, purpose) : NULL;
-    if (a && !a->up && a->not_before_us <= t->now.us && begin(t, a, x) != OSP_OK)
+    if (a && !a->up && a->not_before_us <= t->now.us)
+        e = begin(t, a, x);
+    if (e != OSP_OK) {
+        a->why = e;
         a->not_before_us = t->now.us + PAUSE_US;
+    }
     return true;
 }
 
