@@ -247,6 +247,9 @@ px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         }
         if (e == OSP_OK)
             px_used(t->px, x->added.ctx);
+    } else if (x->has_added) {          /* it was sent under a layer before, which is only preferred */
+        osp_layer_fini(&x->added);
+        x->has_added = false;
     }
     if (e == OSP_OK)
         e = px_is_too_long(t->px, req) ? px_transfer_start(t, x, req) : px_send_or_replace(t, x, req);

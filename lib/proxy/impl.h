@@ -533,6 +533,8 @@ enum osp_err px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s,
 bool px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
 /* The next hop may have lost the context: true, and the request is sent again, in another. */
 bool px_agree_again(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+/* The request of an observation is about to be sent again: in the context that is in use now. */
+void px_agree_anew(struct px_exchange *x);
 /* What came back to the exchange of a run, or that nothing did. */
 void px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct osp_msg *resp);
 void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);

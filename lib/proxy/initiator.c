@@ -462,29 +462,85 @@ px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
     return without(t, x, e);
 }
 
+/* ---- when the context does not last ---- */
+
+static void
+drop_leg(struct px_exchange *x)
+{
+    osp_octx_unref(x->leg);
+    x->leg = NULL;              /* x->added stays: what comes before the request is sent again is not in the clear */
+}
+
+void
+px_agree_anew(struct px_exchange *x)
+{
+    if (!x->hop_edhoc)
+        return;
+    drop_leg(x);
+    x->agreed_again = false;
+}
+
+/* False: another one leads there now, or none. */
+static bool
+is_in_use(const struct px_exchange *x, struct osp_slice purpose)
+{
+    struct osp_octx *c = osp_octx_live_for(x->policy->live, purpose);
+    bool             in_use = c == x->leg;
+
+    osp_octx_unref(c);
+    return in_use;
+}
+
+/* Anybody could say that it is lost: a context that is quite new is not given up, which bounds how often it happens. */
+static bool
+may_give_up(struct px_turn *t, struct osp_slice purpose)
+{
+    struct px_agreement *a = find_or_make(t->px, purpose);
+
+    if (!a)
+        return false;
+    return a->up || ((!a->made_us || t->now.us - a->made_us >= PAUSE_US) && a->not_before_us <= t->now.us);
+}
+
+/* The request may have been executed all the same: who says that it was not is unknown. */
+static bool
+may_repeat(const struct px_exchange *x, const struct osp_msg *req)
+{
+    return x->inner_oscore || (req->code != OSP_POST && req->code != OSP_PATCH);
+}
+
+/* True if `resp` is the answer to the request, and not a notification, which may not end an observation [rfc8613#8.4.2]. */
+static bool
+is_first_answer(const struct px_exchange *x, const struct osp_msg *resp)
+{
+    if (x->subject)
+        return !px_subject_ignores(x->subject, resp->type);
+    return !x->obs || !x->obs->answered;
+}
+
 /*
- * The next hop says, in the clear, that it does not know the context [rfc8613#8.2].  Anybody could say so; so a context
- * is given up for it only if it is not quite new, which bounds how often it can be made to happen.
+ * The next hop says, in the clear, that it does not know the context [rfc8613#8.2].  Where that one is out of use already
+ * there is nothing to be lost by asking in the next; otherwise it is given up for it, if it may be.
  */
 bool
 px_agree_again(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
-    char                 text[OSP_MADE_PEER_MAX];
-    struct px_agreement *a;
+    char             text[OSP_MADE_PEER_MAX];
+    struct osp_slice purpose;
 
-    if (!x->hop_edhoc || !x->leg || x->agreed_again || x->obs || x->subject || resp->code != OSP_CODE(4, 1) ||
-        osp_msg_has(resp, OSP_OPT_OSCORE))
+    if (!x->hop_edhoc || !x->leg || x->agreed_again || x->state != PX_RUNNING || resp->code != OSP_CODE(4, 1) ||
+        osp_msg_has(resp, OSP_OPT_OSCORE) || !is_first_answer(x, resp))
         return false;
-    a = find_or_make(t->px, purpose_of(x, text));
-    if (!a || a->up || (a->made_us && t->now.us - a->made_us < PAUSE_US) || a->not_before_us > t->now.us ||
-        !px_restore(x, &t->px->a))
+    purpose = purpose_of(x, text);
+    if (is_in_use(x, purpose)) {
+        if (!may_give_up(t, purpose))
+            return false;
+        (void)osp_octx_live_remove(x->policy->live, x->leg);
+    }
+    if (!px_restore(x, &t->px->a) || !may_repeat(x, &t->px->a))
         return false;
     x->agreed_again = true;
-    (void)osp_octx_live_remove(x->policy->live, x->leg);
-    osp_octx_unref(x->leg);
-    x->leg = NULL;
-    osp_layer_fini(&x->added);
-    x->has_added = false;
+    drop_leg(x);
     px_send(t, x, &t->px->a);
     return true;
 }

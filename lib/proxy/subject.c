@@ -153,7 +153,7 @@ deregister(struct px_turn *t, struct px_exchange *up)
     uint8_t            value[4];
     uint64_t           handle;
 
-    if (!up->out || !px_restore(up, req))
+    if (!up->out || !px_restore(up, req) || (up->has_added && !up->hop_ctx && !up->leg))    /* nothing of it in the clear */
         return;
     osp_msg_remove(req, OSP_OPT_ECHO);
     osp_msg_remove(req, OSP_OPT_OBSERVE);
@@ -329,6 +329,7 @@ renew(struct px_turn *t, struct px_subject *s)
     s->asking = true;
     s->asked_us = t->now.us;
     up->echo_tried = false;
+    px_agree_anew(up);
     up->deadline = osp_time_after(t->now, up->policy->response_timeout_us);
     t->px->stats.renewed++;
     px_send(t, up, &t->px->a);

@@ -11,6 +11,9 @@
 
 #define LABEL(i) (OSP_MADE_LABEL | (uint32_t)(i))
 #define ORIGIN 9
+#define NOTHING -1              /* values of Observe */
+#define REGISTER 0
+#define DEREGISTER 1
 
 static struct world           w;
 static const char *const      names[] = { "unknown", "plant", "other" };
@@ -20,6 +23,7 @@ static struct edhoc_side      ours, plant, other;
 static struct osp_edhoc_own   own[1];
 static struct osp_edhoc_peer  peers[2];
 static uint16_t               next_mid;
+static struct osp_slice       purpose;         /* of the context that leads to the origin */
 
 /* ---- the origin ---- */
 
@@ -31,7 +35,7 @@ static struct origin {
     struct osp_edhoc         s;
     struct osp_octx         *octx;              /* of the last complete session; NULL: none */
     uint8_t                  c_r;
-    unsigned                 m1, m3, requests, errors;
+    unsigned                 m1, m3, requests, errors, plain, observed;
     int                      lose;              /* the datagram to it that is lost, 1 the next one; 0: none */
     bool                     is_dead, has_no_edhoc, wants_echo;
 } origin;
@@ -159,7 +163,9 @@ on_request(const struct osp_msg *req)
     origin.requests++;
     osp_msg_init(&resp, OSP_CODE(2, 5));
     resp.payload = osp_slice_str("hello");
+    origin.observed += osp_msg_has(req, OSP_OPT_OBSERVE);
     if (!osp_msg_has(req, OSP_OPT_OSCORE)) {
+        origin.plain++;
         resp.payload = osp_slice_str("plain");
         reply_to(req, &resp);
         return;
@@ -169,6 +175,8 @@ on_request(const struct osp_msg *req)
         reply_to(req, &resp);
         return;
     }
+    if (osp_msg_has(&plain, OSP_OPT_OBSERVE))
+        EXPECT_OK(osp_msg_add(&resp, OSP_OPT_OBSERVE, OSP_EMPTY));
     EXPECT_OK(osp_classes(&leg, &resp, classes));
     EXPECT_OK(osp_oscore_protect_response(edhoc_crypto, &layer, &resp, classes, false, &s, &out));
     reply_to(req, &out);
@@ -234,21 +242,30 @@ run(uint64_t us)
 }
 
 static void
-send_request(uint8_t client, const char *path)
+send_with(uint8_t client, uint8_t code, const char *path, int observe)
 {
+    uint8_t        value[4];
     uint8_t        buf[256];
     struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg m;
 
-    osp_msg_init(&m, OSP_GET);
+    osp_msg_init(&m, code);
     m.type = OSP_NON;
     m.mid = ++next_mid;
     m.token = osp_slice_str("tk");
+    if (observe >= 0)
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_opt_uint_make((uint32_t)observe, value)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str(path)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
     EXPECT_OK(osp_msg_encode_udp(&m, &d));
     world_in(&w, WORLD_LISTENER, client, 40000, osp_wr_slice(&d));
+}
+
+static void
+send_request(uint8_t client, const char *path)
+{
+    send_with(client, OSP_GET, path, NOTHING);
 }
 
 static void
@@ -276,6 +293,7 @@ setup(void **state)
     struct osp_responder_cfg cfg = { .sessions = 8, .verify_above = 8, .session_us = OSP_SEC(60) };
 
     (void)state;
+    purpose = osp_slice_str("coap://192.0.2.9:5683 plant");
     memset(answers, 0, sizeof(answers));
     world_init(&w);
     w.policy.forward = true;
@@ -410,6 +428,7 @@ initiator_insists_on_whom_it_means(void **state)
     expect_answers(5, OSP_CODE(5, 2), "");
     assert_int_equal(1, origin.m1);
     assert_int_equal(0, origin.m3);
+    assert_int_equal(1, origin.errors);         /* [rfc9528#5.3.3] it is told */
     assert_int_equal(0, origin.requests);
     assert_int_equal(0, w.kept);
     origin_init(&plant);
@@ -473,6 +492,231 @@ initiator_renews_a_context_that_was_lost(void **state)
     assert_int_equal(2, origin.m1);
 }
 
+/* The origin has forgotten the context, and some time has passed. */
+static void
+lose_context(void)
+{
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    run(OSP_SEC(11));
+    osp_octx_unref(origin.octx);
+    origin.octx = NULL;
+}
+
+/* All that were under way in it, not only the one that hears of it first. */
+static void
+initiator_renews_a_lost_context_for_all(void **state)
+{
+    (void)state;
+    lose_context();
+    for (unsigned i = 20; i < 30; i++)
+        send_request((uint8_t)i, "x");
+    go();
+    expect_answers(10, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, origin.m1);
+}
+
+/* Another worker, or the operator, has put it out of use meanwhile: nothing is to be feared from asking in the next one. */
+static void
+initiator_asks_again_when_the_context_is_out_of_use(void **state)
+{
+    struct osp_octx *c;
+
+    (void)state;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    send_request(20, "x");
+    c = osp_octx_live_for(w.live, purpose);
+    assert_non_null(c);
+    assert_true(osp_octx_live_remove(w.live, c));
+    osp_octx_unref(c);
+    osp_octx_unref(origin.octx);
+    origin.octx = NULL;
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, origin.m1);
+}
+
+/* The 4.01 may be forged, and the request have been executed: what must not be executed twice is not sent twice. */
+static void
+initiator_repeats_only_what_may_be_repeated(void **state)
+{
+    (void)state;
+    lose_context();
+    send_with(20, OSP_POST, "x", NOTHING);
+    go();
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(2, origin.requests);
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, origin.m1);
+}
+
+/* [rfc7641#3.1] a registration as any other request; the next time is under another context */
+static void
+initiator_renews_a_lost_context_for_observers(void **state)
+{
+    (void)state;
+    lose_context();
+    send_with(20, OSP_GET, "y", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, origin.m1);
+    osp_octx_unref(origin.octx);
+    origin.octx = NULL;
+    run(OSP_SEC(80));                   /* Max-Age is over */
+    assert_int_equal(3, origin.m1);
+    assert_int_equal(0, origin.plain);
+    assert_true(answers[20] > 0);       /* confirmable, and nobody acknowledges */
+    assert_int_equal(OSP_CODE(2, 5), last_code[20]);
+}
+
+/* An observation outlives its context, if that is put out of use, but does not go on with it. */
+static void
+initiator_observes_under_what_is_in_use(void **state)
+{
+    struct osp_octx *c;
+
+    (void)state;
+    send_with(20, OSP_GET, "y", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    c = osp_octx_live_for(w.live, purpose);
+    assert_true(osp_octx_live_remove(w.live, c));
+    run(OSP_SEC(80));
+    assert_int_equal(2, origin.m1);
+    assert_int_equal(2, origin.observed);
+    assert_int_equal(0, origin.plain);
+    assert_int_equal(1, osp_octx_ssn(c).next);
+    osp_octx_unref(c);
+    assert_int_equal(OSP_CODE(2, 5), last_code[20]);
+}
+
+/* ... nor without any: the last observer leaves while there is no context, and nothing is said in the clear. */
+static void
+initiator_deregisters_under_a_layer_only(void **state)
+{
+    struct osp_octx *c;
+
+    (void)state;
+    send_with(20, OSP_GET, "y", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    c = osp_octx_live_for(w.live, purpose);
+    assert_true(osp_octx_live_remove(w.live, c));
+    osp_octx_unref(c);
+    origin.is_dead = true;
+    run(OSP_SEC(80));                   /* it waits for a context, which is not to be had */
+    origin.is_dead = false;
+    send_with(20, OSP_GET, "y", DEREGISTER);
+    run(OSP_SEC(1));
+    assert_int_equal(0, origin.plain);
+}
+
+/* Where a layer is only preferred, an observation goes on without it, and what comes then is not taken for protected. */
+static void
+initiator_observes_without_a_layer_that_is_only_preferred(void **state)
+{
+    struct osp_octx *c;
+
+    (void)state;
+    hop.prefer = true;
+    send_with(20, OSP_GET, "y", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    c = osp_octx_live_for(w.live, purpose);
+    assert_true(osp_octx_live_remove(w.live, c));
+    osp_octx_unref(c);
+    origin.has_no_edhoc = true;
+    run(OSP_SEC(80));
+    assert_int_equal(1, origin.plain);
+    assert_int_equal(OSP_CODE(2, 5), last_code[20]);
+    assert_string_equal("plain", last_text[20]);
+}
+
+static void
+policy_is_kept(struct osp_policy *p)
+{
+    (void)p;
+}
+
+/* A reload while a run is under way: whom it takes the trust from does not get a context any more. */
+static void
+initiator_asks_the_policy_of_now_whom_it_trusts(void **state)
+{
+    static struct osp_policy     later;
+    static struct osp_edhoc_conf conf;
+
+    for (int off = 0; off < 2; off++) {
+        (void)teardown(state);
+        (void)setup(state);
+        send_request(20, "x");          /* message_1 is on its way */
+        later = w.policy;
+        conf = w.edhoc;
+        EXPECT_OK(osp_edhoc_peers_init(&conf.trusted, &peers[1], 1));
+        later.edhoc = off ? NULL : &conf;
+        later.release = policy_is_kept;
+        atomic_init(&later.refs, 1);
+        osp_proxy_set_policy(w.px, &later);
+        go();
+        expect_answers(1, OSP_CODE(5, 2), "");
+        assert_int_equal(0, w.kept);
+        assert_int_equal(0, osp_octx_live_count(w.live));
+        osp_proxy_set_policy(w.px, &w.policy);
+    }
+}
+
+/* ---- the other way ---- */
+
+/* A request of the next hop itself, in the context that it agreed on as the Responder. */
+static void
+send_from_origin(uint8_t client)
+{
+    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
+    uint8_t                     buf[512], scratch[1024], classes[OSP_MSG_OPTS_MAX];
+    struct osp_wr               d = osp_wr_to(buf, sizeof(buf)), s = osp_wr_to(scratch, sizeof(scratch));
+    struct osp_layer            layer;
+    struct osp_msg              m, out;
+
+    osp_msg_init(&m, OSP_GET);
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("x")));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_oscore_protect_request(edhoc_crypto, origin.octx, &m, classes, &s, &out, &layer));
+    osp_layer_fini(&layer);
+    out.type = OSP_NON;
+    out.mid = ++next_mid;
+    out.token = osp_slice_str("tk");
+    EXPECT_OK(osp_msg_encode_udp(&out, &d));
+    world_in(&w, WORLD_LISTENER, client, 40000, osp_wr_slice(&d));
+    go();
+}
+
+/*
+ * [rfc9528#A.1] Both sides may be client and server in the context.  Whoever uses it has proven to be that credential, as if it
+ * had been the Initiator: it has the rights of the credential, no more and no less.
+ */
+static void
+initiator_serves_the_next_hop_with_the_rights_of_its_credential(void **state)
+{
+    static const uint8_t only_plant[1] = { 1u << 1 }, only_other[1] = { 1u << 2 };
+    const struct osp_allow *allow = w.allow[0];
+
+    (void)state;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    w.rules[0] = (struct osp_rule){ .credentials = only_plant, .credential_count = 3, .allow = allow, .allow_count = 2 };
+    send_from_origin(20);
+    assert_int_equal(3 - 1, origin.requests);
+    assert_int_equal(1, answers[20]);
+    w.rules[0].credentials = only_other;
+    send_from_origin(20);
+    assert_int_equal(3 - 1, origin.requests);
+    assert_int_equal(2, answers[20]);
+    assert_int_equal(0, w.policy.rules[0].any);
+}
+
 /* Near a limit of its keys a context is still used, and another one made beside. */
 static void
 initiator_renews_a_worn_context_in_time(void **state)
@@ -483,7 +727,7 @@ initiator_renews_a_worn_context_in_time(void **state)
     (void)state;
     ask(20);
     expect_answers(1, OSP_CODE(2, 5), "hello");
-    c = osp_octx_live_for(w.live, osp_slice_str("coap://192.0.2.9:5683 plant"));
+    c = osp_octx_live_for(w.live, purpose);
     assert_non_null(c);
     osp_octx_set_limits(c, &tight);
     osp_octx_unref(c);
@@ -521,6 +765,15 @@ main(void)
         T(initiator_falls_back_where_a_layer_is_only_preferred),
         T(initiator_gives_up_on_a_dead_next_hop),
         T(initiator_renews_a_context_that_was_lost),
+        T(initiator_renews_a_lost_context_for_all),
+        T(initiator_asks_again_when_the_context_is_out_of_use),
+        T(initiator_repeats_only_what_may_be_repeated),
+        T(initiator_renews_a_lost_context_for_observers),
+        T(initiator_observes_under_what_is_in_use),
+        T(initiator_deregisters_under_a_layer_only),
+        T(initiator_observes_without_a_layer_that_is_only_preferred),
+        T(initiator_asks_the_policy_of_now_whom_it_trusts),
+        T(initiator_serves_the_next_hop_with_the_rights_of_its_credential),
         T(initiator_renews_a_worn_context_in_time),
         T(initiator_ends_with_the_proxy),
     };
