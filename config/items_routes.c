@@ -106,7 +106,8 @@ static const struct cfg_kind kind_peer = { "the name of a trusted credential, or
 
 static const struct cfg_item edhoc_items[] = {
     { .key = "credential", .type = CFG_OTHER, AT_EDHOC(credential), .kind = &kind_peer, .dflt_text = "any trusted one",
-      .doc = "whom the next hop has to prove to be", .example = "plant-gw" },
+      .doc = "whom the next hop has to prove to be; `unknown`, of `edhoc.unknown: accept`, fits only where it is meant by its "
+             "name", .example = "plant-gw" },
     { .key = "mode", .type = CFG_CHOICE, AT_EDHOC(mode), .choices = mode_names,
       .doc = "what happens to a request when no context can be established: `require` refuses it, `prefer` forwards it without "
              "a layer of ours, and tries again a minute later" },

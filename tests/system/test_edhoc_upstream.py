@@ -98,6 +98,17 @@ def test_somebody_else_is_refused(stage):
     assert not i.origin.established()
 
 
+def test_an_unknown_credential_is_nobody_we_meant(stage):
+    """What clients may be is not good enough for a next hop: anybody on the way there could have made that credential."""
+    i = Initiator(stage, origin={"credentials": [Credential.new("P-256", "kccs", b"\x32")]})
+    for leg, answer in ((True, "5.02"), ({"credential": "*"}, "5.02"), ({"credential": "unknown"}, "2.05")):
+        i.proxy.stop()
+        i.proxy.config["edhoc"]["unknown"] = "accept"
+        i.proxy.write(upstreams=[{"match": net.uri(i.origin.address), "edhoc": leg}])
+        i.proxy.start()
+        assert i.ask().dotted == answer
+
+
 def test_after_a_failure_nothing_is_tried_for_a_while(stage):
     i = Initiator(stage, meant="origin-Ed25519")
     for _ in range(5):
