@@ -96,6 +96,13 @@ osp_msg_encode_body(const struct osp_msg *m, struct osp_wr *w)
     return osp_wr_bad(w) ? OSP_E_NOSPACE : OSP_OK;
 }
 
+/* Bytes behind the first for a delta or a length [rfc7252#3.1]. */
+static inline size_t
+extended(size_t v)
+{
+    return v < 13 ? 0 : v < 269 ? 1 : 2;
+}
+
 size_t
 osp_msg_size_body(const struct osp_msg *m)
 {
@@ -103,7 +110,7 @@ osp_msg_size_body(const struct osp_msg *m)
     uint16_t num = 0;
 
     for (size_t i = 0; i < m->opt_count; i++) {
-        n += coap_opt_encode_size((uint16_t)(m->opts[i].num - num), m->opts[i].val.n);
+        n += 1 + extended((size_t)(m->opts[i].num - num)) + extended(m->opts[i].val.n) + m->opts[i].val.n;
         num = m->opts[i].num;
     }
     return n;

@@ -127,13 +127,12 @@ osp_ep_free(struct osp_ep *ep)
 uint64_t
 ep_hash_flow_mid(const struct osp_ep *ep, const struct osp_addr *peer, uint16_t sock, uint16_t mid)
 {
-    uint8_t       key[sizeof(*peer) + 4];
-    struct osp_wr w = osp_wr_to(key, sizeof(key));
+    struct osp_hash128 h = osp_hash_begin(&ep->seed);
 
-    osp_wr_put(&w, osp_slice(peer, sizeof(*peer)));
-    osp_wr_u16(&w, sock);
-    osp_wr_u16(&w, mid);
-    return osp_hash(&ep->seed, osp_wr_slice(&w));
+    osp_hash_piece(&h, osp_slice(&peer->ip, sizeof(peer->ip)));
+    osp_hash_word(&h, (uint64_t)peer->port << 48 | (uint64_t)sock << 32 | (uint64_t)mid << 16);
+    osp_hash_word(&h, peer->scope);
+    return osp_hash_end64(&h);
 }
 
 bool
@@ -321,6 +320,7 @@ osp_ep_input(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice da
 
     ev->kind = OSP_EV_NONE;
     ev->err = OSP_OK;
+    ev->length = (uint32_t)datagram.n;
     ep->stats.rx++;
     ep_in_age(ep, now);
     if (e != OSP_OK) {

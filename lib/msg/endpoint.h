@@ -75,6 +75,7 @@ struct osp_ep_event {
     uint64_t         handle;
     uint64_t         user;
     struct osp_flow  flow;
+    uint32_t         length;    /* of the datagram */
     struct osp_msg  *msg;       /* owned by the endpoint, valid until its next call; the bytes it
                                    borrows are the datagram's */
 };

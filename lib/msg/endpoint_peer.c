@@ -22,7 +22,11 @@
 static uint64_t
 hash_addr(const struct osp_ep *ep, const struct osp_addr *a)
 {
-    return osp_hash(&ep->seed, osp_slice(a, sizeof(*a)));
+    struct osp_hash128 h = osp_hash_begin(&ep->seed);
+
+    osp_hash_piece(&h, osp_slice(&a->ip, sizeof(a->ip)));
+    osp_hash_word(&h, (uint64_t)a->port << 32 | a->scope);
+    return osp_hash_end64(&h);
 }
 
 static size_t

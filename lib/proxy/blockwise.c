@@ -90,8 +90,7 @@ px_tag_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *r
 
     if (!upload && (t->px->bodies.count == 0 || req->code == OSP_GET))
         return OSP_OK;
-    if (!px_op_of(t, x, PX_BODY_UPLOAD, req, &op))
-        return OSP_E_NOSPACE;
+    op = px_op_of(t->px, x, PX_BODY_UPLOAD, req);
     if (upload) {
         tag = px_client_tag(t, x, req);
         px_mark_upload(t, x, &op, tag);
@@ -144,8 +143,7 @@ assemble(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req, co
     uint8_t          *all;
     enum osp_err      e;
 
-    if (!px_op_of(t, x, PX_BODY_REQUEST, req, &op))
-        return OSP_E_NOSPACE;
+    op = px_op_of(px, x, PX_BODY_REQUEST, req);
     b = px_body_find(px, &op, t->now);
     if (at->num == 0 && b)              /* from the beginning again */
         px_body_free(px, b);
@@ -189,8 +187,8 @@ px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         e = OSP_E_UNKNOWN_OPTION;
     if (e == OSP_OK && !has1 && b2.num > 0)                     /* what was kept for it is gone */
         e = OSP_E_BODY_GAP;
-    if (e == OSP_OK && !px_op_of(t, x, PX_BODY_RESPONSE, req, &x->op))
-        e = OSP_E_NOSPACE;
+    if (e == OSP_OK)
+        x->op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);
     if (e == OSP_OK && has1)
         e = assemble(t, x, req, &b1);
     if (e == OSP_E_INCOMPLETE) {
@@ -334,9 +332,9 @@ px_blocks_serve(struct px_turn *t, struct px_exchange *x, const struct osp_msg *
     enum osp_err     e;
 
     if (t->px->bodies.count == 0 || osp_msg_has(req, OSP_OPT_BLOCK1) ||
-        osp_block_get(req, OSP_OPT_BLOCK2, &has, &asked) != OSP_OK || !has || asked.num == 0 ||
-        !px_op_of(t, x, PX_BODY_RESPONSE, req, &op))
+        osp_block_get(req, OSP_OPT_BLOCK2, &has, &asked) != OSP_OK || !has || asked.num == 0)
         return false;
+    op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);
     body = px_body_find(t->px, &op, t->now);
     if (!body)
         return false;

@@ -48,45 +48,55 @@ varies(uint16_t num)
     }
 }
 
-static struct px_op
-hash_op(const struct osp_proxy *px, struct osp_slice bytes)
+static inline void
+hash_string(struct osp_hash128 *h, uint64_t tag, struct osp_slice s)
 {
-    struct osp_hash_key other = { ~px->seed.k0, px->seed.k1 ^ 0x9e3779b97f4a7c15u };
-    struct px_op        op = { osp_hash(&px->seed, bytes), osp_hash(&other, bytes) };
-
-    return op;
+    osp_hash_word(h, tag << 32 | s.n);
+    osp_hash_piece(h, s);
 }
 
-/* False: there is no room for the bytes, so the message is larger than anything that is kept. */
-bool
-px_op_of(struct px_turn *t, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m, struct px_op *op)
+static void
+hash_contexts(struct osp_hash128 *h, const struct px_exchange *x)
 {
-    struct osp_wr w = t->scratch;
-    size_t        start = w.n;
+    uint8_t       buf[PX_LAYERS_MAX * 3 * (OSP_OSCORE_ID_MAX + 2)];
+    struct osp_wr w = osp_wr_to(buf, sizeof(buf));
 
-    osp_wr_u8(&w, (uint8_t)kind);
-    put_client(x, &w);
-    osp_wr_u8(&w, m->code);
-    for (size_t i = 0; i < m->opt_count; i++) {
-        if (varies(m->opts[i].num))
-            continue;
-        osp_wr_u16(&w, m->opts[i].num);
-        osp_wr_u16(&w, (uint16_t)m->opts[i].val.n);
-        osp_wr_put(&w, m->opts[i].val);
+    for (size_t i = 0; i < x->removed_count; i++)
+        px_put_context(&w, x->removed[i].ctx);
+    hash_string(h, x->removed_count, osp_wr_slice(&w));
+}
+
+/* Of every request, since its response may have to be cut: so nothing is put together for it. */
+struct px_op
+px_op_of(const struct osp_proxy *px, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m)
+{
+    const struct osp_addr *peer = &x->from.peer;
+    struct osp_hash128     h = osp_hash_begin(&px->seed);
+    uint64_t               out[2];
+
+    osp_hash_word(&h, (uint64_t)kind << 16 | (uint64_t)m->code << 8 | x->removed_count);
+    if (x->removed_count > 0) {
+        hash_contexts(&h, x);
+    } else {
+        osp_hash_piece(&h, osp_slice(&peer->ip, sizeof(peer->ip)));
+        osp_hash_word(&h, (uint64_t)peer->port << 48 | (uint64_t)x->from.sock << 32 | peer->scope);
     }
-    if (osp_wr_bad(&w))
-        return false;
-    *op = hash_op(t->px, osp_slice_tail(osp_wr_slice(&w), start));
-    return true;
+    for (size_t i = 0; i < m->opt_count; i++)
+        if (!varies(m->opts[i].num))
+            hash_string(&h, m->opts[i].num, m->opts[i].val);
+    osp_hash_end(&h, out);
+    return (struct px_op){ out[0], out[1] };
 }
 
 struct px_op
 px_op_of_key(const struct osp_proxy *px, struct osp_slice key)
 {
-    struct px_op op = hash_op(px, key);
+    struct osp_hash128 h = osp_hash_begin(&px->seed);
+    uint64_t           out[2];
 
-    op.b ^= PX_BODY_GATHERED;
-    return op;
+    hash_string(&h, PX_BODY_GATHERED, key);
+    osp_hash_end(&h, out);
+    return (struct px_op){ out[0], out[1] };
 }
 
 /* Whose entries are counted together: a context's, or an address's whatever the port. */

@@ -239,10 +239,7 @@ void
 px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
     px_meet(t, x, req);
-    if (!px_op_of(t, x, PX_BODY_RESPONSE, req, &x->op)) {   /* if the response has to be cut */
-        px_answer_error(t, x, OSP_E_NOSPACE);
-        return;
-    }
+    x->op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);      /* if the response has to be cut */
     for (int turn = 0; turn < PX_TURNS_MAX; turn++) {
         const struct osp_opt *quiet = osp_msg_get(req, OSP_OPT_NO_RESPONSE);
         uint32_t              mask = 0;

@@ -36,6 +36,7 @@ px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
     if (x) {
         x->in = ev->handle;
         x->from = ev->flow;
+        x->request_len = ev->length;
         x->type = ev->msg->type;
     }
     return x;

@@ -369,7 +369,7 @@ void px_bodies_free(struct osp_proxy *px);
 bool px_bodies_expire(struct osp_proxy *px, struct osp_time now);
 /* *out, valid if `has`, or the time of the first that expires if that is earlier. False: neither. */
 bool px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *out);
-bool px_op_of(struct px_turn *t, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m, struct px_op *op);
+struct px_op px_op_of(const struct osp_proxy *px, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m);
 struct px_op px_op_of_key(const struct osp_proxy *px, struct osp_slice key);
 /* A Request-Tag for what this client sends under the tags of `req`. */
 uint64_t px_client_tag(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);

@@ -127,8 +127,10 @@ px_transfer_start(struct px_turn *t, struct px_exchange *x, const struct osp_msg
     if (!f || osp_msg_has(req, OSP_OPT_BLOCK1) || req->payload.n <= osp_block_size(szx))
         return f ? OSP_E_NOSPACE : OSP_E_NOMEM;
     osp_randbuf_take(&t->px->rand, (uint8_t *)&f->tag, sizeof(f->tag));
-    if (!x->has_added && px_op_of(t, x, PX_BODY_UPLOAD, req, &op))      /* the client may go on with Block2 */
+    if (!x->has_added) {                /* the client may go on with Block2 */
+        op = px_op_of(t->px, x, PX_BODY_UPLOAD, req);
         px_mark_upload(t, x, &op, f->tag);
+    }
     osp_msg_copy(&m, req);
     m.token = OSP_EMPTY;
     if (!px_buf_set(t->px, &f->request, &m))

@@ -58,12 +58,15 @@ cannot_be_spoofed_from_afar(const struct osp_ip *ip)
 static bool
 is_verified(const struct osp_proxy *px, const struct px_exchange *x, struct osp_time now)
 {
-    uint64_t                  h = hash_ip(px, &x->from.peer.ip);
-    const struct px_verified *v = &px->verified[h % PX_VERIFIED];
+    const struct px_verified *v;
+    uint64_t                  h;
 
     /* whoever acknowledged a notification stays verified for that observation */
-    return x->removed_count > 0 || (x->obs && x->obs->rtt_us) || (v->hash == h && v->until_us > now.us) ||
-           cannot_be_spoofed_from_afar(&x->from.peer.ip);
+    if (x->removed_count > 0 || (x->obs && x->obs->rtt_us) || cannot_be_spoofed_from_afar(&x->from.peer.ip))
+        return true;
+    h = hash_ip(px, &x->from.peer.ip);
+    v = &px->verified[h % PX_VERIFIED];
+    return v->hash == h && v->until_us > now.us;
 }
 
 /* [rfc9175#2.3] Ours goes no further, however old; somebody else's travels on. */
@@ -90,7 +93,6 @@ px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 
     x->safe = req->code == OSP_GET || req->code == OSP_FETCH;
     x->end_to_end = osp_msg_has(req, OSP_OPT_OSCORE) && !osp_msg_has(req, hash);
-    x->request_len = (uint32_t)osp_msg_size_udp(req);
     x->token_len = (uint32_t)req->token.n;
     take_echo(t, x, req);
 }
@@ -99,10 +101,11 @@ size_t
 px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out)
 {
     unsigned factor = t->px->cfg.amplification;
-    size_t   most = factor * (x->request_len + (size_t)BELOW_COAP);
+    size_t   most;
 
     if (factor == 0 || is_verified(t->px, x, t->now) || (x->end_to_end && osp_msg_has(out, OSP_OPT_OSCORE)))
         return SIZE_MAX;
+    most = factor * (x->request_len + (size_t)BELOW_COAP);
     /*
      * A separate response that is confirmable may come five times.  A notification too, but the first of them has to be
      * acknowledged before there is another [rfc7641#7], and not every observer knows what to do with an Echo then.

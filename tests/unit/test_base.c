@@ -406,6 +406,39 @@ hash_is_siphash_1_3(void **state)
     assert_true(osp_hash(&key, OSP_EMPTY) == cases[0].want);
 }
 
+static void
+hash_of(const char *a, const char *b, uint64_t out[2])
+{
+    struct osp_hash_key key = { 1, 2 };
+    struct osp_hash128  h = osp_hash_begin(&key);
+
+    osp_hash_word(&h, strlen(a));
+    osp_hash_piece(&h, osp_slice_str(a));
+    osp_hash_word(&h, strlen(b));
+    osp_hash_piece(&h, osp_slice_str(b));
+    osp_hash_end(&h, out);
+}
+
+/* Pieces are told apart by where one ends and the next begins, and by every byte of them. */
+static void
+hash_over_pieces_knows_their_bounds(void **state)
+{
+    static const char *const pairs[][2] = { { "", "" },          { "a", "" },           { "", "a" },          { "ab", "c" },
+                                            { "a", "bc" },       { "abcdefgh", "" },    { "abcdefg", "h" },   { "abcdefghi", "j" },
+                                            { "abcdefgh", "ij" }, { "abcdefgj", "ij" }, { "abcd", "abcd" },   { "abcdabcd", "" } };
+    uint64_t a[2], b[2];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        for (size_t k = 0; k < sizeof(pairs) / sizeof(pairs[0]); k++) {
+            hash_of(pairs[i][0], pairs[i][1], a);
+            hash_of(pairs[k][0], pairs[k][1], b);
+            assert_int_equal(i == k, a[0] == b[0]);
+            assert_int_equal(i == k, a[1] == b[1]);
+        }
+    }
+}
+
 /* ---- table, list ---- */
 
 struct thing {
@@ -694,6 +727,7 @@ main(void)
         cmocka_unit_test(kinds_of_addresses_are_told_apart),
         cmocka_unit_test(prefixes_match_bit_by_bit),
         cmocka_unit_test(hash_is_siphash_1_3),
+        cmocka_unit_test(hash_over_pieces_knows_their_bounds),
         cmocka_unit_test(table_finds_what_is_in_and_nothing_else),
         cmocka_unit_test(list_keeps_order_and_forgives_a_second_removal),
         cmocka_unit_test(pool_hands_out_disjoint_aligned_blocks),
