@@ -423,9 +423,11 @@ hash_of(const char *a, const char *b, uint64_t out[2])
 static void
 hash_over_pieces_knows_their_bounds(void **state)
 {
-    static const char *const pairs[][2] = { { "", "" },          { "a", "" },           { "", "a" },          { "ab", "c" },
-                                            { "a", "bc" },       { "abcdefgh", "" },    { "abcdefg", "h" },   { "abcdefghi", "j" },
-                                            { "abcdefgh", "ij" }, { "abcdefgj", "ij" }, { "abcd", "abcd" },   { "abcdabcd", "" } };
+    static const char *const pairs[][2] = {
+        { "", "" },         { "a", "" },           { "", "a" },           { "ab", "c" },          { "a", "bc" },
+        { "abcdefgh", "" }, { "abcdefg", "h" },    { "abcdefghi", "j" },  { "abcdefgh", "ij" },   { "abcdefgj", "ij" },
+        { "abcd", "abcd" }, { "abcdabcd", "" },
+    };
     uint64_t a[2], b[2];
 
     (void)state;
