@@ -193,7 +193,8 @@ hash_peer(const struct osp_made *m)
     uint8_t       both[OSP_MADE_NAME_MAX + OSP_MADE_PEER_MAX];
     struct osp_wr w = osp_wr_to(both, sizeof(both));
 
-    osp_wr_put(&w, osp_slice(m->name, strlen(m->name) + 1));
+    if (!m->leads)              /* to a place leads one, whoever has proven to be there */
+        osp_wr_put(&w, osp_slice(m->name, strlen(m->name) + 1));
     osp_wr_put(&w, osp_slice_str(m->peer));
     return osp_hash(&plain_hash, osp_wr_slice(&w));
 }
@@ -211,6 +212,12 @@ insert(struct osp_kept *k, struct entry *e)
     k->stats.count++;
 }
 
+static bool
+is_same_peer(const struct osp_made *a, const struct osp_made *b)
+{
+    return a->leads == b->leads && (a->leads || strcmp(a->name, b->name) == 0) && strcmp(a->peer, b->peer) == 0;
+}
+
 /* The oldest of the same peer, if it has its share already. */
 static struct entry *
 surplus_of(struct osp_kept *k, const struct osp_made *m)
@@ -221,13 +228,13 @@ surplus_of(struct osp_kept *k, const struct osp_made *m)
     for (struct osp_node *n = osp_table_first(&k->by_peer, hash_peer(m)); n; n = osp_table_next(n)) {
         struct entry *e = OSP_CONTAINER(n, struct entry, by_peer);
 
-        if (strcmp(e->made->name, m->name) != 0 || strcmp(e->made->peer, m->peer) != 0)
+        if (!is_same_peer(e->made, m))
             continue;
         if (!oldest || e->serial < oldest->serial)
             oldest = e;
         same++;
     }
-    return same >= (m->leads ? 1 : k->cfg.per_peer) ? oldest : NULL;       /* to one place leads one */
+    return same >= (m->leads ? 1 : k->cfg.per_peer) ? oldest : NULL;
 }
 
 /* Whoever can make identities in any number must not be able to drive out those that somebody vouches for. */
@@ -287,6 +294,7 @@ osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s)
     e->serial = ++k->stats.added;
     make_room(k, m);
     insert(k, e);
+    osp_octx_lease_failed(m->octx);     /* one that was lent numbers wants leases from here on */
     (void)pthread_mutex_unlock(&k->lock);
     return true;
 }
@@ -311,7 +319,7 @@ write_entry(struct osp_store *s, struct entry *e)
 {
     uint8_t           bytes[RECORD_BYTES];
     struct osp_wr     w = osp_wr_to(bytes, sizeof(bytes));
-    struct osp_record none = { 0 };
+    struct osp_record used = { .limit = osp_octx_ssn(e->made->octx).limit };    /* it may have had some before it was kept */
     enum osp_err      err;
 
     osp_wr_u8(&w, VERSION);
@@ -320,7 +328,8 @@ write_entry(struct osp_store *s, struct entry *e)
     osp_made_write(e->made, &w);
     err = osp_wr_bad(&w) ? OSP_E_NOSPACE : osp_store_keep(s, e->key, osp_wr_slice(&w));
     osp_wipe(bytes, sizeof(bytes));
-    return err == OSP_OK ? osp_store_put(s, e->key, &none) : err;
+    osp_octx_usage_ahead(e->made->octx, &used.used_q, &used.used_v);
+    return err == OSP_OK ? osp_store_put(s, e->key, &used) : err;
 }
 
 enum osp_err

@@ -41,7 +41,10 @@ uint32_t osp_kept_label(struct osp_kept *k, const char *name);
 /* All labels are below; without OSP_MADE_LABEL. */
 uint32_t osp_kept_label_end(struct osp_kept *k);
 
-/* Keeps `m`, which is in the live table; takes it over.  `now_s`: the time of day. False: out of memory, it is gone. */
+/*
+ * Keeps `m`, which is in the live table; takes it over.  Its numbers can be leased from here on.  `now_s`: the time of day.
+ * False: out of memory, it is gone.
+ */
 bool osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s);
 
 /* Its key in the store; false: it is not here (any more). */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "oscore/live.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/table.h"
+#include "oscore/b2.h"
 #include "oscore/impl.h"
 
 /* A context, or an ID that is reserved for one (then `octx` is NULL). */
@@ -14,6 +16,7 @@ struct place {
     struct osp_node  by_purpose;        /* if it has one; the purpose is known by its 64 bits of keyed hash */
     bool             has_purpose;
     struct osp_octx *octx;
+    struct osp_made *made;              /* until the context is confirmed; NULL: it is, or need not be */
     uint8_t          kid[OSP_OSCORE_ID_MAX];
     uint8_t          kid_len;
 };
@@ -23,6 +26,7 @@ struct osp_octx_live {
     struct osp_hash_key key;
     struct osp_table    table, purposes;
     size_t              bound, count;   /* count: contexts */
+    atomic_size_t       unconfirmed;    /* places with `made`: mostly none, which is known without the lock */
 };
 
 enum osp_err
@@ -45,6 +49,16 @@ osp_octx_live_new(size_t bound, struct osp_hash_key key, struct osp_octx_live **
     return OSP_OK;
 }
 
+static void
+free_place(struct place *p)
+{
+    if (!p)
+        return;
+    osp_made_free(p->made);
+    osp_octx_unref(p->octx);
+    free(p);
+}
+
 void
 osp_octx_live_free(struct osp_octx_live *l)
 {
@@ -55,8 +69,7 @@ osp_octx_live_free(struct osp_octx_live *l)
             struct place *p = OSP_CONTAINER(l->table.slots[i], struct place, node);
 
             osp_table_remove(&l->table, &p->node);
-            osp_octx_unref(p->octx);
-            free(p);
+            free_place(p);
         }
     }
     osp_table_fini(&l->table);
@@ -151,17 +164,38 @@ new_place(struct osp_slice kid, struct osp_octx *c)
     return p;
 }
 
-enum osp_err
-osp_octx_live_add(struct osp_octx_live *l, struct osp_octx *c)
+/* Out of the tables; the caller frees it without the lock. */
+static struct place *
+take_out(struct osp_octx_live *l, struct place *p)
 {
-    return osp_octx_live_add_for(l, c, OSP_EMPTY);
+    osp_table_remove(&l->table, &p->node);
+    if (p->has_purpose)
+        osp_table_remove(&l->purposes, &p->by_purpose);
+    if (p->made)
+        atomic_fetch_sub_explicit(&l->unconfirmed, 1, memory_order_relaxed);
+    l->count--;
+    return p;
 }
 
-enum osp_err
-osp_octx_live_add_for(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose)
+/* The one that leads there and that nobody has confirmed; NULL: none. */
+static struct place *
+unconfirmed_for(struct osp_octx_live *l, uint64_t purpose)
+{
+    for (struct osp_node *n = osp_table_first(&l->purposes, purpose); n; n = osp_table_next(n)) {
+        struct place *p = OSP_CONTAINER(n, struct place, by_purpose);
+
+        if (p->made)
+            return p;
+    }
+    return NULL;
+}
+
+static enum osp_err
+add(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose, struct osp_made *made)
 {
     struct osp_slice kid = osp_octx_recipient_id(c);
-    struct place    *p = new_place(kid, c);
+    uint64_t         hash = osp_hash(&l->key, purpose);
+    struct place    *p = new_place(kid, c), *old = NULL;
     enum osp_err     e;
 
     if (!p)
@@ -169,40 +203,89 @@ osp_octx_live_add_for(struct osp_octx_live *l, struct osp_octx *c, struct osp_sl
     osp_lock_take(&l->lock);
     e = may_add(l, c);
     if (e == OSP_OK) {
+        old = made ? unconfirmed_for(l, hash) : NULL;
+        if (old)
+            old = take_out(l, old);
         osp_table_add(&l->table, &p->node, osp_hash(&l->key, kid));
         p->has_purpose = purpose.n > 0;
         if (p->has_purpose)     /* in front of older ones */
-            osp_table_add(&l->purposes, &p->by_purpose, osp_hash(&l->key, purpose));
+            osp_table_add(&l->purposes, &p->by_purpose, hash);
+        p->made = made;
+        if (made)
+            atomic_fetch_add_explicit(&l->unconfirmed, 1, memory_order_relaxed);
         osp_octx_ref(c);
         l->count++;
     }
     osp_lock_release(&l->lock);
     if (e != OSP_OK)
         free(p);
+    free_place(old);
     return e;
+}
+
+enum osp_err
+osp_octx_live_add(struct osp_octx_live *l, struct osp_octx *c)
+{
+    return add(l, c, OSP_EMPTY, NULL);
+}
+
+enum osp_err
+osp_octx_live_add_for(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose)
+{
+    return add(l, c, purpose, NULL);
+}
+
+enum osp_err
+osp_octx_live_add_made(struct osp_octx_live *l, struct osp_made *m, uint64_t numbers)
+{
+    osp_b2_lend(m->octx, numbers);
+    (void)osp_octx_wants_lease(m->octx, numbers);       /* as if it had asked: nobody could grant one */
+    return add(l, m->octx, osp_slice_str(m->peer), m);
+}
+
+static struct place *
+place_of(struct osp_octx_live *l, const struct osp_octx *c)
+{
+    struct place *p = first_place(l, osp_octx_recipient_id(c));
+
+    while (p && p->octx != c)
+        p = after(p);
+    return p;
+}
+
+struct osp_made *
+osp_octx_live_confirm(struct osp_octx_live *l, struct osp_octx *c)
+{
+    struct osp_made *made = NULL;
+    struct place    *p;
+
+    if (atomic_load_explicit(&l->unconfirmed, memory_order_relaxed) == 0)
+        return NULL;
+    osp_lock_take(&l->lock);
+    p = place_of(l, c);
+    if (p && p->made) {
+        made = p->made;
+        p->made = NULL;
+        atomic_fetch_sub_explicit(&l->unconfirmed, 1, memory_order_relaxed);
+    }
+    osp_lock_release(&l->lock);
+    return made;
 }
 
 bool
 osp_octx_live_remove(struct osp_octx_live *l, struct osp_octx *c)
 {
     struct place *p;
+    bool          was_in;
 
     osp_lock_take(&l->lock);
-    p = first_place(l, osp_octx_recipient_id(c));
-    while (p && p->octx != c)
-        p = after(p);
-    if (p) {
-        osp_table_remove(&l->table, &p->node);
-        if (p->has_purpose)
-            osp_table_remove(&l->purposes, &p->by_purpose);
-        l->count--;
-    }
+    p = place_of(l, c);
+    was_in = p != NULL;
+    if (p)
+        p = take_out(l, p);
     osp_lock_release(&l->lock);
-    if (!p)
-        return false;
-    osp_octx_unref(p->octx);
-    free(p);
-    return true;
+    free_place(p);
+    return was_in;
 }
 
 struct osp_octx *

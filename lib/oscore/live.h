@@ -11,7 +11,7 @@
 #define OSP_OSCORE_LIVE_H
 
 #include "base/hash.h"
-#include "oscore/context.h"
+#include "oscore/made.h"
 
 struct osp_octx_live;
 
@@ -33,6 +33,18 @@ OSP_CHECKED enum osp_err osp_octx_live_add(struct osp_octx_live *l, struct osp_o
  * last is found.
  */
 OSP_CHECKED enum osp_err osp_octx_live_add_for(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose);
+/*
+ * The same for a context that we asked for, m->peer being where it leads.  Nobody has been heard under it so far, and until
+ * somebody is `m` stays in the table: nothing is to be written down [rfc9528#5.4.2].  So it has its first `numbers` at once,
+ * and wants no lease.  It takes the place of another one that leads there and has not been confirmed either.
+ */
+OSP_CHECKED enum osp_err osp_octx_live_add_made(struct osp_octx_live *l, struct osp_made *m, uint64_t numbers);
+/*
+ * A message verified under `c`.  What it was made from, once: whoever keeps it now calls osp_octx_lease_failed(), and then it
+ * wants leases as any other.  NULL: known already.
+ */
+struct osp_made *osp_octx_live_confirm(struct osp_octx_live *l, struct osp_octx *c);
+
 /* The context that leads there, with a reference for the caller; NULL: none. */
 struct osp_octx *osp_octx_live_for(struct osp_octx_live *l, struct osp_slice purpose);
 

@@ -193,6 +193,64 @@ kept_context_that_was_never_leased_is_saved_by_a_clean_stop(void **s)
     stop();
 }
 
+/* One that leads to `place`, as the Initiator makes it: it has used numbers when something is heard under it. */
+static struct osp_octx *
+reach(const char *name, const char *place, const char *recipient, const char *secret)
+{
+    struct osp_octx_params p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256,
+                                 .master_secret = osp_slice_str(secret), .sender_id = osp_slice_str("P"),
+                                 .recipient_id = osp_slice_str(recipient) };
+    struct osp_made       *m = NULL;
+    uint64_t               ssn;
+
+    EXPECT_OK(osp_made_new(&p, name, place, &m));
+    m->leads = true;
+    EXPECT_OK(osp_octx_live_add_made(osp_kept_live(kept), m, 2 * BLOCK));
+    for (int i = 0; i < BLOCK + 1; i++)
+        EXPECT_OK(osp_octx_take_ssn(m->octx, &ssn));
+    assert_ptr_equal(m, osp_octx_live_confirm(osp_kept_live(kept), m->octx));
+    assert_true(osp_kept_add(kept, m, (uint64_t)time(NULL)));
+    return m->octx;
+}
+
+static void
+kept_context_that_was_used_before_uses_no_number_twice(void **s)
+{
+    struct osp_octx *c;
+
+    (void)s;
+    start();
+    c = reach("plant", "coap://one", "a", "secret number one");
+    assert_true(osp_octx_wants_lease(c, BLOCK));
+    osp_octx_lease_failed(c);
+    EXPECT_OK(osp_state_lease(state, NULL, 0));         /* it is written, and no lease */
+    crash();
+    start();
+    c = found("a");
+    assert_int_equal(2 * BLOCK, osp_octx_ssn(c).next);
+    assert_true(osp_octx_usage(c).q >= BLOCK + 1);
+    assert_int_equal(3 * BLOCK, lease(c).limit);
+    stop();
+}
+
+/* Whoever has proven to be there: after a restart, too, there is one to be found. */
+static void
+kept_contexts_to_one_place_are_one(void **s)
+{
+    (void)s;
+    start();
+    (void)reach("plant", "coap://one", "a", "secret number one");
+    (void)reach("meter", "coap://two", "b", "secret number two");
+    (void)make("meter", "coap://one", "c", "secret number 3");
+    (void)reach("meter", "coap://one", "d", "secret number 4");
+    assert_int_equal(3, count());
+    assert_false(is_live("a"));
+    stop();
+    start();
+    assert_true(!is_live("a") && is_live("b") && is_live("c") && is_live("d"));
+    stop();
+}
+
 static void
 kept_contexts_of_one_peer_are_bounded(void **s)
 {
@@ -396,6 +454,8 @@ main(void)
         T(kept_context_survives_a_clean_stop),
         T(kept_context_survives_a_crash),
         T(kept_context_that_was_never_leased_is_saved_by_a_clean_stop),
+        T(kept_context_that_was_used_before_uses_no_number_twice),
+        T(kept_contexts_to_one_place_are_one),
         T(kept_contexts_of_one_peer_are_bounded),
         T(kept_contexts_are_bounded_in_all),
         T(kept_contexts_of_strangers_go_first),

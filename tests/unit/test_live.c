@@ -161,6 +161,92 @@ live_is_shared_by_threads(void **state)
     osp_octx_live_free(l);
 }
 
+/* ---- made, and not confirmed ---- */
+
+static struct osp_made *
+made(const char *recipient, const char *leads_to)
+{
+    struct osp_octx_params p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256,
+                                 .master_secret = osp_slice_str("0123456789abcdef"),
+                                 .sender_id = osp_slice_str("proxy"), .recipient_id = osp_slice_str(recipient) };
+    struct osp_made       *m = NULL;
+
+    EXPECT_OK(osp_made_new(&p, "plant", leads_to, &m));
+    m->leads = true;
+    return m;
+}
+
+static bool
+leads(struct osp_octx_live *l, const char *purpose, const struct osp_octx *want)
+{
+    struct osp_octx *c = osp_octx_live_for(l, osp_slice_str(purpose));
+    bool             same = c == want;
+
+    osp_octx_unref(c);
+    return same;
+}
+
+/* [rfc9528#5.4.2] */
+static void
+live_made_has_numbers_and_is_handed_out_once(void **state)
+{
+    struct osp_octx_live *l = table(8);
+    struct osp_made      *m = made("a", "coap://one");
+    struct osp_octx      *c = m->octx, *other = context("b", NULL);
+    uint64_t              n;
+
+    (void)state;
+    EXPECT_OK(osp_octx_live_add(l, other));
+    EXPECT_OK(osp_octx_live_add_made(l, m, 16));
+    assert_true(leads(l, "coap://one", c));
+    assert_true(finds(l, "a", NULL, c));
+    for (uint64_t i = 0; i < 16; i++) {
+        EXPECT_OK(osp_octx_take_ssn(c, &n));
+        assert_int_equal(i, n);
+        assert_false(osp_octx_wants_lease(c, 100));
+        assert_false(osp_octx_wants_record(c));
+    }
+    EXPECT_ERR(OSP_E_NO_LEASE, osp_octx_take_ssn(c, &n));
+    assert_null(osp_octx_live_confirm(l, other));
+    assert_ptr_equal(m, osp_octx_live_confirm(l, c));
+    assert_null(osp_octx_live_confirm(l, c));
+    assert_false(osp_octx_wants_lease(c, 100));         /* not before somebody keeps it */
+    osp_octx_lease_failed(c);
+    assert_true(osp_octx_wants_lease(c, 100));
+    assert_true(leads(l, "coap://one", c));
+    assert_true(osp_octx_live_remove(l, c));
+    osp_made_free(m);
+    osp_octx_unref(other);
+    osp_octx_live_free(l);
+}
+
+static void
+live_made_gives_way_to_the_next_unless_it_was_confirmed(void **state)
+{
+    struct osp_octx_live *l = table(8);
+    struct osp_made      *m[4] = { made("a", "coap://one"), made("b", "coap://one"), made("c", "coap://one"),
+                                   made("d", "coap://two") };
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        EXPECT_OK(osp_octx_live_add_made(l, m[i], 16));
+    assert_int_equal(1, osp_octx_live_count(l));
+    assert_true(finds(l, "a", NULL, NULL));
+    assert_ptr_equal(m[1], osp_octx_live_confirm(l, m[1]->octx));
+    for (int i = 2; i < 4; i++)
+        EXPECT_OK(osp_octx_live_add_made(l, m[i], 16));
+    assert_int_equal(3, osp_octx_live_count(l));
+    assert_true(leads(l, "coap://one", m[2]->octx));    /* the newest, if nothing was heard under it so far */
+    assert_true(leads(l, "coap://two", m[3]->octx));
+    assert_true(osp_octx_live_remove(l, m[2]->octx));   /* and `m` with it */
+    assert_true(leads(l, "coap://one", m[1]->octx));
+    m[0] = made("b", "coap://three");
+    EXPECT_ERR(OSP_E_EXISTS, osp_octx_live_add_made(l, m[0], 16));
+    osp_made_free(m[0]);
+    osp_made_free(m[1]);
+    osp_octx_live_free(l);
+}
+
 /* ---- written down and made again ---- */
 
 static void
@@ -205,6 +291,8 @@ main(void)
         cmocka_unit_test(live_keeps_its_bound),
         cmocka_unit_test(live_reserves_an_id_once),
         cmocka_unit_test(live_is_shared_by_threads),
+        cmocka_unit_test(live_made_has_numbers_and_is_handed_out_once),
+        cmocka_unit_test(live_made_gives_way_to_the_next_unless_it_was_confirmed),
         cmocka_unit_test(made_contexts_come_back_with_the_same_keys),
     };
 
