@@ -12,6 +12,7 @@
 #define CID_EDHOC 65            /* Content-Formats [rfc9528#10.11] */
 #define EDHOC 64
 #define ID_TRIES 64
+#define NUMBERS 1024            /* of a context before anything came back under it */
 
 /* ---- who a credential stands for ---- */
 
@@ -247,12 +248,10 @@ describe(const struct osp_edhoc_who *who, const struct px_finder *f, char dst[OS
     }
 }
 
-/*
- * The context of a complete session, into the live table and to the daemon.  Its window is known and empty: these keys are
- * new [rfc9528#A.1].
- */
+/* Its window is known and empty: these keys are new [rfc9528#A.1]. */
 enum osp_err
-px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to)
+px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to,
+                      bool confirmed)
 {
     static const struct osp_replay empty;
     const struct osp_edhoc_who    *who = osp_edhoc_who(s);
@@ -280,9 +279,10 @@ px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct
     if (e == OSP_OK) {
         m->leads = leads_to != NULL;
         osp_octx_set_window(m->octx, &empty);
-        e = osp_octx_live_add_for(f->policy->live, m->octx, osp_slice_str(leads_to));
+        e = confirmed ? osp_octx_live_add_for(f->policy->live, m->octx, osp_slice_str(leads_to))
+                      : osp_octx_live_add_made(f->policy->live, m, NUMBERS);
     }
-    if (e == OSP_OK)
+    if (e == OSP_OK && confirmed)
         e = px_keep_made(t->px, m);
     if (e != OSP_OK)
         osp_made_free(m);
@@ -307,7 +307,7 @@ complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct o
     if (e == OSP_OK && !osp_run_answer(run, osp_wr_slice(&w)))
         e = OSP_E_NOMEM;
     if (e == OSP_OK)
-        e = px_edhoc_make_context(t, &run->edhoc, &f, NULL);
+        e = px_edhoc_make_context(t, &run->edhoc, &f, NULL, true);
     if (e != OSP_OK)
         return e;
     osp_octx_live_release(run->policy->live, osp_slice(run->c_r.bytes, run->c_r.len));      /* the context has it now */

@@ -78,6 +78,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     if (x->state != PX_RUNNING)
         px->stats.parked--;
     osp_list_remove(&x->wait);
+    px_agreement_unwait(x);
     osp_timer_stop(&px->patience, &x->patience);
     osp_list_remove(&x->link);
     px_unkeep(px, &x->saved);

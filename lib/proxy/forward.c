@@ -68,6 +68,7 @@ static void
 unpark(struct osp_proxy *px, struct px_exchange *x)
 {
     osp_list_remove(&x->wait);
+    px_agreement_unwait(x);
     osp_timer_stop(&px->patience, &x->patience);
     x->state = PX_RUNNING;
     px->stats.parked--;
@@ -228,10 +229,10 @@ px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_ms
 void
 px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    bool         again = x->echo_tried || x->rekey_rounds || x->out;
+    bool         again = x->echo_tried || x->rekey_rounds || x->agreed_again || x->out;
     enum osp_err e = OSP_OK;
 
-    if (x->hop_edhoc && !x->leg && px_agree(t, x, req))
+    if (x->hop_edhoc && px_agree(t, x, req))
         return;
     if (x->hop_ctx || x->leg) {
         struct osp_msg *plain = req;

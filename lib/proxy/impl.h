@@ -159,6 +159,7 @@ struct px_exchange {
     const struct osp_hop_edhoc *hop_edhoc;      /* its context is established when it is needed; NULL: not */
     struct osp_octx        *leg;        /* ... and this is it, or what hop_ctx is derived to, a reference */
     struct px_agreement    *agreement;  /* whose run this is the exchange of; no client waits for it then */
+    struct px_agreement    *awaits;     /* whose run it waits for */
     struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
     const struct osp_rule  *rule;       /* that allowed it */
     uint64_t                in;         /* handle of the client's request */
@@ -196,6 +197,7 @@ struct px_exchange {
     bool                    inner_oscore;       /* the forwarded request has an OSCORE option */
     bool                    has_added;
     bool                    agreed_again;       /* the next hop had lost `leg`, once */
+    uint8_t                 runs_awaited;
     bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
     bool                    keep_answer;        /* the answer is offered to the cache under `key` */
     bool                    notify;             /* the answer being sent is not the last one */
@@ -357,6 +359,7 @@ bool px_rekey_response(struct px_turn *t, struct px_exchange *x, const struct os
 void px_rekey_verified(struct px_turn *t, struct px_exchange *x);
 /* The exchange ends, or its request will not be answered in what it was sent in. */
 void px_rekey_end(struct px_exchange *x);
+void px_leg_drop(struct px_exchange *x);
 
 /* ---- response.c ---- */
 /* `handle`: of our request that it answers. */
@@ -525,8 +528,12 @@ struct px_finder {
 struct osp_edhoc_profile px_edhoc_profile(struct px_finder *f, const struct osp_policy *began, const struct osp_policy *now);
 /* Chooses and reserves an identifier that nobody here uses, and that is not `other`. False: there is none left. */
 bool px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_slice other, struct osp_edhoc_cid *out);
-/* The context of a complete session, into the live table and to the daemon; `leads_to`: its purpose, NULL: none. */
-enum osp_err px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to);
+/*
+ * The context of a complete session, into the live table and to the daemon; `leads_to`: its purpose, NULL: none.  Not
+ * confirmed: the daemon keeps it when something verified under it, which px_agreement_verified() is told.
+ */
+enum osp_err px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to,
+                                   bool confirmed);
 
 /* ---- initiator.c ---- */
 /* Before `req` is sent on a leg with EDHOC: x->leg is set if there is a context.  True: `x` waits for one, or was answered. */
@@ -538,6 +545,10 @@ void px_agree_anew(struct px_exchange *x);
 /* What came back to the exchange of a run, or that nothing did. */
 void px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct osp_msg *resp);
 void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
+/* A response came out of the layer x->added. */
+void px_agreement_verified(struct px_turn *t, struct px_exchange *x);
+/* `x` waits for a run no more, or never did. */
+void px_agreement_unwait(struct px_exchange *x);
 /* The exchange of a run ends. */
 void px_agreement_left(struct osp_proxy *px, struct px_exchange *up);
 void px_agreements_free(struct osp_proxy *px);

@@ -7,8 +7,9 @@
  *
  * A run is an exchange without a client.  Its place is an agreement, of which there is one for each address and name in the
  * configuration: one run at a time, waiting requests within bounds, and after a failure nothing for a while.  The context
- * itself is not here: it is in the live table under its purpose, so that it serves all workers, and the daemon keeps it.
- * A context near a limit of its keys is renewed while it is still used.
+ * itself is not here: it is in the live table under its purpose, so that it serves all workers.  The daemon keeps it as soon
+ * as something verified under it [rfc9528#5.4.2].  A context near a limit of its keys is renewed while it is still used; one
+ * that the next hop says it lost stays until there is another, and nothing goes in the clear where there is one.
  */
 #include "proxy/impl.h"
 
@@ -16,18 +17,22 @@
 #define EDHOC 64u
 #define WAITING_MAX 1024        /* requests at one agreement */
 #define PAUSE_US OSP_SEC(10)    /* after a failure, and before a context that the peer says it lost is made anew */
+#define PAUSE_MAX_S 300         /* ... where the next hop says when to try again */
 #define PLAIN_US OSP_SEC(60)    /* after a failure where a layer is only preferred */
 #define RUN_US OSP_SEC(100)     /* a run takes no longer: two confirmable requests [rfc7252#4.8.2] */
+#define RUN_PREFER_US OSP_SEC(10)       /* ... for requests that can go without */
+#define RUNS_AWAITED_MAX 2      /* by one request */
 #define RESTARTS_MAX 2          /* with another suite [rfc9528#6.3] */
 
 struct px_agreement {
     struct osp_node       node;         /* in px.agreements by purpose */
     struct osp_list       lru;          /* in px.agreement_lru, used last last */
     struct osp_list       waiters;      /* px_exchange.wait */
-    size_t                waiting;
+    size_t                waiting;      /* how many those are */
     struct px_exchange   *up;           /* the run's exchange; NULL: none is under way */
     struct osp_edhoc     *session;      /* of the run, in pool memory */
     struct osp_edhoc_cid  c_i;
+    uint64_t              pause_us;     /* what the run's failure is to be followed by; 0: as usual */
     uint64_t              not_before_us;
     uint64_t              made_us;      /* when the last run succeeded */
     enum osp_err          why;          /* the last one did not */
@@ -149,24 +154,32 @@ px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
     up->agreement = NULL;
 }
 
+void
+px_agreement_unwait(struct px_exchange *x)
+{
+    if (x->awaits)
+        x->awaits->waiting--;
+    x->awaits = NULL;
+}
+
 /* Who waited is ready: for the layer, or for what the failure means for it. */
 static void
 finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
 {
-    const struct osp_hop_edhoc *h = a->up->hop_edhoc;
+    uint64_t pause = a->up->hop_edhoc->prefer ? PLAIN_US : PAUSE_US;
 
     a->why = why;
-    if (why == OSP_OK)
+    if (why == OSP_OK) {
         a->made_us = t->now.us;
-    else
-        a->not_before_us = t->now.us + (h->prefer ? PLAIN_US : PAUSE_US);
-    if (why == OSP_OK)
         t->px->stats.agreed++;
-    else
+    } else {
+        a->not_before_us = t->now.us + (a->pause_us > pause ? a->pause_us : pause);
         t->px->stats.not_agreed++;
+    }
     px_exchange_end(t->px, a->up);
+    for (struct osp_list *n = a->waiters.next; n != &a->waiters; n = n->next)
+        px_agreement_unwait(OSP_CONTAINER(n, struct px_exchange, wait));
     osp_list_splice(&t->px->ready, &a->waiters);
-    a->waiting = 0;
 }
 
 void
@@ -202,6 +215,7 @@ post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload)
     if (e == OSP_OK)
         e = osp_msg_add(&m, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CID_EDHOC, format));
     m.payload = payload;
+    px_transfer_end(t->px, up);         /* of the message before it */
     px_unkeep(t->px, &up->saved);
     if (e == OSP_OK && !px_save(t->px, up, &m))
         e = OSP_E_NOMEM;
@@ -210,15 +224,26 @@ post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload)
 
 /*
  * That of the policy under which the run began; who is trusted says the one of now, which has EDHOC.
- * [rfc9528#5.5] message_4 would tell no more than the first response under the new keys: it is not waited for.
+ * [rfc9528#5.5] message_4 would tell no more than the first response under the new keys: it is taken where it comes, and not
+ * insisted on.
  */
 static struct osp_edhoc_profile
 profile_of(const struct px_turn *t, struct px_finder *f, const struct osp_policy *began)
 {
     struct osp_edhoc_profile p = px_edhoc_profile(f, began, t->px->policy);
 
-    p.has_message_4 = false;
+    p.has_message_4 = true;
     return p;
+}
+
+/* A reload may have taken the credential away since message_2. */
+static bool
+is_trusted(const struct osp_edhoc_conf *c, uint32_t label)
+{
+    for (size_t i = 0; i < c->trusted.count; i++)
+        if (c->trusted.list[i].label == label)
+            return true;
+    return (c->profile.anchors && c->profile.chain_label == label) || (c->accept_unknown && c->unknown_label == label);
 }
 
 static enum osp_err
@@ -227,7 +252,7 @@ send_1(struct px_turn *t, struct px_agreement *a)
     const struct osp_edhoc_conf *c = a->up->policy->edhoc;
     struct px_finder             f = { 0 };
     struct osp_edhoc_profile     profile = profile_of(t, &f, a->up->policy);
-    uint8_t                      bytes[OSP_EDHOC_MESSAGE_MAX], seed[32];
+    uint8_t                      bytes[OSP_EDHOC_MESSAGE_MAX + 1], seed[32];
     struct osp_wr                w = osp_wr_to(bytes, sizeof(bytes));
     enum osp_err                 e;
 
@@ -262,11 +287,12 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
     up->hop_ctx = NULL;
     up->hop_edhoc = x->hop_edhoc;
     up->agreement = a;
-    up->deadline = osp_time_after(t->now, RUN_US);
+    up->deadline = osp_time_after(t->now, x->hop_edhoc->prefer ? RUN_PREFER_US : RUN_US);
     a->up = up;
     a->session = s;
     a->suite = x->policy->edhoc->profile.suites.value[0];
     a->restarts = 0;
+    a->pause_us = 0;
     a->echo_tried = a->asked_3 = false;
     e = send_1(t, a);
     if (e != OSP_OK)
@@ -297,7 +323,7 @@ send_error(struct px_turn *t, struct px_agreement *a, enum osp_err why)
 static enum osp_err
 on_message_2(struct px_turn *t, struct px_agreement *a, struct osp_slice message)
 {
-    uint8_t       bytes[OSP_EDHOC_MESSAGE_MAX];
+    uint8_t       bytes[OSP_EDHOC_MESSAGE_MAX + OSP_EDHOC_CID_MAX + 1];
     struct osp_wr w = osp_wr_to(bytes, sizeof(bytes));
     enum osp_err  e = osp_edhoc_take_message_2(a->session, message, NULL);
 
@@ -352,6 +378,34 @@ is_edhoc_format(const struct osp_msg *resp)
     return o && osp_opt_uint(o->val, &v) && v == EDHOC;
 }
 
+/* The session is complete; with message_4 it is known that the other side has the keys, too. */
+static enum osp_err
+complete(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, const struct osp_msg *resp)
+{
+    bool         confirmed = resp->payload.n > 0;
+    enum osp_err e = confirmed ? osp_edhoc_take_message_4(a->session, resp->payload, NULL) : OSP_OK;
+
+    if (e == OSP_OK && !is_trusted(t->px->policy->edhoc, osp_edhoc_who(a->session)->label))
+        e = OSP_E_EDHOC_NO_CRED;
+    if (e != OSP_OK) {
+        send_error(t, a, e);
+        return e;
+    }
+    return px_edhoc_make_context(t, a->session, f, a->purpose, confirmed);      /* what was agreed on leads there */
+}
+
+/* It has no time for us now. */
+static enum osp_err
+on_unavailable(struct px_agreement *a, const struct osp_msg *resp)
+{
+    const struct osp_opt *o = osp_msg_get(resp, OSP_OPT_MAX_AGE);
+    uint32_t              s = 0;
+
+    if (o && osp_opt_uint(o->val, &s))
+        a->pause_us = OSP_SEC(s < PAUSE_MAX_S ? s : PAUSE_MAX_S);
+    return OSP_E_EDHOC_REFUSED;
+}
+
 void
 px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct osp_msg *resp)
 {
@@ -368,7 +422,7 @@ px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct os
     profile = profile_of(t, &f, up->policy);
     osp_edhoc_attach(a->session, &profile, t->px->crypto);
     if (OSP_CODE_CLASS(resp->code) == 2 && a->asked_3) {
-        e = px_edhoc_make_context(t, a->session, &f, a->purpose);      /* what was agreed on leads there */
+        e = complete(t, a, &f, resp);
         if (e == OSP_OK) {
             finish(t, a, OSP_OK);
             return;
@@ -377,6 +431,8 @@ px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct os
         e = on_message_2(t, a, resp->payload);
     } else if (resp->code == OSP_CODE(4, 1) && echo) {
         e = on_echo(t, a, echo);
+    } else if (resp->code == OSP_CODE(5, 3)) {
+        e = on_unavailable(a, resp);
     } else if (is_edhoc_format(resp)) {
         e = on_error(t, a, resp);
     } else {
@@ -386,15 +442,31 @@ px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct os
         px_agreement_fail(t, up, e);
 }
 
+/* [rfc9528#5.4.2] from now on it may be written down */
+void
+px_agreement_verified(struct px_turn *t, struct px_exchange *x)
+{
+    struct osp_made *m = x->hop_edhoc ? osp_octx_live_confirm(x->policy->live, x->added.ctx) : NULL;
+
+    if (m && px_keep_made(t->px, m) != OSP_OK)
+        osp_made_free(m);
+}
+
 /* ---- requests ---- */
 
-/* No context: what the configuration says about that. True: it was answered. */
+/*
+ * No context: what the configuration says about that.  Where there is one, if only one of no use, nothing goes in the clear:
+ * or whoever can disturb the run could have that.  True: it was answered.
+ */
 static bool
 without(struct px_turn *t, struct px_exchange *x, enum osp_err why)
 {
-    if (x->hop_edhoc->prefer)
+    enum osp_err e = osp_err_class(why) == OSP_CLASS_LOCAL ? why : OSP_E_NOT_AGREED;
+
+    if (x->hop_edhoc->prefer && !x->leg)
         return false;
-    px_answer_error(t, x, osp_err_class(why) == OSP_CLASS_LOCAL ? why : OSP_E_NOT_AGREED);
+    if (!px_cache_stands_in(t, x, e))
+        px_answer_error(t, x, e);
     return true;
 }
 
@@ -405,34 +477,50 @@ wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct
         px_answer_error(t, x, OSP_E_OVERLOAD);
         return true;
     }
+    x->runs_awaited++;
+    x->awaits = a;
     a->waiting++;
     px_wait(t->px, x, PX_WAIT_EDHOC, x->deadline);
     osp_list_push(&a->waiters, &x->wait);
     return true;
 }
 
-/* A usable context that leads there; near a limit of its keys it is used while a new one is made. */
+/* Begins a run, unless there is one, or was one not long ago that failed. */
+static void
+begin_beside(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
+{
+    enum osp_err e;
+
+    if (!a || a->up || a->not_before_us > t->now.us)
+        return;
+    e = begin(t, a, x);
+    if (e == OSP_OK)
+        return;
+    a->why = e;
+    a->not_before_us = t->now.us + PAUSE_US;
+}
+
+/*
+ * x->leg is the context that leads there, and true if it is usable.  Near a limit of its keys it is used while a new one is
+ * made.
+ */
 static bool
 use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
 {
-    struct osp_octx     *c = osp_octx_live_for(x->policy->live, purpose);
-    enum osp_key_state   state = c ? osp_octx_usage(c).state : OSP_KEY_OVER;
-    struct px_agreement *a;
-    enum osp_err         e = OSP_OK;
+    struct osp_octx   *c = osp_octx_live_for(x->policy->live, purpose);
+    enum osp_key_state state = c ? osp_octx_usage(c).state : OSP_KEY_OVER;
+    bool               lost = c == x->leg && x->leg_is_stale;
 
-    if (!c || state == OSP_KEY_OVER || !is_wanted(x->hop_edhoc, osp_octx_label(c))) {
+    px_leg_drop(x);
+    if (!c || !is_wanted(x->hop_edhoc, osp_octx_label(c))) {
         osp_octx_unref(c);
         return false;
     }
     x->leg = c;
-    a = state == OSP_KEY_WORN ? find_or_make(t->px, purpose) : NULL;
-    if (a && !a->up && a->not_before_us <= t->now.us)
-        e = begin(t, a, x);
-    if (e != OSP_OK) {
-        a->why = e;
-        a->not_before_us = t->now.us + PAUSE_US;
-    }
-    return true;
+    x->leg_is_stale = lost || state == OSP_KEY_OVER;
+    if (!x->leg_is_stale && state == OSP_KEY_WORN)
+        begin_beside(t, find_or_make(t->px, purpose), x);
+    return !x->leg_is_stale;
 }
 
 bool
@@ -441,65 +529,34 @@ px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
     char                 text[OSP_MADE_PEER_MAX];
     struct osp_slice     purpose = purpose_of(x, text);
     struct px_agreement *a;
-    enum osp_err         e;
 
-    if (use(t, x, purpose))
+    if ((x->leg && !x->leg_is_stale) || use(t, x, purpose))
         return false;
+    if (x->runs_awaited >= RUNS_AWAITED_MAX)
+        return without(t, x, OSP_E_NOT_AGREED);
     a = find_or_make(t->px, purpose);
     if (!a)
         return without(t, x, OSP_E_OVERLOAD);
-    if (a->up)
-        return wait(t, x, req, a);
-    if (a->not_before_us > t->now.us)
-        return without(t, x, a->why);
-    e = begin(t, a, x);
-    if (e == OSP_OK)
-        return wait(t, x, req, a);
-    a->why = e;
-    a->not_before_us = t->now.us + PAUSE_US;
-    t->px->stats.not_agreed++;
-    t->px->stats.errors[e]++;
-    return without(t, x, e);
+    if (!a->up && a->not_before_us <= t->now.us) {
+        begin_beside(t, a, x);
+        if (!a->up) {
+            t->px->stats.not_agreed++;
+            t->px->stats.errors[a->why]++;
+        }
+    }
+    return a->up ? wait(t, x, req, a) : without(t, x, a->why);
 }
 
 /* ---- when the context does not last ---- */
-
-static void
-drop_leg(struct px_exchange *x)
-{
-    osp_octx_unref(x->leg);
-    x->leg = NULL;              /* x->added stays: what comes before the request is sent again is not in the clear */
-}
 
 void
 px_agree_anew(struct px_exchange *x)
 {
     if (!x->hop_edhoc)
         return;
-    drop_leg(x);
+    px_leg_drop(x);             /* x->added stays: what comes before the request is sent again is not in the clear */
     x->agreed_again = false;
-}
-
-/* False: another one leads there now, or none. */
-static bool
-is_in_use(const struct px_exchange *x, struct osp_slice purpose)
-{
-    struct osp_octx *c = osp_octx_live_for(x->policy->live, purpose);
-    bool             in_use = c == x->leg;
-
-    osp_octx_unref(c);
-    return in_use;
-}
-
-/* Anybody could say that it is lost: a context that is quite new is not given up, which bounds how often it happens. */
-static bool
-may_give_up(struct px_turn *t, struct osp_slice purpose)
-{
-    struct px_agreement *a = find_or_make(t->px, purpose);
-
-    if (!a)
-        return false;
-    return a->up || ((!a->made_us || t->now.us - a->made_us >= PAUSE_US) && a->not_before_us <= t->now.us);
+    x->runs_awaited = 0;
 }
 
 /* The request may have been executed all the same: who says that it was not is unknown. */
@@ -518,29 +575,35 @@ is_first_answer(const struct px_exchange *x, const struct osp_msg *resp)
     return !x->obs || !x->obs->answered;
 }
 
+/* Whether x->leg is out of use already, so that nothing is lost by asking in the next one; or a run for one begins, if it may. */
+static bool
+look_for_another(struct px_turn *t, struct px_exchange *x)
+{
+    char                 text[OSP_MADE_PEER_MAX];
+    struct osp_slice     purpose = purpose_of(x, text);
+    struct osp_octx     *c = osp_octx_live_for(x->policy->live, purpose);
+    bool                 in_use = c == x->leg;
+    struct px_agreement *a = in_use ? find_or_make(t->px, purpose) : NULL;
+
+    osp_octx_unref(c);
+    if (a && (!a->made_us || t->now.us - a->made_us >= PAUSE_US))
+        begin_beside(t, a, x);
+    return !in_use || (a && a->up);
+}
+
 /*
- * The next hop says, in the clear, that it does not know the context [rfc8613#8.2].  Where that one is out of use already
- * there is nothing to be lost by asking in the next; otherwise it is given up for it, if it may be.
+ * The next hop says, in the clear, that it does not know the context [rfc8613#8.2].  Anybody could say so: for a context that
+ * is quite new it is not believed, which bounds how often it can be made to happen, and the context stays until there is
+ * another.  With an Echo it says something else.
  */
 bool
 px_agree_again(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
-    char             text[OSP_MADE_PEER_MAX];
-    struct osp_slice purpose;
-
     if (!x->hop_edhoc || !x->leg || x->agreed_again || x->state != PX_RUNNING || resp->code != OSP_CODE(4, 1) ||
-        osp_msg_has(resp, OSP_OPT_OSCORE) || !is_first_answer(x, resp))
+        osp_msg_has(resp, OSP_OPT_OSCORE) || osp_msg_has(resp, OSP_OPT_ECHO) || !is_first_answer(x, resp) ||
+        !look_for_another(t, x) || !px_restore(x, &t->px->a) || !may_repeat(x, &t->px->a))
         return false;
-    purpose = purpose_of(x, text);
-    if (is_in_use(x, purpose)) {
-        if (!may_give_up(t, purpose))
-            return false;
-        (void)osp_octx_live_remove(x->policy->live, x->leg);
-    }
-    if (!px_restore(x, &t->px->a) || !may_repeat(x, &t->px->a))
-        return false;
-    x->agreed_again = true;
-    drop_leg(x);
+    x->agreed_again = x->leg_is_stale = true;
     px_send(t, x, &t->px->a);
     return true;
 }

@@ -117,8 +117,8 @@ is_usable(struct osp_octx *c)
     return !(u.limits.stop && u.state == OSP_KEY_OVER) && osp_octx_ssn(c).next <= OSP_PIV_MAX;
 }
 
-static void
-drop_leg(struct px_exchange *x)
+void
+px_leg_drop(struct px_exchange *x)
 {
     osp_octx_unref(x->leg);
     x->leg = NULL;
@@ -131,7 +131,7 @@ px_rekey_end(struct px_exchange *x)
     if (x->rekey != PX_REKEY_NONE)
         osp_b2_end(x->hop_ctx, NULL);
     x->rekey = PX_REKEY_NONE;
-    drop_leg(x);
+    px_leg_drop(x);
 }
 
 /* A context of a run of ours, with a few numbers. */
@@ -144,7 +144,7 @@ take_leg(struct px_exchange *x, struct osp_slice id, enum px_rekey stage)
     if (e != OSP_OK)
         return e;
     osp_b2_lend(c, NUMBERS);
-    drop_leg(x);
+    px_leg_drop(x);
     x->leg = c;
     x->rekey = stage;
     return OSP_OK;
@@ -175,7 +175,7 @@ px_rekey_choose(struct px_turn *t, struct px_exchange *x)
     c = osp_b2_current(x->hop_ctx);
     usable = c && is_usable(c) && !(x->leg_is_stale && c == x->leg);
     if (usable)
-        drop_leg(x);
+        px_leg_drop(x);
     if ((!usable || osp_octx_is_worn(c)) && osp_b2_begin(x->hop_ctx)) {
         osp_octx_unref(c);
         return begin(t, x);

@@ -74,8 +74,10 @@ take_layer_off(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
     if (!x->has_added)
         return OSP_OK;
     e = osp_oscore_unprotect_response(t->px->crypto, &x->added, *resp, &t->scratch, &t->px->b);
-    if (e == OSP_OK)
+    if (e == OSP_OK) {
         px_rekey_verified(t, x);
+        px_agreement_verified(t, x);
+    }
     px_used(t->px, x->added.ctx);
     if (e == OSP_OK) {
         *resp = &t->px->b;

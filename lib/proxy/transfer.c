@@ -5,7 +5,7 @@
  * A request that is longer than a datagram of ours goes out in Block1 blocks, whether a layer of ours is around it or not:
  * each block waits for the 2.31 to the one before.  A response under our layer that comes in Block2 blocks is put
  * together before the layer comes off: the further blocks are asked for with the same code and outer options.  Without a
- * layer of ours blocks of a response pass by, as the client's business.
+ * layer of ours blocks of a response pass by, as the client's business; but not if the request was ours, one of EDHOC.
  *
  * What is put together came under one ETag; another one in the middle ends the exchange with 5.02, since there is no
  * way to tell which of the two bodies was meant.  The exchange's deadline holds for all of it.
@@ -196,6 +196,16 @@ outer_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
     return e == OSP_OK ? osp_msg_add(m, OSP_OPT_OSCORE, osp_slice_tail(osp_wr_slice(&t->scratch), start)) : e;
 }
 
+/* The request of ours that is answered in blocks, without its payload. */
+static enum osp_err
+own_request(struct px_exchange *x, struct osp_msg *m)
+{
+    if (!px_restore(x, m))
+        return OSP_E_NOMEM;
+    m->payload = OSP_EMPTY;
+    return OSP_OK;
+}
+
 static enum osp_err
 ask_block2(struct px_turn *t, struct px_exchange *x, const struct osp_block *got)
 {
@@ -208,7 +218,7 @@ ask_block2(struct px_turn *t, struct px_exchange *x, const struct osp_block *got
     if (f->request.p && !px_buf_msg(&f->request, &m))
         return OSP_E_NOMEM;
     if (!f->request.p)
-        e = outer_request(t, x, &m);
+        e = x->agreement ? own_request(x, &m) : outer_request(t, x, &m);
     osp_msg_remove(&m, OSP_OPT_OBSERVE);
     m.payload = OSP_EMPTY;
     if (e == OSP_OK && f->tag)
@@ -307,7 +317,7 @@ px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, 
             *e = OSP_E_BAD_RESPONSE;
         osp_msg_remove(*resp, OSP_OPT_BLOCK1);
     }
-    if (*e == OSP_OK && x->has_added && osp_msg_has(*resp, OSP_OPT_OSCORE) &&
+    if (*e == OSP_OK && (x->agreement || (x->has_added && osp_msg_has(*resp, OSP_OPT_OSCORE))) &&
         osp_block_get(*resp, OSP_OPT_BLOCK2, &has, &b) != OSP_OK)
         *e = OSP_E_BAD_RESPONSE;
     if (*e == OSP_OK && has)

@@ -6,6 +6,7 @@
 #include "../unit/edhoc_pair.h"
 
 #include "crypto/pk.h"
+#include "msg/block.h"
 #include "oscore/oscore.h"
 #include "world.h"
 
@@ -35,9 +36,13 @@ static struct origin {
     struct osp_edhoc         s;
     struct osp_octx         *octx;              /* of the last complete session; NULL: none */
     uint8_t                  c_r;
-    unsigned                 m1, m3, requests, errors, plain, observed;
+    unsigned                 m1, m3, requests, errors, plain, observed, blocks;
     int                      lose;              /* the datagram to it that is lost, 1 the next one; 0: none */
     bool                     is_dead, has_no_edhoc, wants_echo;
+    bool                     ignores_edhoc, dies_after_3, garbles_4, in_blocks;
+    uint32_t                 busy_s;            /* 5.03 with this Max-Age */
+    uint8_t                  whole[2048];       /* the answer that is given out in blocks */
+    size_t                   whole_len;
 } origin;
 
 static void
@@ -65,6 +70,19 @@ reply_to(const struct osp_msg *req, struct osp_msg *resp)
     world_in(&w, 0, ORIGIN, 5683, osp_wr_slice(&d));
 }
 
+/* Block `num` of the answer, of 16 bytes. */
+static void
+add_block2(struct osp_msg *resp, uint32_t num)
+{
+    static uint8_t   value[4];
+    struct osp_slice all = osp_slice(origin.whole, origin.whole_len);
+    struct osp_block b = { num, all.n > (num + 1) * 16u, 0 };
+
+    assert_true(num * 16u < all.n);
+    EXPECT_OK(osp_msg_add(resp, OSP_OPT_BLOCK2, osp_block_make(&b, value)));
+    resp->payload = osp_slice_head(osp_slice_tail(all, num * 16u), 16);
+}
+
 static void
 reply_edhoc(const struct osp_msg *req, uint8_t code, struct osp_slice payload)
 {
@@ -75,7 +93,35 @@ reply_edhoc(const struct osp_msg *req, uint8_t code, struct osp_slice payload)
     if (payload.n)
         EXPECT_OK(osp_msg_add(&resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(64, format)));
     resp.payload = payload;
+    if (origin.in_blocks && payload.n) {
+        assert_true(osp_slice_copy(payload, origin.whole, sizeof(origin.whole)));
+        origin.whole_len = payload.n;
+        add_block2(&resp, 0);
+    }
     reply_to(req, &resp);
+}
+
+/* A later block of the answer: asked for by the same request, without its payload [rfc7959#2.4]. */
+static bool
+gave_block(const struct osp_msg *req)
+{
+    struct osp_msg   resp;
+    struct osp_block b;
+    bool             has;
+    uint8_t          format[4];
+
+    EXPECT_OK(osp_block_get(req, OSP_OPT_BLOCK2, &has, &b));
+    if (!has)
+        return false;
+    assert_int_equal(0, req->payload.n);
+    assert_true(osp_msg_has(req, OSP_OPT_CONTENT_FORMAT));
+    assert_int_equal(0, b.szx);
+    origin.blocks++;
+    osp_msg_init(&resp, OSP_CODE(2, 4));
+    EXPECT_OK(osp_msg_add(&resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(64, format)));
+    add_block2(&resp, b.num);
+    reply_to(req, &resp);
+    return true;
 }
 
 static enum osp_err
@@ -94,7 +140,7 @@ answer_1(struct osp_slice message, struct osp_wr *out)
 }
 
 static enum osp_err
-answer_3(struct osp_slice message)
+answer_3(struct osp_slice message, struct osp_wr *out)
 {
     static const struct osp_replay empty;
     struct osp_edhoc_oscore        o;
@@ -102,6 +148,11 @@ answer_3(struct osp_slice message)
     enum osp_err                   e = osp_edhoc_take_message_3(&origin.s, message, NULL);
 
     origin.m3++;
+    if (e == OSP_OK && origin.profile.has_message_4)
+        e = osp_edhoc_make_message_4(&origin.s, OSP_EMPTY, out);
+    if (origin.garbles_4)
+        out->p[out->n - 1] ^= 1;
+    origin.is_dead = origin.dies_after_3;
     if (e == OSP_OK)
         e = osp_edhoc_oscore(&origin.s, &o);
     if (e != OSP_OK)
@@ -127,6 +178,16 @@ on_edhoc(const struct osp_msg *req)
     struct osp_msg           resp;
     enum osp_err             e;
 
+    if (origin.ignores_edhoc || gave_block(req))
+        return;
+    if (origin.busy_s) {
+        uint8_t age[4];
+
+        osp_msg_init(&resp, OSP_CODE(5, 3));
+        EXPECT_OK(osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(origin.busy_s, age)));
+        reply_to(req, &resp);
+        return;
+    }
     if (origin.has_no_edhoc) {
         reply_edhoc(req, OSP_CODE(4, 4), OSP_EMPTY);
         return;
@@ -142,7 +203,7 @@ on_edhoc(const struct osp_msg *req)
         origin.errors++;
         return;
     }
-    e = m.is_message_1 ? answer_1(m.message, &out) : answer_3(m.message);
+    e = m.is_message_1 ? answer_1(m.message, &out) : answer_3(m.message, &out);
     if (e != OSP_OK) {
         out.n = 0;
         EXPECT_OK(osp_edhoc_make_error(&origin.s, &out));
@@ -666,6 +727,257 @@ initiator_asks_the_policy_of_now_whom_it_trusts(void **state)
     }
 }
 
+/* A 4.01 that somebody made up, and a run that he disturbs: nothing goes in the clear for it, and the context serves on. */
+static void
+initiator_does_not_fall_back_from_a_context(void **state)
+{
+    struct osp_octx *right;
+
+    (void)state;
+    hop.prefer = true;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    run(OSP_SEC(61));
+    right = origin.octx;
+    origin.octx = NULL;
+    origin.has_no_edhoc = true;
+    for (uint8_t i = 0; i < 3; i++)
+        ask((uint8_t)(20 + i));
+    expect_answers(3, OSP_CODE(5, 2), "");
+    assert_int_equal(1 + 3, origin.requests);   /* and none goes out again */
+    origin.octx = right;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, origin.m1);
+}
+
+/* The next datagram of the proxy to the origin. */
+static void
+take_request(struct world_out *o, struct osp_msg *m)
+{
+    bool header;
+
+    assert_true(world_take(&w, o));
+    assert_int_equal(0, o->to.sock);
+    EXPECT_OK(osp_msg_decode_udp(osp_slice(o->bytes, o->n), m, &header));
+}
+
+/* A 4.01 that comes when there is another context already is about the old one, however new the other is. */
+static void
+initiator_takes_another_context_that_is_there(void **state)
+{
+    struct world_out late;
+    struct osp_msg   m, no;
+
+    (void)state;
+    ask(20);
+    run(OSP_SEC(11));
+    osp_octx_unref(origin.octx);
+    origin.octx = NULL;
+    answers[20] = 0;
+    send_request(20, "x");
+    take_request(&late, &m);
+    ask(21);
+    assert_int_equal(1, answers[21]);
+    assert_int_equal(2, origin.m1);
+    osp_msg_init(&no, OSP_CODE(4, 1));
+    reply_to(&m, &no);
+    go();
+    expect_answers(2, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, origin.m1);
+}
+
+/* Contexts that are gone again at once: no request makes runs without end. */
+static void
+initiator_makes_two_runs_for_a_request_at_most(void **state)
+{
+    struct world_out o;
+    struct osp_msg   m;
+    struct osp_octx *c;
+
+    (void)state;
+    send_request(20, "x");
+    for (int i = 0; i < 2; i++) {
+        for (int k = 0; k < 2; k++) {
+            take_request(&o, &m);
+            on_edhoc(&m);
+        }
+        c = osp_octx_live_for(w.live, purpose);
+        assert_true(osp_octx_live_remove(w.live, c));
+        osp_octx_unref(c);
+        while (world_expire(&w))
+            ;
+    }
+    go();
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(2, origin.m1);
+    assert_int_equal(0, origin.requests);
+}
+
+/* A 4.01 with an Echo is not about the context. */
+static void
+initiator_takes_an_echo_for_no_loss(void **state)
+{
+    struct osp_msg   resp, m;
+    struct world_out o;
+
+    (void)state;
+    ask(20);
+    run(OSP_SEC(11));
+    answers[20] = 0;
+    send_request(20, "x");
+    take_request(&o, &m);
+    osp_msg_init(&resp, OSP_CODE(4, 1));
+    EXPECT_OK(osp_msg_add(&resp, OSP_OPT_ECHO, osp_slice_str("prove it")));
+    reply_to(&m, &resp);
+    go();
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, origin.m1);
+}
+
+/* [rfc9528#5.4.2] nothing is written down before something came back under the keys */
+static void
+initiator_keeps_what_is_confirmed(void **state)
+{
+    (void)state;
+    w.policy.response_timeout_us = OSP_SEC(5);
+    origin.dies_after_3 = true;
+    ask(20);
+    assert_int_equal(1, origin.m3);
+    run(OSP_SEC(6));
+    expect_answers(1, OSP_CODE(5, 4), "");
+    assert_int_equal(0, w.kept);
+    origin.is_dead = false;
+    for (uint8_t i = 0; i < 5; i++)
+        ask((uint8_t)(20 + i));
+    expect_answers(5, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, w.kept);
+    assert_int_equal(1, origin.m1);
+}
+
+/* [rfc9528#5.5.3] with message_4 that is so at once; one that does not verify ends the run, and the other side hears of it. */
+static void
+initiator_verifies_message_4_where_it_comes(void **state)
+{
+    (void)state;
+    w.policy.response_timeout_us = OSP_SEC(5);
+    origin.profile.has_message_4 = true;
+    origin.dies_after_3 = true;
+    ask(20);
+    run(OSP_SEC(6));
+    assert_int_equal(1, w.kept);
+    (void)teardown(state);
+    (void)setup(state);
+    origin.profile.has_message_4 = true;
+    origin.garbles_4 = true;
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(0, w.kept);
+    assert_int_equal(1, origin.errors);
+    assert_int_equal(0, origin.requests);
+}
+
+/* [rfc7959#2.4] message_2 and message_4 may be longer than a datagram of theirs. */
+static void
+initiator_collects_answers_in_blocks(void **state)
+{
+    (void)state;
+    origin.in_blocks = true;
+    origin.profile.has_message_4 = true;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_true(origin.blocks >= 2);
+    assert_int_equal(1, origin.m3);
+}
+
+static void
+initiator_waits_as_long_as_a_busy_next_hop_says(void **state)
+{
+    (void)state;
+    origin.busy_s = 120;
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    origin.busy_s = 0;
+    run(OSP_SEC(119));
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(0, origin.m1);
+    run(OSP_SEC(2));
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+}
+
+/* Where a layer is only preferred nobody waits long for it. */
+static void
+initiator_goes_without_after_ten_seconds(void **state)
+{
+    (void)state;
+    hop.prefer = true;
+    origin.ignores_edhoc = true;
+    send_request(20, "x");
+    run(OSP_SEC(9));
+    assert_int_equal(0, answers[20]);
+    run(OSP_SEC(2));
+    expect_answers(1, OSP_CODE(2, 5), "plain");
+}
+
+/* Those whose patience is over make room for others: more requests than may wait at a time, in one run. */
+static void
+initiator_counts_who_waits_now(void **state)
+{
+    (void)state;
+    w.policy.response_timeout_us = OSP_SEC(1);
+    origin.ignores_edhoc = true;
+    for (unsigned round = 0; round < 15; round++) {
+        for (unsigned i = 20; i < 120; i++)
+            send_request((uint8_t)i, "x");
+        run(OSP_SEC(2));
+        expect_answers(100, OSP_CODE(5, 4), "");
+    }
+}
+
+/* ... and once more before the context is made. */
+static void
+initiator_asks_the_policy_of_now_after_message_2_too(void **state)
+{
+    struct osp_edhoc_conf conf = w.edhoc;
+    struct osp_policy     later = w.policy;
+    struct world_out      o;
+    struct osp_msg        m;
+
+    (void)state;
+    send_request(20, "x");
+    take_request(&o, &m);
+    on_edhoc(&m);
+    take_request(&o, &m);       /* message_3 is on its way */
+    conf.trusted.count = 0;
+    later.edhoc = &conf;
+    atomic_init(&later.refs, 1);
+    osp_proxy_set_policy(w.px, &later);
+    on_edhoc(&m);
+    go();
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, origin.m3);
+    assert_int_equal(0, w.kept);
+    assert_int_equal(0, osp_octx_live_count(w.live));
+    osp_proxy_set_policy(w.px, &w.policy);
+    assert_int_equal(1, atomic_load(&later.refs));
+}
+
+/* What is not repeated is a reason for a run all the same. */
+static void
+initiator_renews_a_lost_context_for_what_it_does_not_repeat(void **state)
+{
+    (void)state;
+    lose_context();
+    for (int i = 0; i < 2; i++) {
+        send_with(20, OSP_POST, "x", NOTHING);
+        go();
+        expect_answers(1, i == 0 ? OSP_CODE(5, 2) : OSP_CODE(2, 5), i == 0 ? "" : "hello");
+    }
+    assert_int_equal(2, origin.m1);
+}
+
 /* ---- the other way ---- */
 
 /* A request of the next hop itself, in the context that it agreed on as the Responder. */
@@ -774,6 +1086,18 @@ main(void)
         T(initiator_observes_without_a_layer_that_is_only_preferred),
         T(initiator_asks_the_policy_of_now_whom_it_trusts),
         T(initiator_serves_the_next_hop_with_the_rights_of_its_credential),
+        T(initiator_does_not_fall_back_from_a_context),
+        T(initiator_takes_another_context_that_is_there),
+        T(initiator_makes_two_runs_for_a_request_at_most),
+        T(initiator_takes_an_echo_for_no_loss),
+        T(initiator_keeps_what_is_confirmed),
+        T(initiator_verifies_message_4_where_it_comes),
+        T(initiator_collects_answers_in_blocks),
+        T(initiator_waits_as_long_as_a_busy_next_hop_says),
+        T(initiator_goes_without_after_ten_seconds),
+        T(initiator_counts_who_waits_now),
+        T(initiator_asks_the_policy_of_now_after_message_2_too),
+        T(initiator_renews_a_lost_context_for_what_it_does_not_repeat),
         T(initiator_renews_a_worn_context_in_time),
         T(initiator_ends_with_the_proxy),
     };

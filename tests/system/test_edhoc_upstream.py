@@ -82,7 +82,8 @@ def test_an_echo_before_message_2_is_answered(stage):
     assert i.runs() == 1
 
 
-def test_message_4_is_not_waited_for(stage):
+# [rfc9528#5.5.3]
+def test_message_4_is_verified_where_it_comes(stage):
     i = Initiator(stage, origin={"message_4": True})
     assert i.ask().payload == b"hello"
 
