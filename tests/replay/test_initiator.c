@@ -23,7 +23,7 @@ static struct osp_hop_edhoc   hop = { .who = "plant", .credentials = plant_only,
 static struct edhoc_side      ours, plant, other;
 static struct osp_edhoc_own   own[1];
 static struct osp_edhoc_peer  peers[2];
-static uint16_t               next_mid;
+static uint16_t               next_mid, port;
 static struct osp_slice       purpose;         /* of the context that leads to the origin */
 
 /* ---- the origin ---- */
@@ -43,6 +43,9 @@ static struct origin {
     uint32_t                 busy_s;            /* 5.03 with this Max-Age */
     uint8_t                  whole[2048];       /* the answer that is given out in blocks */
     size_t                   whole_len;
+    bool                     wavers;            /* always another suite than the one that is selected */
+    uint8_t                  registered[8];     /* Token of the last registration */
+    size_t                   registered_len;
 } origin;
 
 static void
@@ -204,6 +207,13 @@ on_edhoc(const struct osp_msg *req)
         return;
     }
     e = m.is_message_1 ? answer_1(m.message, &out) : answer_3(m.message, &out);
+    if (origin.wavers && (e != OSP_OK || !m.is_message_1)) {
+        const uint8_t other_one[2] = { 2, origin.profile.suites.value[0] == 3 ? 2 : 3 };
+
+        reply_edhoc(req, OSP_CODE(4, 0), osp_slice(other_one, 2));
+        origin.profile.suites.value[0] = other_one[1] == 2 ? 3 : 2;
+        return;
+    }
     if (e != OSP_OK) {
         out.n = 0;
         EXPECT_OK(osp_edhoc_make_error(&origin.s, &out));
@@ -224,7 +234,11 @@ on_request(const struct osp_msg *req)
     origin.requests++;
     osp_msg_init(&resp, OSP_CODE(2, 5));
     resp.payload = osp_slice_str("hello");
-    origin.observed += osp_msg_has(req, OSP_OPT_OBSERVE);
+    if (osp_msg_has(req, OSP_OPT_OBSERVE)) {
+        origin.observed++;
+        origin.registered_len = req->token.n;
+        assert_true(osp_slice_copy(req->token, origin.registered, sizeof(origin.registered)));
+    }
     if (!osp_msg_has(req, OSP_OPT_OSCORE)) {
         origin.plain++;
         resp.payload = osp_slice_str("plain");
@@ -305,7 +319,7 @@ run(uint64_t us)
 static void
 send_with(uint8_t client, uint8_t code, const char *path, int observe)
 {
-    uint8_t        value[4];
+    uint8_t        value[4], at[4];
     uint8_t        buf[256];
     struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg m;
@@ -317,6 +331,7 @@ send_with(uint8_t client, uint8_t code, const char *path, int observe)
     if (observe >= 0)
         EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_opt_uint_make((uint32_t)observe, value)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PORT, osp_opt_uint_make(port, at)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str(path)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
     EXPECT_OK(osp_msg_encode_udp(&m, &d));
@@ -348,6 +363,14 @@ expect_answers(unsigned count, uint8_t code, const char *text)
     }
 }
 
+/* As many clients and next hops as a table of ours is to be filled with. */
+static void
+tune(struct osp_proxy_cfg *cfg)
+{
+    cfg->max_exchanges = cfg->ep.max_requests = cfg->ep.max_peers = 4096;
+    cfg->ep.max_messages = 4 * 4096;
+}
+
 static int
 setup(void **state)
 {
@@ -362,6 +385,8 @@ setup(void **state)
     w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, ORIGIN) };
     w.policy.host_count = 1;
     hop.prefer = false;
+    hop.credentials = plant_only;
+    port = 5683;
     EXPECT_OK(osp_target_parse(osp_slice_str("coap://*"), &w.upstreams[0].match));
     w.upstreams[0].edhoc = &hop;
     w.policy.upstream_count = 1;
@@ -378,6 +403,7 @@ setup(void **state)
     w.edhoc.name_count = 3;
     w.edhoc.unknown_label = LABEL(0);
     origin_init(&plant);
+    w.tune = tune;
     world_start(&w);
     return 0;
 }
@@ -1050,6 +1076,136 @@ initiator_renews_a_worn_context_in_time(void **state)
     assert_int_equal(2, origin.m1);
 }
 
+static unsigned
+answers_of_all(void)
+{
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < 256; i++)
+        sum += answers[i];
+    return sum;
+}
+
+/* 1024 wait at one agreement, and there are 1024 agreements; whoever comes then is told at once. */
+static void
+initiator_lets_only_so_many_wait(void **state)
+{
+    (void)state;
+    origin.is_dead = true;
+    for (unsigned i = 0; i < 1030; i++) {
+        send_request((uint8_t)(20 + i % 100), "x");
+        go();
+    }
+    assert_int_equal(6, answers_of_all());
+    assert_int_equal(OSP_CODE(5, 3), last_code[20 + 1029 % 100]);
+    run(OSP_SEC(200));
+    assert_int_equal(1030, answers_of_all());
+}
+
+static void
+initiator_runs_with_so_many_only(void **state)
+{
+    (void)state;
+    origin.is_dead = true;
+    for (unsigned i = 0; i < 1030; i++) {
+        port = (uint16_t)(6000 + i);
+        send_request((uint8_t)(20 + i % 100), "x");
+        go();
+    }
+    assert_int_equal(6, answers_of_all());
+    run(OSP_SEC(200));
+    assert_int_equal(1030, answers_of_all());
+    memset(answers, 0, sizeof(answers));
+    origin.is_dead = false;
+    port = 5683;
+    ask(20);                            /* those that ended make room */
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+}
+
+/* A next hop that never agrees on a suite, or wants another one when it is too late. */
+static void
+initiator_does_not_negotiate_for_ever(void **state)
+{
+    (void)state;
+    origin.profile.suites = (struct osp_edhoc_suites){ { 3 }, 1 };
+    origin.wavers = true;
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_in_range(origin.m1 + origin.m3, 2, 4);
+    (void)teardown(state);
+    (void)setup(state);
+    origin.wavers = true;               /* once it has message_3 */
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, origin.m1);
+    assert_int_equal(1, origin.m3);
+    assert_int_equal(0, w.kept);
+}
+
+/* What is refused after message_3 is no context; and nothing of a run that failed stays. */
+static void
+initiator_has_nothing_from_a_run_that_failed(void **state)
+{
+    (void)state;
+    origin.peer.cred = other.own.cred;  /* we are nobody there */
+    EXPECT_OK(osp_edhoc_peers_init(&origin.trusted, &origin.peer, 1));
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, origin.m3);
+    assert_int_equal(0, w.kept);
+    assert_null(osp_octx_live_for(w.live, purpose));
+    for (uint8_t i = 0; i < 48; i++) {  /* C_I was one of these */
+        uint8_t id = (uint8_t)(i < 24 ? i : 0x20 + i - 24);
+
+        EXPECT_OK(osp_octx_live_reserve(w.live, osp_slice(&id, 1)));
+        osp_octx_live_release(w.live, osp_slice(&id, 1));
+    }
+}
+
+/* What leads there, but to somebody who is not meant any more. */
+static void
+initiator_uses_the_context_of_whom_it_means(void **state)
+{
+    static uint8_t other_only[1] = { 1u << 2 };
+
+    (void)state;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    hop.credentials = other_only;
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(2, origin.m1);
+    assert_int_equal(1, origin.requests);
+}
+
+/* [rfc8613#8.4.2] A 4.01 in place of a notification is no reason for anything. */
+static void
+initiator_ignores_forged_notifications(void **state)
+{
+    struct osp_octx *c;
+    uint8_t          buf[64];
+    struct osp_wr    d = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg   m;
+
+    (void)state;
+    send_with(20, OSP_GET, "y", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    run(OSP_SEC(11));
+    osp_msg_init(&m, OSP_CODE(4, 1));
+    m.type = OSP_NON;
+    m.mid = 4711;
+    m.token = osp_slice(origin.registered, origin.registered_len);
+    EXPECT_OK(osp_msg_encode_udp(&m, &d));
+    world_in(&w, 0, ORIGIN, 5683, osp_wr_slice(&d));
+    go();
+    assert_int_equal(0, answers[20]);
+    assert_int_equal(1, origin.m1);
+    c = osp_octx_live_for(w.live, purpose);
+    assert_non_null(c);
+    osp_octx_unref(c);
+}
+
 /* The exchanges of the proxy end while a run is under way, and requests wait for it. */
 static void
 initiator_ends_with_the_proxy(void **state)
@@ -1099,6 +1255,12 @@ main(void)
         T(initiator_asks_the_policy_of_now_after_message_2_too),
         T(initiator_renews_a_lost_context_for_what_it_does_not_repeat),
         T(initiator_renews_a_worn_context_in_time),
+        T(initiator_lets_only_so_many_wait),
+        T(initiator_runs_with_so_many_only),
+        T(initiator_does_not_negotiate_for_ever),
+        T(initiator_has_nothing_from_a_run_that_failed),
+        T(initiator_uses_the_context_of_whom_it_means),
+        T(initiator_ignores_forged_notifications),
         T(initiator_ends_with_the_proxy),
     };
 
