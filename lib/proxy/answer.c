@@ -68,7 +68,7 @@ static enum osp_err
 respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 {
     struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con };
-    size_t             room = t->px->cfg.ep.max_datagram, most = px_may_send(t, x, out), size = 0;
+    size_t             room = t->px->cfg.ep.max_datagram, most = px_may_send(t, x, out, false), size = 0;
     struct osp_msg    *to = out == &t->px->a ? &t->px->b : &t->px->a;
     enum osp_err       e;
 
@@ -76,12 +76,18 @@ respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
         size = osp_msg_size_udp(out) - out->token.n;    /* the Token is another leg's, and is replaced */
     if (size > most && x->safe)
         return OSP_E_UNVERIFIED;
+    if (size > most) {          /* it may come once at least */
+        how.never_con = true;
+        most = px_may_send(t, x, out, true);
+    }
     if (size <= most) {
         e = osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
         if (e != OSP_E_NOSPACE || osp_msg_size_udp(out) - out->token.n + t->px->cfg.ep.max_token <= room)
             return e;
     }
     e = px_cut_to_fit(t, x, out, most < room ? most : room, to);
+    if (e == OSP_OK && osp_msg_size_udp(to) - to->token.n > most)       /* its options alone */
+        e = OSP_E_TOO_LONG;
     return e == OSP_OK ? osp_ep_respond(t->px->ep, x->in, to, how, t->now, t->tx) : OSP_E_TOO_LONG;
 }
 

@@ -416,8 +416,8 @@ enum osp_err px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const
 void px_verified(struct osp_proxy *px, const struct osp_ip *ip, struct osp_time now);
 /* Notes what the request as it came allows, and takes an Echo of ours out of it. */
 void px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
-/* How many bytes the answer `out` may have; SIZE_MAX: any. */
-size_t px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out);
+/* How many bytes the answer `out` may have, `once`: in a message that is not repeated; SIZE_MAX: any. */
+size_t px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out, bool once);
 /* The 4.01 with an Echo that asks for another one from there. */
 enum osp_err px_ask_address(struct px_turn *t, const struct px_exchange *x, struct osp_msg *resp);
 

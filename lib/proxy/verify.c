@@ -6,7 +6,7 @@
  * hears us, it gets no more than a few times what came from there, headers below CoAP counted on both sides.  What is
  * longer is a 4.01 with an Echo in its place, if the request was a safe one; the answer to the repeated request is there
  * by then, if it is one for the cache.  A request that is not safe was executed already, so its answer goes out in blocks that
- * are small enough: each is asked for by a request of its own.
+ * are small enough: each is asked for by a request of its own.  Where repetitions would be too much, it comes once.
  *
  * An address is verified by an Echo of ours that came back, by a layer that came off, by a confirmable notification
  * that was acknowledged.  Addresses that nobody out there can pretend to have are not asked: loopback, link-local, private.
@@ -19,6 +19,7 @@
 #include "proxy/impl.h"
 
 #define BELOW_COAP 62           /* Ethernet, IPv6 and UDP [rfc9175#2.4] */
+#define ACK_SIZE (BELOW_COAP + 4u)
 #define VERIFIED_LIFE_US OSP_SEC(600)
 
 static uint64_t
@@ -98,7 +99,7 @@ px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 }
 
 size_t
-px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out)
+px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out, bool once)
 {
     unsigned factor = t->px->cfg.amplification;
     size_t   most;
@@ -110,8 +111,11 @@ px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct o
      * A separate response that is confirmable may come five times.  A notification too, but the first of them has to be
      * acknowledged before there is another [rfc7641#7], and not every observer knows what to do with an Echo then.
      */
-    if (!x->notify && osp_ep_will_repeat(t->px->ep, x->in))
-        most /= t->px->cfg.ep.max_retransmit + 1u;
+    if (!x->notify && osp_ep_will_repeat(t->px->ep, x->in)) {
+        most -= most < ACK_SIZE ? most : ACK_SIZE;      /* it was acknowledged before */
+        if (!once)
+            most /= t->px->cfg.ep.max_retransmit + 1u;
+    }
     return most > BELOW_COAP + x->token_len ? most - BELOW_COAP - x->token_len : 0;
 }
 

@@ -106,27 +106,37 @@ take(struct osp_msg *m)
 
 static bool origin_seals;               /* its answer has an OSCORE option */
 
-/* The origin answers what was sent on. */
+static bool origin_has_a_long_location;
+
 static void
-origin_says(uint8_t code, size_t n, const char *etag, struct osp_msg *q)
+origin_answers(uint8_t code, size_t n, const char *etag, const struct osp_msg *q)
 {
     uint8_t        buf[2048];
     struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg r;
 
-    take(q);
-    assert_int_equal(last.to.sock, 0);
     osp_msg_init(&r, code);
     if (etag)
         add(&r, OSP_OPT_ETAG, etag);
     if (origin_seals)
         add(&r, OSP_OPT_OSCORE, "");
+    for (int i = 0; i < 20 && origin_has_a_long_location; i++)
+        add(&r, OSP_OPT_LOCATION_PATH, "a segment of a very long path");
     r.payload = osp_slice(body, n);
     r.type = OSP_ACK;
     r.mid = q->mid;
     r.token = q->token;
     EXPECT_OK(osp_msg_encode_udp(&r, &d));
     world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+}
+
+/* The origin answers what was sent on. */
+static void
+origin_says(uint8_t code, size_t n, const char *etag, struct osp_msg *q)
+{
+    take(q);
+    assert_int_equal(last.to.sock, 0);
+    origin_answers(code, n, etag, q);
 }
 
 static void
@@ -342,6 +352,60 @@ answer_to_an_unsafe_request_comes_in_small_blocks(void **state)
     EXPECT_BYTES(osp_slice(body, 1000), osp_wr_slice(&all));
 }
 
+/* [rfc9175#2.4] An executed request is answered also when the answer comes late, and not five times as much then. */
+static void
+late_answer_to_an_unsafe_request_comes_once(void **state)
+{
+    static const size_t len[] = { 0, 60, 1000 };
+    struct osp_msg      m, q, r;
+    size_t              all;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        request(&m, OSP_POST, "x");
+        send(&m);
+        take(&q);
+        assert_int_equal(last.to.sock, 0);
+        world_run(&w, OSP_MS(600));     /* acknowledged in the meantime */
+        take(&r);
+        assert_int_equal(last.n, 4);
+        origin_answers(OSP_CODE(2, 4), len[i], NULL, &q);
+        expect(&r, OSP_CODE(2, 4));
+        assert_true(len[i] == 0 || r.payload.n > 0);
+        all = 4 + 62 + last.n + 62;
+        world_run(&w, OSP_SEC(100));
+        while (world_take(&w, &last))
+            all += last.n + 62;
+        assert_true(all <= 3 * (sent + 62));
+    }
+    request(&m, OSP_POST, "x");         /* so does an error */
+    send(&m);
+    take(&q);
+    world_run(&w, OSP_SEC(100));
+    do
+        take(&r);
+    while (last.to.sock == 0 || r.code == 0);
+    assert_int_equal(r.code, OSP_CODE(5, 4));
+}
+
+/* What is around a block counts too. */
+static void
+options_of_an_answer_cannot_be_cut(void **state)
+{
+    struct osp_msg m, q, r;
+
+    (void)state;
+    request(&m, OSP_POST, "x");
+    send(&m);
+    origin_has_a_long_location = true;
+    origin_says(OSP_CODE(2, 1), 100, NULL, &q);
+    origin_has_a_long_location = false;
+    take(&r);
+    assert_int_equal(last.to.sock, WORLD_LISTENER);
+    assert_true(last.n + 62 <= 3 * (sent + 62));
+    assert_int_equal(r.code, OSP_CODE(5, 2));
+}
+
 /* [rfc9175#2.4] never in a message that is repeated; and an answer that would be counts as often */
 static void
 challenge_is_not_repeated(void **state)
@@ -413,6 +477,8 @@ main(void)
         T(short_answers_come_at_once),
         T(observer_is_verified_as_long_as_it_observes),
         T(answer_to_an_unsafe_request_comes_in_small_blocks),
+        T(late_answer_to_an_unsafe_request_comes_once),
+        T(options_of_an_answer_cannot_be_cut),
         T(challenge_is_not_repeated),
         T(private_addresses_and_end_to_end_answers_are_not_asked),
 #undef T
