@@ -217,6 +217,7 @@ px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err why)
         return false;
     t->px->stats.errors[why]++;
     t->px->stats.stale++;
+    px_flight_failed(x, why);           /* nor does it bring anything to those who wait for it */
     px_answer(t, x, &t->px->a);
     return true;
 }

@@ -96,17 +96,18 @@ px_flight_go_on(struct px_turn *t, struct px_exchange *x)
 {
     struct osp_msg *req = &t->px->a;
 
-    if (osp_err_class(x->resolved) == OSP_CLASS_UPSTREAM) {
+    if (!px_restore(x, req)) {
+        px_answer_error(t, x, OSP_E_NOMEM);
+    } else if (px_cache_has(t, x, req)) {
+        return;                 /* also if it was no answer for the leader */
+    } else if (osp_err_class(x->resolved) == OSP_CLASS_UPSTREAM) {
         if (!px_cache_stands_in(t, x, x->resolved))
             px_answer_error(t, x, x->resolved);
-    } else if (!px_restore(x, req)) {
-        px_answer_error(t, x, OSP_E_NOMEM);
-    } else if (!px_cache_has(t, x, req)) {
-        if (osp_ip_is_any(&x->to.ip))           /* the leader did not get as far as to know where */
-            px_answer_error(t, x, x->resolved == OSP_OK ? OSP_E_OVERLOAD : x->resolved);
-        else if (!px_ip_is_allowed(x, &x->to.ip, x->to.port))
-            px_answer_error(t, x, OSP_E_FORBIDDEN);
-        else
-            px_send(t, x, req);
+    } else if (osp_ip_is_any(&x->to.ip)) {      /* the leader did not get as far as to know where */
+        px_answer_error(t, x, x->resolved == OSP_OK ? OSP_E_OVERLOAD : x->resolved);
+    } else if (!px_ip_is_allowed(x, &x->to.ip, x->to.port)) {
+        px_answer_error(t, x, OSP_E_FORBIDDEN);
+    } else {
+        px_send(t, x, req);
     }
 }

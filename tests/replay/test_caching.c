@@ -123,14 +123,20 @@ max_age(const struct osp_msg *m)
     return v;
 }
 
+static void
+narrow(struct osp_proxy_cfg *cfg)
+{
+    cfg->ep.max_datagram = 600;
+}
+
 static int
-setup(void **state)
+setup_with(void (*tune)(struct osp_proxy_cfg *))
 {
     struct osp_cache_cfg cfg;
 
-    (void)state;
     asked = 0;
     world_init(&w);
+    w.tune = tune;
     w.policy.forward = true;
     world_allow_all(&w);
     w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
@@ -144,6 +150,20 @@ setup(void **state)
     world_start(&w);
     origin_says(OSP_CODE(2, 5), "22", -1);
     return 0;
+}
+
+static int
+setup(void **state)
+{
+    (void)state;
+    return setup_with(NULL);
+}
+
+static int
+setup_narrow(void **state)
+{
+    (void)state;
+    return setup_with(narrow);
 }
 
 static int
@@ -716,6 +736,51 @@ single_flight_shares_a_failure(void **state)
     }
 }
 
+/* ... also when what is stale has to do for an answer. */
+static void
+single_flight_shares_a_stale_answer(void **state)
+{
+    uint8_t        rst[4] = { 0x70, 0 };
+    struct osp_msg a;
+
+    (void)state;
+    w.policy.single_flight = w.policy.serve_stale = true;
+    origin_says(OSP_CODE(2, 5), "old", 10);
+    get("t", &a);
+    world_run(&w, OSP_SEC(20));
+    assert_int_equal(1, all_ask("t"));
+    rst[2] = (uint8_t)(at_origin.mid >> 8);
+    rst[3] = (uint8_t)at_origin.mid;
+    world_in(&w, 0, 9, 5683, osp_slice(rst, 4));
+    (void)world_expire(&w);
+    expect_out(OSP_CODE(2, 5), CROWD, 0);
+}
+
+/* What kept the leader from getting its answer is no failure of the others', for whom it was stored. */
+static void
+single_flight_serves_others_when_the_leader_cannot_be_answered(void **state)
+{
+    uint8_t        token[64] = { 1 };
+    struct osp_msg m, a;
+
+    (void)state;
+    w.policy.single_flight = true;
+    origin_says(OSP_CODE(2, 5), "22", 60);
+    for (int i = 0; i < 18; i++)
+        add(&reply, 65000, "an option that cannot be cut");
+    request(&m, OSP_GET, "t");
+    m.token = osp_slice(token, 64);     /* with it the answer is too long */
+    send_bytes(&m, 1);
+    (void)take(&at_origin);
+    send_bytes(request(&m, OSP_GET, "t"), 2);
+    assert_int_equal(w.out_count, 0);
+    origin_answers(&at_origin);
+    assert_int_equal(1, take(&a).to.peer.ip.b[15]);
+    assert_int_equal(OSP_CODE(5, 2), a.code);
+    assert_int_equal(2, take(&a).to.peer.ip.b[15]);
+    assert_int_equal(OSP_CODE(2, 5), a.code);
+}
+
 /* A client's own ETag gives it a 2.03, also when it waited. */
 static void
 single_flight_keeps_what_each_client_asked(void **state)
@@ -1003,6 +1068,8 @@ main(void)
         T(single_flight_is_off_unless_configured),
         T(single_flight_ends_where_nothing_can_be_kept),
         T(single_flight_shares_a_failure),
+        T(single_flight_shares_a_stale_answer),
+        cmocka_unit_test_setup_teardown(single_flight_serves_others_when_the_leader_cannot_be_answered, setup_narrow, teardown),
         T(single_flight_keeps_what_each_client_asked),
         T(blocks_that_pass_by_become_one_entry),
         T(blocks_of_two_versions_are_no_entry),
