@@ -102,8 +102,10 @@ send_block1(struct px_turn *t, struct px_exchange *x)
     if (e != OSP_OK)
         return OSP_E_BAD_RESPONSE;
     m.payload = piece;
-    if (f->at.more)
+    if (f->at.more) {
         osp_msg_remove(&m, OSP_OPT_OBSERVE);    /* [rfc7959#2.6] the whole request observes, not a part of it */
+        osp_msg_remove(&m, OSP_OPT_NO_RESPONSE);        /* without a 2.31 it does not go on */
+    }
     e = px_add_block(t, &m, OSP_OPT_BLOCK1, &f->at);
     if (e == OSP_OK && f->at.num == 0 && !osp_msg_has(&m, OSP_OPT_SIZE1))
         e = px_add_uint(t, &m, OSP_OPT_SIZE1, all.n);
@@ -220,6 +222,7 @@ ask_block2(struct px_turn *t, struct px_exchange *x, const struct osp_block *got
     if (!f->request.p)
         e = x->agreement ? own_request(x, &m) : outer_request(t, x, &m);
     osp_msg_remove(&m, OSP_OPT_OBSERVE);
+    osp_msg_remove(&m, OSP_OPT_NO_RESPONSE);
     m.payload = OSP_EMPTY;
     if (e == OSP_OK && f->tag)
         e = px_add_tag(t, &m, f->tag);
@@ -313,6 +316,8 @@ px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, 
         if (go_on_sending(t, x, *resp, e))
             return *e == OSP_OK ? PX_BLOCKS_MORE : PX_BLOCKS_FAILED;
         f->sending = false;
+        if (f->at.more)         /* no registration was sent yet */
+            osp_msg_remove(*resp, OSP_OPT_OBSERVE);
         if ((*resp)->code == OSP_CODE(2, 31) || (*resp)->code == OSP_CODE(4, 8))    /* about blocks the client never made */
             *e = OSP_E_BAD_RESPONSE;
         osp_msg_remove(*resp, OSP_OPT_BLOCK1);

@@ -485,6 +485,81 @@ later_blocks_of_a_notification_are_fetched_without_observe(void **state)
     osp_octx_unref(c);
 }
 
+/* ---- a body of several blocks, and on again in blocks ---- */
+
+/* The client's request `m` in blocks around its layer; the first block of the proxy's own at the origin. */
+static void
+send_long(struct osp_octx *c, struct osp_msg *m, struct osp_layer *l, struct osp_msg *q)
+{
+    static uint8_t buf[16384];
+    struct osp_wr  wr = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg whole, r;
+
+    m->payload = osp_slice(body, 1500);
+    protect(c, m, &wr, &whole, l);
+    send_part(&whole, 0, 6);
+    at_client(&r, OSP_CODE(2, 31));
+    send_part(&whole, 1, 6);
+    at_origin(q);
+    expect_block(q, OSP_OPT_BLOCK1, 0, true, 6);
+}
+
+/* What goes on without an answer stops there. */
+static void
+only_the_last_block_may_be_left_unanswered(void **state)
+{
+    struct osp_octx *c = client_context();
+    struct osp_layer l;
+    struct osp_msg   m, q, r;
+
+    (void)state;
+    world_start(&w);
+    request(&m, OSP_PUT, "up");
+    add(&m, OSP_OPT_NO_RESPONSE, "\x02");
+    send_long(c, &m, &l, &q);
+    assert_false(osp_msg_has(&q, OSP_OPT_NO_RESPONSE));
+    osp_msg_init(&r, OSP_CODE(2, 31));
+    add_block(&r, OSP_OPT_BLOCK1, 0, true, 6);
+    origin_says(&q, &r);
+    at_origin(&q);
+    expect_block(&q, OSP_OPT_BLOCK1, 1, false, 6);
+    assert_int_equal(uint_of(&q, OSP_OPT_NO_RESPONSE), 2);
+    osp_msg_init(&r, OSP_CODE(2, 4));
+    origin_says(&q, &r);
+    take(&r);                                           /* the ACK only */
+    assert_int_equal(r.code, 0);
+    nothing_left();
+    osp_layer_fini(&l);
+    osp_octx_unref(c);
+}
+
+/* [rfc7959#2.6] The answer to a part of a registration registers nothing, whatever it says. */
+static void
+answer_to_the_first_block_begins_no_observation(void **state)
+{
+    struct osp_octx *c = client_context();
+    struct osp_layer l;
+    struct osp_msg   m, q, r;
+
+    (void)state;
+    world_start(&w);
+    request(&m, OSP_FETCH, "x");
+    add(&m, OSP_OPT_OBSERVE, "");
+    add(&m, OSP_OPT_OSCORE, "\x09\x05" "E");
+    send_long(c, &m, &l, &q);
+    assert_false(osp_msg_has(&q, OSP_OPT_OBSERVE));
+    osp_msg_init(&r, OSP_CODE(2, 5));
+    add(&r, OSP_OPT_OBSERVE, "\x01");
+    add(&r, OSP_OPT_OSCORE, "");
+    r.payload = osp_slice(body, 20);
+    origin_says(&q, &r);
+    at_client(&r, OSP_CODE(2, 4));
+    assert_false(osp_msg_has(&r, OSP_OPT_OBSERVE));
+    assert_int_equal(stats().observations, 0);
+    osp_layer_fini(&l);
+    osp_octx_unref(c);
+}
+
 /* ---- no room ---- */
 
 static void
@@ -678,6 +753,8 @@ main(void)
         T(response_longer_than_a_datagram_is_cut),
         T(plain_response_longer_than_a_datagram_is_cut),
         T(later_blocks_of_a_notification_are_fetched_without_observe),
+        T(only_the_last_block_may_be_left_unanswered),
+        T(answer_to_the_first_block_begins_no_observation),
         T(without_room_transfers_are_refused_and_the_rest_is_served),
         T(own_resource_is_given_out_in_blocks),
         T(half_transfers_of_one_peer_stay_within_its_bound),
