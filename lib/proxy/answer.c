@@ -111,8 +111,10 @@ ask_address(struct px_turn *t, struct px_exchange *x)
 static void
 finish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 {
-    enum osp_err e = respond(t, x, out);
+    enum osp_err e;
 
+    px_blocks_pass(t, x, out);
+    e = respond(t, x, out);
     if (e == OSP_E_UNVERIFIED) {
         ask_address(t, x);
     } else if (e == OSP_E_TOO_LONG && !x->told_too_long) {

@@ -298,6 +298,21 @@ px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_m
     return cut(t, x, in, szx, out);
 }
 
+void
+px_blocks_pass(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out)
+{
+    struct osp_block b = { 0 };
+    struct px_body  *kept;
+    bool             has = false;
+
+    if (t->px->bodies.count == 0 || x->removed_count > 0 || x->block1_acked || x->block2_asked ||
+        osp_block_get(out, OSP_OPT_BLOCK2, &has, &b) != OSP_OK || !has || b.num > 0)
+        return;
+    kept = px_body_find(t->px, &x->op, t->now);
+    if (kept)
+        px_body_free(t->px, kept);
+}
+
 /* ---- later blocks ---- */
 
 static enum osp_err

@@ -410,6 +410,8 @@ enum osp_err px_cut_response(struct px_turn *t, const struct px_exchange *x, con
 /* The first block of a message that is longer than `most` bytes; OSP_E_NOSPACE: it cannot be cut. */
 enum osp_err px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, size_t most,
                            struct osp_msg *out);
+/* `out` is about to be sent as it is: the first block of a body that is not ours makes one that was kept out of date. */
+void px_blocks_pass(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out);
 
 /* ---- verify.c ---- */
 /* Somebody at this address hears what we send there. */

@@ -416,6 +416,32 @@ plain_response_longer_than_a_datagram_is_cut(void **state)
     nothing_left();
 }
 
+/* [rfc7959#2.4] When a newer response passes by in blocks of the origin's, the later ones are the origin's too. */
+static void
+later_blocks_are_of_the_newest_response(void **state)
+{
+    struct osp_msg m, q, r;
+
+    (void)state;
+    world_start(&w);
+    for (uint32_t n = 0; n < 3; n++) {
+        request(&m, OSP_GET, "big");
+        if (n > 0)
+            add_block(&m, OSP_OPT_BLOCK2, n - 1, false, 5);
+        send(&m);
+        at_origin(&q);
+        osp_msg_init(&r, OSP_CODE(2, 5));
+        add(&r, OSP_OPT_ETAG, n == 0 ? "v1" : "v2");
+        if (n > 0)
+            add_block(&r, OSP_OPT_BLOCK2, n - 1, true, 5);
+        r.payload = osp_slice(&body[n], n == 0 ? 2500 : 512);
+        origin_says(&q, &r);
+        at_client(&r, OSP_CODE(2, 5));
+        expect_block(&r, OSP_OPT_BLOCK2, n ? n - 1 : 0, true, n ? 5 : 6);
+        EXPECT_BYTES(osp_slice_str(n == 0 ? "v1" : "v2"), osp_msg_get(&r, OSP_OPT_ETAG)->val);
+    }
+}
+
 /* ---- observations ---- */
 
 /* row B10 */
@@ -752,6 +778,7 @@ main(void)
         T(response_is_cut_as_the_client_asks_for_it),
         T(response_longer_than_a_datagram_is_cut),
         T(plain_response_longer_than_a_datagram_is_cut),
+        T(later_blocks_are_of_the_newest_response),
         T(later_blocks_of_a_notification_are_fetched_without_observe),
         T(only_the_last_block_may_be_left_unanswered),
         T(answer_to_the_first_block_begins_no_observation),
