@@ -186,6 +186,21 @@ tell_worn(struct osp_worker *w, struct osp_octx *c, enum osp_key_state state)
     osp_mailbox_post(w->cfg.main, n);
 }
 
+/* `whom`: "coap://192.0.2.7:5683 NAME". */
+static void
+tell_agreed(char *whom, enum osp_err e)
+{
+    char *name = strchr(whom, ' ');
+
+    if (!name)
+        return;
+    *name++ = '\0';
+    if (e == OSP_OK)
+        log_info("edhoc-agreed", "with=%s credential=%s", whom, name);
+    else
+        log_warning("edhoc-failed", "with=%s credential=%s reason=%s", whom, name, osp_err_text(e));
+}
+
 static void
 take_asks(struct osp_worker *w, struct osp_time now)
 {
@@ -201,6 +216,9 @@ take_asks(struct osp_worker *w, struct osp_time now)
             break;
         case OSP_ASK_WORN:
             tell_worn(w, ask.ctx, ask.state);
+            break;
+        case OSP_ASK_AGREED:
+            tell_agreed(ask.host, ask.err);
             break;
         case OSP_ASK_KEEP:
             keep(w, ask.made);

@@ -51,6 +51,7 @@
 #define PX_BODY_LIFE_US OSP_SEC(247)    /* EXCHANGE_LIFETIME [rfc7959#2.4] */
 #define PX_KEEP_ASKS 64
 #define PX_AGREEMENTS_MAX 1024
+#define PX_AGREED_ASKS 16
 #define PX_ECHO_LEN 12
 
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
@@ -224,6 +225,9 @@ struct px_name {
 /* What the daemon is asked about a context; with a reference. */
 struct px_ctx_ask { struct osp_octx *ctx; enum osp_ask_kind kind; enum osp_key_state state; };
 
+/* How a run of EDHOC with a next hop ended. */
+struct px_agreed { enum osp_err why; char purpose[OSP_MADE_PEER_MAX]; };
+
 struct osp_proxy {
     struct osp_proxy_cfg   cfg;
     struct osp_pool        pool;
@@ -248,6 +252,8 @@ struct osp_proxy {
     struct osp_wheel       patience;                    /* px_exchange.patience */
     struct osp_made       *keep_asks[PX_KEEP_ASKS];     /* made, and to be kept by the daemon; taken after every input */
     size_t                 keep_count;
+    struct px_agreed       agreed_asks[PX_AGREED_ASKS];  /* for the log: one that finds no room is only counted */
+    size_t                 agreed_count;
     struct osp_proxy_stats stats;
     uint8_t               *scratch;             /* plaintexts and values of one turn */
     size_t                 scratch_cap;

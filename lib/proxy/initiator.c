@@ -162,6 +162,18 @@ px_agreement_unwait(struct px_exchange *x)
     x->awaits = NULL;
 }
 
+static void
+tell(struct osp_proxy *px, const struct px_agreement *a, enum osp_err why)
+{
+    struct px_agreed *to = &px->agreed_asks[px->agreed_count];
+
+    if (px->aborting || px->agreed_count == PX_AGREED_ASKS)
+        return;
+    px->agreed_count++;
+    to->why = why;
+    memcpy(to->purpose, a->purpose, sizeof(to->purpose));
+}
+
 /* Who waited is ready: for the layer, or for what the failure means for it. */
 static void
 finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
@@ -176,6 +188,7 @@ finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
         a->not_before_us = t->now.us + (a->pause_us > pause ? a->pause_us : pause);
         t->px->stats.not_agreed++;
     }
+    tell(t->px, a, why);
     px_exchange_end(t->px, a->up);
     for (struct osp_list *n = a->waiters.next; n != &a->waiters; n = n->next)
         px_agreement_unwait(OSP_CONTAINER(n, struct px_exchange, wait));
@@ -487,7 +500,7 @@ wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct
 
 /* Begins a run, unless there is one, or was one not long ago that failed. */
 static void
-begin_beside(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
+begin_if_due(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
 {
     enum osp_err e;
 
@@ -498,6 +511,9 @@ begin_beside(struct px_turn *t, struct px_agreement *a, const struct px_exchange
         return;
     a->why = e;
     a->not_before_us = t->now.us + PAUSE_US;
+    t->px->stats.not_agreed++;
+    t->px->stats.errors[e]++;
+    tell(t->px, a, e);
 }
 
 /*
@@ -519,7 +535,7 @@ use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
     x->leg = c;
     x->leg_is_stale = lost || state == OSP_KEY_OVER;
     if (!x->leg_is_stale && state == OSP_KEY_WORN)
-        begin_beside(t, find_or_make(t->px, purpose), x);
+        begin_if_due(t, find_or_make(t->px, purpose), x);
     return !x->leg_is_stale;
 }
 
@@ -537,13 +553,7 @@ px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
     a = find_or_make(t->px, purpose);
     if (!a)
         return without(t, x, OSP_E_OVERLOAD);
-    if (!a->up && a->not_before_us <= t->now.us) {
-        begin_beside(t, a, x);
-        if (!a->up) {
-            t->px->stats.not_agreed++;
-            t->px->stats.errors[a->why]++;
-        }
-    }
+    begin_if_due(t, a, x);
     return a->up ? wait(t, x, req, a) : without(t, x, a->why);
 }
 
@@ -587,7 +597,7 @@ look_for_another(struct px_turn *t, struct px_exchange *x)
 
     osp_octx_unref(c);
     if (a && (!a->made_us || t->now.us - a->made_us >= PAUSE_US))
-        begin_beside(t, a, x);
+        begin_if_due(t, a, x);
     return !in_use || (a && a->up);
 }
 

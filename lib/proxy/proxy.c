@@ -303,13 +303,21 @@ osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
         px->ctx_ask_count--;
         return true;
     }
+    ask->ctx = NULL;
+    if (px->agreed_count > 0) {
+        const struct px_agreed *a = &px->agreed_asks[--px->agreed_count];
+
+        ask->kind = OSP_ASK_AGREED;
+        ask->err = a->why;
+        memcpy(ask->host, a->purpose, sizeof(a->purpose));
+        return true;
+    }
     n = osp_list_first(&px->name_asks);
     if (n) {
         struct px_name *name = OSP_CONTAINER(n, struct px_name, ask);
 
         osp_list_remove(&name->ask);
         ask->kind = OSP_ASK_RESOLVE;
-        ask->ctx = NULL;
         memcpy(ask->host, name->host, sizeof(ask->host));
         return true;
     }

@@ -64,7 +64,7 @@ after(struct run *r)
             osp_octx_unref(ask.ctx);
         } else if (ask.kind == OSP_ASK_WORN) {
             osp_octx_unref(ask.ctx);
-        } else {
+        } else if (ask.kind == OSP_ASK_RESOLVE) {
             osp_proxy_resolved(r->px, ask.host, ask.host[0] & 1 ? OSP_OK : OSP_E_RESOLVE, &ip, 1, OSP_SEC(1), r->now, &r->tx);
         }
     }

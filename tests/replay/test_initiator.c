@@ -433,6 +433,7 @@ initiator_makes_a_context_when_it_is_needed(void **state)
     assert_int_equal(1, origin.m3);
     assert_int_equal(5, origin.requests);
     assert_int_equal(1, w.kept);
+    assert_int_equal(1, w.agreed[OSP_OK]);
 }
 
 static void
@@ -516,6 +517,8 @@ initiator_insists_on_whom_it_means(void **state)
     assert_int_equal(1, origin.m1);
     assert_int_equal(0, origin.m3);
     assert_int_equal(1, origin.errors);         /* [rfc9528#5.3.3] it is told */
+    assert_int_equal(1, w.agreed[OSP_E_EDHOC_AUTH]);    /* and so is the operator, once */
+    assert_int_equal(0, w.agreed[OSP_OK]);
     assert_int_equal(0, origin.requests);
     assert_int_equal(0, w.kept);
     origin_init(&plant);

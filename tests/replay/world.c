@@ -185,6 +185,10 @@ answer_asks(struct world *w)
             snprintf(w->resolving[w->resolving_count++], 256, "%s", ask.host);
             continue;
         }
+        if (ask.kind == OSP_ASK_AGREED) {
+            w->agreed[ask.err]++;
+            continue;
+        }
         if (ask.kind == OSP_ASK_KEEP) {
             keep(w, ask.made);
             continue;

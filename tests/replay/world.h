@@ -47,6 +47,7 @@ struct world {
     struct osp_octx_live  *live;
     struct osp_responder  *responder;
     struct osp_made       *made[WORLD_MADE];    /* contexts that EDHOC made, oldest first; older ones are only live */
+    uint64_t               agreed[OSP_ERR_COUNT];       /* runs of ours that ended, by how */
     size_t                 made_count, kept;    /* kept: asks that came */
     char                   resolving[8][256];   /* names asked for and not answered yet */
     size_t                 resolving_count;

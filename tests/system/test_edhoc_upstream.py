@@ -55,6 +55,7 @@ def test_a_context_is_made_when_it_is_needed(stage, method, suite):
     assert i.runs() == 1 and len(i.origin.established()) == 1
     assert i.origin.count() == 2 + 3        # message_1 and message_3, then what they were for
     assert "origin-" in i.proxy.ctl("contexts")[1]
+    assert f"edhoc-agreed with={net.uri(i.origin.address)} credential=" in i.proxy.log()
 
 
 def test_requests_at_once_wait_for_one_run(stage):
@@ -94,6 +95,7 @@ def test_somebody_else_is_refused(stage):
     assert i.ask().dotted == "5.02"
     assert i.runs("failed") == 1 and i.runs() == 0
     assert not i.origin.established()
+    assert i.proxy.log().count("edhoc-failed") == 1
     i = Initiator(stage, origin={"credentials": [Credential.new("P-256", "kid", b"\x32")]})
     assert i.ask().dotted == "5.02"
     assert not i.origin.established()
