@@ -58,7 +58,7 @@ hash_string(struct osp_hash128 *h, uint64_t tag, struct osp_slice s)
 static void
 hash_contexts(struct osp_hash128 *h, const struct px_exchange *x)
 {
-    uint8_t       buf[PX_LAYERS_MAX * 3 * (OSP_OSCORE_ID_MAX + 2)];
+    uint8_t       buf[PX_LAYERS_MAX * PX_CONTEXT_BYTES];
     struct osp_wr w = osp_wr_to(buf, sizeof(buf));
 
     for (size_t i = 0; i < x->removed_count; i++)
@@ -103,7 +103,7 @@ px_op_of_key(const struct osp_proxy *px, struct osp_slice key)
 static uint64_t
 owner_of(const struct osp_proxy *px, const struct px_exchange *x)
 {
-    uint8_t       buf[1 + PX_LAYERS_MAX * 3 * (OSP_OSCORE_ID_MAX + 2)];
+    uint8_t       buf[1 + PX_LAYERS_MAX * PX_CONTEXT_BYTES];
     struct osp_wr w = osp_wr_to(buf, sizeof(buf));
 
     if (x->removed_count > 0)

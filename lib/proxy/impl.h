@@ -45,6 +45,7 @@
 
 #define PX_LAYERS_MAX 8         /* layers that can be removed from one request; the policy's limit is below */
 #define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */
+#define PX_CONTEXT_BYTES (3 * 2 + 2 * OSP_OSCORE_ID_MAX + 255)  /* px_put_context() at most: an ID Context has up to 255 */
 #define PX_NAME_IPS 4
 #define PX_LEASE_SLOTS 256
 #define PX_CTX_ASKS 1024

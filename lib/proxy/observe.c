@@ -27,7 +27,7 @@
 static uint64_t
 client_hash(const struct osp_proxy *px, const struct px_exchange *x, struct osp_slice token)
 {
-    uint8_t          key[sizeof(struct osp_addr) + 8 + 64 + 3 * (OSP_OSCORE_ID_MAX + 2)];
+    uint8_t          key[sizeof(struct osp_addr) + 8 + 64 + PX_CONTEXT_BYTES];
     struct osp_wr    w = osp_wr_to(key, sizeof(key));
 
     osp_wr_put(&w, osp_slice(&x->from.peer, sizeof(x->from.peer)));

@@ -108,6 +108,74 @@ block2_after_an_upload_keeps_the_tag(void **state)
     assert_int_equal(tags(&q), 0);
 }
 
+/* The client's side of a context that the proxy has the other side of; `id` is most of its ID Context. */
+static struct osp_octx *
+named_context(const char *proxy, const char *client, char id)
+{
+    uint8_t                 key[16] = { 1 }, name[64];
+    struct osp_octx_params  p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .master_secret = osp_slice(key, 16),
+                                  .has_id_context = true, .id_context = osp_slice(name, 64) };
+    struct osp_octx        *c[2];
+
+    memset(name, id, sizeof(name));
+    for (int i = 0; i < 2; i++) {
+        p.sender_id = osp_slice_str(i ? client : proxy);
+        p.recipient_id = osp_slice_str(i ? proxy : client);
+        EXPECT_OK(osp_octx_new(&p, &c[i]));
+        osp_octx_grant(c[i], 0, 1000);
+        osp_octx_set_window(c[i], &(struct osp_replay){ 0 });
+    }
+    EXPECT_OK(osp_octx_table_add(w.table, c[0]));
+    w.ctxs[w.ctx_count++] = c[0];
+    return c[1];
+}
+
+/* `m` under three layers to the proxy, and what it makes of it. */
+static void
+send_nested(struct osp_octx *const c[3], const struct osp_msg *m, struct osp_msg *q)
+{
+    static uint8_t   buf[8192];
+    struct osp_wr    wr = osp_wr_to(buf, sizeof(buf));
+    struct osp_layer l[3];
+    struct osp_msg   out[2];
+
+    osp_msg_copy(&out[0], m);
+    for (size_t i = 0; i < 3; i++) {
+        protect(c[i], &out[i % 2], &wr, &out[(i + 1) % 2], &l[i]);
+        osp_layer_fini(&l[i]);
+    }
+    send(&out[1]);
+    at_origin(q);
+}
+
+/* However many layers came off, and however long the ID Contexts are: all of them count. */
+static void
+uploads_under_many_layers_are_told_apart(void **state)
+{
+    struct osp_octx *outer[2] = { named_context("proxy-b", "outer-b", 'b'), named_context("proxy-a", "outer-a", 'a') };
+    struct osp_octx *one[3] = { named_context("proxy-c", "inner-c", '1'), outer[0], outer[1] };
+    struct osp_octx *two[3] = { named_context("proxy-c", "inner-c", '2'), outer[0], outer[1] };
+    struct osp_msg   m, q[2], later;
+
+    (void)state;
+    world_start(&w);
+    for (int i = 0; i < 2; i++) {
+        request(&m, OSP_PUT, "up");
+        add_block(&m, OSP_OPT_BLOCK1, 0, false, 2);
+        m.payload = osp_slice(body, 10);
+        send_nested(i ? two : one, &m, &q[i]);
+    }
+    assert_false(osp_slice_eq(tag(&q[0], 0), tag(&q[1], 0)));
+    request(&m, OSP_PUT, "up");
+    add_block(&m, OSP_OPT_BLOCK2, 1, false, 2);
+    send_nested(one, &m, &later);
+    EXPECT_BYTES(tag(&q[0], 0), tag(&later, 0));
+    for (int i = 0; i < 2; i++)
+        osp_octx_unref(outer[i]);
+    osp_octx_unref(one[0]);
+    osp_octx_unref(two[0]);
+}
+
 /* row B04 */
 /* [rfc8613#4.1.3.4.2] all of them are POST / */
 static void
@@ -770,6 +838,7 @@ main(void)
         T(uploads_of_two_clients_are_told_apart),
         T(tags_of_the_client_travel_as_they_are_and_in_order),
         T(block2_after_an_upload_keeps_the_tag),
+        T(uploads_under_many_layers_are_told_apart),
         T(protected_uploads_of_two_clients_are_told_apart),
         T(outer_blocks_are_put_together_before_the_layer_comes_off),
         T(missing_wrong_and_endless_blocks_are_refused),
