@@ -170,8 +170,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct osp_upstream    up = { .match = { .kind = OSP_TARGET_NAME, .scheme = OSP_SCHEME_COAP, .name = "example.com" },
                                   .ctx = ps };
     struct osp_route       route = { .name = "dev1", .path = segs, .path_count = 1, .has_path = true, .strip = 1,
-                                     .hop = { { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true,
-                                                osp_ip_v4(192, 0, 2, 9) }, b2 } };
+                                     .hop = { .to = { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true,
+                                                      osp_ip_v4(192, 0, 2, 9) }, .ctx = b2 } };
     struct osp_policy      policy = { .release = released, .forward = true, .reverse = true, .max_layers = 3, .node_name = "p",
                                       .response_timeout_us = OSP_SEC(20), .sock_port = ports, .sock_count = 2, .rules = &rule,
                                       .rule_count = 1, .routes = &route, .route_count = 1, .upstreams = &up, .upstream_count = 1,

@@ -197,7 +197,7 @@ entry_of_a_protected_leg_is_not_given_to_an_unprotected_one(void **state)
     osp_cache_cfg_default(&cfg);
     EXPECT_OK(osp_cache_new(&cfg, (struct osp_hash_key){ 3, 4 }, &cache));
     w.policy.cache = cache;
-    w.routes[0] = (struct osp_route){ .name = "plant", .hop = { to, world_context(&w, secret, "", "d4", "54", 0) } };
+    w.routes[0] = (struct osp_route){ .name = "plant", .hop = { .to = to, .ctx = world_context(&w, secret, "", "d4", "54", 0) } };
     w.policy.reverse = true;
     w.policy.route_count = 1;
     world_start(&w);
