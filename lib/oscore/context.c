@@ -172,6 +172,12 @@ osp_octx_label(const struct osp_octx *c)
     return c->label;
 }
 
+bool
+osp_octx_is_out_of_use(const struct osp_octx *c)
+{
+    return atomic_load_explicit(&c->out_of_use, memory_order_relaxed);
+}
+
 void
 osp_octx_set_label(struct osp_octx *c, uint32_t label)
 {

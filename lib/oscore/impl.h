@@ -24,6 +24,7 @@ struct osp_octx {
     uint8_t         kid_context_len;    /* 0: the ID Context is sent */
     bool            has_id_context, names_responses;
     struct osp_b2  *b2;                 /* owned; NULL: it is no base (b2.h) */
+    atomic_bool     out_of_use;         /* not under the lock */
 
     struct osp_lock lock;
     bool            window_known;

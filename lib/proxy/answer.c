@@ -136,6 +136,16 @@ count_answer(struct px_turn *t, uint8_t code)
     t->px->stats.answers[OSP_CODE_CLASS(code) & 7]++;
 }
 
+/* A context that was revoked, or went otherwise: an answer that is due is given, but what a client observes ends. */
+static bool
+is_put_out(const struct px_exchange *x)
+{
+    for (size_t i = 0; i < x->removed_count; i++)
+        if (osp_octx_is_out_of_use(x->removed[i].ctx))
+            return true;
+    return false;
+}
+
 void
 px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
@@ -143,6 +153,10 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
     struct osp_octx      *failed = NULL;
     enum osp_err          e;
 
+    if (x->notify && x->obs->answered && is_put_out(x)) {
+        px_answer_error(t, x, OSP_E_NO_CONTEXT);
+        return;
+    }
     if (is_suppressed(x, resp->code)) {
         px_drop(t, x, OSP_OK);
         return;

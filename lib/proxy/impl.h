@@ -371,6 +371,8 @@ void px_leg_drop(struct px_exchange *x);
 /* ---- response.c ---- */
 /* `handle`: of our request that it answers. */
 void px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg *resp);
+/* Whether the context of the layer it put on has been let go meanwhile. */
+bool px_is_out_of_use(const struct px_exchange *x);
 
 /* ---- bodies.c ---- */
 enum osp_err px_bodies_init(struct osp_proxy *px);

@@ -86,6 +86,12 @@ take_layer_off(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
     return e == OSP_E_UNPROTECTED ? e : OSP_E_BAD_RESPONSE;
 }
 
+bool
+px_is_out_of_use(const struct px_exchange *x)
+{
+    return x->has_added && osp_octx_is_out_of_use(x->added.ctx);
+}
+
 static enum osp_err
 judge(const struct px_exchange *x, const struct osp_msg *resp)
 {
@@ -119,6 +125,8 @@ px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct os
         t->px->stats.errors[e]++;                       /* [rfc8613#8.4.2] does not end the observation */
         return;
     }
+    if (e == OSP_OK && x->obs && x->obs->answered && px_is_out_of_use(x))
+        e = OSP_E_NOT_AGREED;                           /* the client may register again */
     if (e == OSP_OK)
         e = judge(x, resp);
     if (e == OSP_OK && answer_echo(t, x, resp)) {

@@ -393,6 +393,10 @@ px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *res
     const struct osp_opt *age = osp_msg_get(resp, OSP_OPT_MAX_AGE);
     enum osp_err          e;
 
+    if (px_is_out_of_use(s->up) && px_subject_ignores(s, type)) {
+        renew(t, s);            /* under the one that is in use now, if there may be one */
+        return;
+    }
     if (goes_on && !is_news(t, s, resp, type))
         return;
     osp_msg_remove(resp, OSP_OPT_OBSERVE);

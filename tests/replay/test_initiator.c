@@ -44,13 +44,24 @@ static struct origin {
     uint8_t                  whole[2048];       /* the answer that is given out in blocks */
     size_t                   whole_len;
     bool                     wavers;            /* always another suite than the one that is selected */
-    uint8_t                  registered[8];     /* Token of the last registration */
+    struct osp_layer         observer;          /* of the last registration, if it has one; and its Token */
+    bool                     has_observer;
+    uint8_t                  registered[8];
     size_t                   registered_len;
 } origin;
 
 static void
+forget_observer(void)
+{
+    if (origin.has_observer)
+        osp_layer_fini(&origin.observer);
+    origin.has_observer = false;
+}
+
+static void
 origin_init(const struct edhoc_side *who)
 {
+    forget_observer();
     osp_octx_unref(origin.octx);
     memset(&origin, 0, sizeof(origin));
     origin.cred = who->own;
@@ -255,7 +266,13 @@ on_request(const struct osp_msg *req)
     EXPECT_OK(osp_classes(&leg, &resp, classes));
     EXPECT_OK(osp_oscore_protect_response(edhoc_crypto, &layer, &resp, classes, false, &s, &out));
     reply_to(req, &out);
-    osp_layer_fini(&layer);
+    if (osp_msg_has(&plain, OSP_OPT_OBSERVE)) {
+        forget_observer();
+        origin.observer = layer;
+        origin.has_observer = true;
+    } else {
+        osp_layer_fini(&layer);
+    }
 }
 
 /* ---- the clients ---- */
@@ -334,6 +351,10 @@ send_with(uint8_t client, uint8_t code, const char *path, int observe)
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PORT, osp_opt_uint_make(port, at)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str(path)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    if (code == OSP_FETCH) {            /* under a layer for the origin, which is nobody's business here */
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OSCORE, osp_slice("\x09\x01\x77", 3)));
+        m.payload = osp_slice_str("ciphertext");
+    }
     EXPECT_OK(osp_msg_encode_udp(&m, &d));
     world_in(&w, WORLD_LISTENER, client, 40000, osp_wr_slice(&d));
 }
@@ -358,7 +379,8 @@ expect_answers(unsigned count, uint8_t code, const char *text)
     for (unsigned i = 20; i < 20 + count; i++) {
         assert_int_equal(1, answers[i]);
         assert_int_equal(code, last_code[i]);
-        assert_string_equal(text, last_text[i]);
+        if (text)
+            assert_string_equal(text, last_text[i]);
         answers[i] = 0;
     }
 }
@@ -414,6 +436,7 @@ teardown(void **state)
     (void)state;
     run(OSP_SEC(400));
     assert_true(osp_proxy_idle(w.px));          /* nothing is pending */
+    forget_observer();
     osp_octx_unref(origin.octx);
     origin.octx = NULL;
     world_fini(&w);
@@ -625,6 +648,71 @@ initiator_asks_again_when_the_context_is_out_of_use(void **state)
     go();
     expect_answers(1, OSP_CODE(2, 5), "hello");
     assert_int_equal(2, origin.m1);
+}
+
+/* A notification in the layer of the last registration. */
+static void
+notify_from_origin(const char *text)
+{
+    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
+    uint8_t                     buf[256], scratch[1024], classes[OSP_MSG_OPTS_MAX], one = 1;
+    struct osp_wr               d = osp_wr_to(buf, sizeof(buf)), s = osp_wr_to(scratch, sizeof(scratch));
+    struct osp_msg              m, out;
+
+    osp_msg_init(&m, OSP_CODE(2, 5));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_slice(&one, 1)));
+    m.payload = osp_slice_str(text);
+    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_oscore_protect_response(edhoc_crypto, &origin.observer, &m, classes, true, &s, &out));
+    out.type = OSP_NON;
+    out.mid = ++next_mid;
+    out.token = osp_slice(origin.registered, origin.registered_len);
+    EXPECT_OK(osp_msg_encode_udp(&out, &d));
+    world_in(&w, 0, ORIGIN, 5683, osp_wr_slice(&d));
+    go();
+}
+
+/* What comes under it is not passed on; the registration is made again in the next one, at once. */
+static void
+initiator_takes_no_news_under_a_revoked_context(void **state)
+{
+    struct osp_octx *c;
+
+    (void)state;
+    send_with(20, OSP_GET, "y", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    notify_from_origin("news");
+    expect_answers(1, OSP_CODE(2, 5), "news");
+    c = osp_octx_live_for(w.live, purpose);
+    assert_true(osp_octx_live_remove(w.live, c));
+    osp_octx_unref(c);
+    notify_from_origin("old news");
+    assert_int_equal(2, origin.m1);
+    assert_int_equal(2, origin.observed);
+    run(OSP_SEC(10));                   /* nobody acknowledges: the newest goes out when its turn comes */
+    assert_string_equal("hello", last_text[20]);
+    notify_from_origin("more");
+    run(OSP_SEC(10));
+    assert_string_equal("more", last_text[20]);
+    assert_int_equal(2, origin.m1);
+}
+
+/* The same for one that cannot be made again here: it ends, and the client may register again. */
+static void
+initiator_ends_what_it_cannot_renew(void **state)
+{
+    struct osp_octx *c;
+
+    (void)state;
+    send_with(20, OSP_FETCH, "y", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    c = osp_octx_live_for(w.live, purpose);
+    assert_true(osp_octx_live_remove(w.live, c));
+    osp_octx_unref(c);
+    notify_from_origin("old news");
+    expect_answers(1, OSP_CODE(5, 2), "");
 }
 
 /* The 4.01 may be forged, and the request have been executed: what must not be executed twice is not sent twice. */
@@ -1011,8 +1099,9 @@ initiator_renews_a_lost_context_for_what_it_does_not_repeat(void **state)
 
 /* A request of the next hop itself, in the context that it agreed on as the Responder. */
 static void
-send_from_origin(uint8_t client)
+send_from_origin(uint8_t client, int observe)
 {
+    uint8_t                     value[4];
     static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
     uint8_t                     buf[512], scratch[1024], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr               d = osp_wr_to(buf, sizeof(buf)), s = osp_wr_to(scratch, sizeof(scratch));
@@ -1023,6 +1112,8 @@ send_from_origin(uint8_t client)
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("x")));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    if (observe >= 0)
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_opt_uint_make((uint32_t)observe, value)));
     EXPECT_OK(osp_classes(&leg, &m, classes));
     EXPECT_OK(osp_oscore_protect_request(edhoc_crypto, origin.octx, &m, classes, &s, &out, &layer));
     osp_layer_fini(&layer);
@@ -1048,14 +1139,40 @@ initiator_serves_the_next_hop_with_the_rights_of_its_credential(void **state)
     ask(20);
     expect_answers(1, OSP_CODE(2, 5), "hello");
     w.rules[0] = (struct osp_rule){ .credentials = only_plant, .credential_count = 3, .allow = allow, .allow_count = 2 };
-    send_from_origin(20);
+    send_from_origin(20, NOTHING);
     assert_int_equal(3 - 1, origin.requests);
     assert_int_equal(1, answers[20]);
     w.rules[0].credentials = only_other;
-    send_from_origin(20);
+    send_from_origin(20, NOTHING);
     assert_int_equal(3 - 1, origin.requests);
     assert_int_equal(2, answers[20]);
     assert_int_equal(0, w.policy.rules[0].any);
+}
+
+/* A context that is revoked ends what was observed under it, with one last answer. */
+static void
+initiator_tells_no_more_under_a_revoked_context(void **state)
+{
+    struct osp_proxy_stats st;
+    struct osp_octx       *c;
+
+    (void)state;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    send_from_origin(21, REGISTER);
+    send_with(20, OSP_GET, "x", REGISTER);
+    go();
+    expect_answers(2, OSP_CODE(2, 5), NULL);
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(2, st.observations);
+    c = osp_octx_live_for(w.live, purpose);
+    assert_true(osp_octx_live_remove(w.live, c));
+    osp_octx_unref(c);
+    run(OSP_SEC(76));                   /* there is news */
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(1, st.observations);
+    assert_int_equal(1, st.errors[OSP_E_NO_CONTEXT]);
+    assert_true(answers[20] > 0 && answers[21] > 0);
 }
 
 /* Near a limit of its keys a context is still used, and another one made beside. */
@@ -1257,6 +1374,9 @@ main(void)
         T(initiator_counts_who_waits_now),
         T(initiator_asks_the_policy_of_now_after_message_2_too),
         T(initiator_renews_a_lost_context_for_what_it_does_not_repeat),
+        T(initiator_tells_no_more_under_a_revoked_context),
+        T(initiator_takes_no_news_under_a_revoked_context),
+        T(initiator_ends_what_it_cannot_renew),
         T(initiator_renews_a_worn_context_in_time),
         T(initiator_lets_only_so_many_wait),
         T(initiator_runs_with_so_many_only),
