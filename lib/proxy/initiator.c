@@ -455,14 +455,20 @@ px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct os
         px_agreement_fail(t, up, e);
 }
 
-/* [rfc9528#5.4.2] from now on it may be written down */
+/* [rfc9528#5.4.2] from now on it may be written down, if a reload has not taken the trust away: it did not see this one */
 void
 px_agreement_verified(struct px_turn *t, struct px_exchange *x)
 {
-    struct osp_made *m = x->hop_edhoc ? osp_octx_live_confirm(x->policy->live, x->added.ctx) : NULL;
+    const struct osp_edhoc_conf *now = t->px->policy->edhoc;
+    struct osp_made             *m = x->hop_edhoc ? osp_octx_live_confirm(x->policy->live, x->added.ctx) : NULL;
 
-    if (m && px_keep_made(t->px, m) != OSP_OK)
-        osp_made_free(m);
+    if (!m)
+        return;
+    if (!now || !is_trusted(now, osp_octx_label(m->octx)))
+        (void)osp_octx_live_remove(x->policy->live, m->octx);
+    else if (px_keep_made(t->px, m) == OSP_OK)
+        return;
+    osp_made_free(m);
 }
 
 /* ---- requests ---- */

@@ -43,6 +43,7 @@ static struct origin {
     uint32_t                 busy_s;            /* 5.03 with this Max-Age */
     uint8_t                  whole[2048];       /* the answer that is given out in blocks */
     size_t                   whole_len;
+    struct osp_policy       *reload;            /* in force before it answers; NULL: none */
     bool                     wavers;            /* always another suite than the one that is selected */
     struct osp_layer         observer;          /* of the last registration, if it has one; and its Token */
     bool                     has_observer;
@@ -261,6 +262,8 @@ on_request(const struct osp_msg *req)
         reply_to(req, &resp);
         return;
     }
+    if (origin.reload)
+        osp_proxy_set_policy(w.px, origin.reload);
     if (osp_msg_has(&plain, OSP_OPT_OBSERVE))
         EXPECT_OK(osp_msg_add(&resp, OSP_OPT_OBSERVE, OSP_EMPTY));
     EXPECT_OK(osp_classes(&leg, &resp, classes));
@@ -1081,6 +1084,29 @@ initiator_asks_the_policy_of_now_after_message_2_too(void **state)
     assert_int_equal(1, atomic_load(&later.refs));
 }
 
+/* ... and once more when the context is confirmed, which no reload has looked at before. */
+static void
+initiator_asks_the_policy_of_now_before_it_keeps(void **state)
+{
+    for (int off = 0; off < 2; off++) {
+        struct osp_edhoc_conf conf = w.edhoc;
+        struct osp_policy     later = w.policy;
+
+        conf.trusted.count = 0;
+        later.edhoc = off ? NULL : &conf;
+        atomic_init(&later.refs, 1);
+        origin.reload = &later;
+        ask(20);
+        expect_answers(1, OSP_CODE(2, 5), "hello");     /* it was under way */
+        assert_int_equal(1, origin.m3);
+        assert_int_equal(0, w.kept);
+        assert_int_equal(0, osp_octx_live_count(w.live));
+        osp_proxy_set_policy(w.px, &w.policy);
+        (void)teardown(state);
+        (void)setup(state);
+    }
+}
+
 /* What is not repeated is a reason for a run all the same. */
 static void
 initiator_renews_a_lost_context_for_what_it_does_not_repeat(void **state)
@@ -1373,6 +1399,7 @@ main(void)
         T(initiator_goes_without_after_ten_seconds),
         T(initiator_counts_who_waits_now),
         T(initiator_asks_the_policy_of_now_after_message_2_too),
+        T(initiator_asks_the_policy_of_now_before_it_keeps),
         T(initiator_renews_a_lost_context_for_what_it_does_not_repeat),
         T(initiator_tells_no_more_under_a_revoked_context),
         T(initiator_takes_no_news_under_a_revoked_context),
