@@ -334,12 +334,19 @@ px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, 
     return has && b.more ? PX_BLOCKS_MORE : PX_BLOCKS_WHOLE;
 }
 
+/* Without a whole answer to the registration there may never be another to wait for. */
+static bool
+was_answered(const struct px_exchange *x)
+{
+    return x->subject ? x->subject->order.any : x->obs && x->obs->answered;
+}
+
 bool
 px_transfer_failed(struct px_exchange *x, uint64_t handle)
 {
     struct px_transfer *f = x->transfer;
 
-    if (!f || !f->collecting || handle != f->out || !stays_open(x) || !x->out)
+    if (!f || !f->collecting || handle != f->out || !was_answered(x) || !x->out)
         return false;
     f->out = 0;
     f->collecting = false;

@@ -437,6 +437,43 @@ notification_in_outer_blocks_is_put_together(void **state)
     at_client(&r, OSP_CODE(4, 4));
 }
 
+/* A registration whose first answer never comes whole has come to nothing. */
+static void
+registration_without_a_whole_answer_fails(void **state)
+{
+    struct osp_msg m, q, r, inner, whole;
+
+    (void)state;
+    for (int alone = 0; alone < 2; alone++) {
+        request(&m, OSP_FETCH, "big");
+        add(&m, OSP_OPT_OBSERVE, "");
+        if (alone)
+            add(&m, OSP_OPT_OSCORE, "\x09\x05" "E");
+        m.payload = osp_slice(body, 20);
+        send(&m);
+        at_origin(&q);
+        open_at_origin(&q, &inner);
+        osp_msg_init(&r, OSP_CODE(2, 5));
+        add(&r, OSP_OPT_OBSERVE, "");
+        if (alone)
+            add(&r, OSP_OPT_OSCORE, "");
+        r.payload = osp_slice(body, 600);
+        protect_at_origin(&r, &whole);
+        osp_msg_copy(&r, &whole);
+        add_block(&r, OSP_OPT_BLOCK2, 0, true, 4);
+        r.payload = osp_slice_head(whole.payload, 256);
+        origin_says(&q, &r);
+        at_origin(&q);
+        expect_block(&q, OSP_OPT_BLOCK2, 1, false, 4);
+        world_run(&w, OSP_SEC(110));                    /* there is no answer */
+        for (r.code = 0; r.code == 0 || last.to.sock == 0;)
+            take(&r);
+        assert_int_equal(r.code, OSP_CODE(5, 4));
+        assert_int_equal(stats().observations, 0);
+        w.out_count = 0;
+    }
+}
+
 /* [rfc7959#2.6] only the whole of a long registration observes, and only its first response */
 static void
 long_registration_goes_out_in_blocks(void **state)
@@ -512,6 +549,7 @@ main(void)
         T(endless_response_is_given_up),
         T(blocks_on_one_leg_are_not_blocks_on_the_other),
         T(notification_in_outer_blocks_is_put_together),
+        T(registration_without_a_whole_answer_fails),
         T(long_registration_goes_out_in_blocks),
 #undef T
     };
