@@ -7,6 +7,8 @@
 #include "base/lock.h"
 #include "proxy/policy.h"
 
+#define SHARE_MIN 4u            /* unfinished sessions of one address: an eighth of all, between these */
+#define SHARE_MAX 64u
 #define EXPIRES_PER_CALL 16     /* sessions ended while one is put in: more than come */
 
 struct osp_responder {
@@ -16,6 +18,7 @@ struct osp_responder {
     atomic_int_least64_t       zero_s;
     struct osp_lock            lock;            /* guards what follows */
     struct osp_table           by_cr, by_request;
+    struct osp_table           by_from;         /* unfinished ones, by where they come from */
     struct osp_list            unfinished, finished;    /* oldest first */
     struct osp_responder_stats stats;
 };
@@ -37,6 +40,8 @@ osp_responder_new(const struct osp_responder_cfg *cfg, struct osp_hash_key key, 
     e = osp_table_init(&r->by_cr, cfg->sessions);
     if (e == OSP_OK)
         e = osp_table_init(&r->by_request, cfg->sessions);
+    if (e == OSP_OK)
+        e = osp_table_init(&r->by_from, cfg->sessions);
     if (e != OSP_OK) {
         osp_responder_free(r);
         return e;
@@ -113,16 +118,24 @@ oldest(const struct osp_list *l)
     return n ? OSP_CONTAINER(n, struct osp_run, lru) : NULL;
 }
 
+static uint64_t
+hash_from(const struct osp_responder *r, const struct osp_ip *from)
+{
+    return osp_hash(&r->key, osp_slice(from->b, sizeof(from->b)));
+}
+
 static void
 take_out(struct osp_responder *r, struct osp_run *run)
 {
     osp_table_remove(&r->by_cr, &run->by_cr);
     osp_table_remove(&r->by_request, &run->by_request);
     osp_list_remove(&run->lru);
-    if (run->finished)
+    if (run->finished) {
         r->stats.finished--;
-    else
+    } else {
+        osp_table_remove(&r->by_from, &run->by_from);
         r->stats.unfinished--;
+    }
 }
 
 static void
@@ -131,10 +144,12 @@ put_in(struct osp_responder *r, struct osp_run *run)
     osp_table_add(&r->by_cr, &run->by_cr, osp_hash(&r->key, cr_of(run)));
     osp_table_add(&r->by_request, &run->by_request, run->request_hash);
     osp_list_push(run->finished ? &r->finished : &r->unfinished, &run->lru);
-    if (run->finished)
+    if (run->finished) {
         r->stats.finished++;
-    else
+    } else {
+        osp_table_add(&r->by_from, &run->by_from, hash_from(r, &run->from));
         r->stats.unfinished++;
+    }
 }
 
 /* The next that has to go: out of date, or (`full`) the oldest finished one, then the oldest of all. */
@@ -156,6 +171,32 @@ next_to_go(struct osp_responder *r, struct osp_time now, bool full)
     if (go)
         take_out(r, go);
     return go;
+}
+
+/* At the bound: the oldest session of this address, if it has its share of unfinished ones. */
+static struct osp_run *
+over_share(struct osp_responder *r, const struct osp_ip *from)
+{
+    size_t          share = r->cfg.sessions / 8, count = 0;
+    struct osp_run *first = NULL;
+
+    if (r->stats.unfinished < r->cfg.sessions)
+        return NULL;
+    share = share < SHARE_MIN ? SHARE_MIN : share > SHARE_MAX ? SHARE_MAX : share;
+    for (struct osp_node *n = osp_table_first(&r->by_from, hash_from(r, from)); n; n = osp_table_next(n)) {
+        struct osp_run *run = OSP_CONTAINER(n, struct osp_run, by_from);
+
+        if (!osp_ip_eq(&run->from, from))
+            continue;
+        count++;
+        if (!first || run->expires_us < first->expires_us)
+            first = run;
+    }
+    if (count < share)
+        return NULL;
+    take_out(r, first);
+    r->stats.evicted++;
+    return first;
 }
 
 static struct osp_run *
@@ -209,6 +250,8 @@ osp_responder_free(struct osp_responder *r)
         osp_table_fini(&r->by_cr);
     if (r->by_request.slots)
         osp_table_fini(&r->by_request);
+    if (r->by_from.slots)
+        osp_table_fini(&r->by_from);
     free(r);
 }
 
@@ -246,9 +289,16 @@ osp_responder_take_duplicate(struct osp_responder *r, uint64_t request_hash, str
 void
 osp_responder_give(struct osp_responder *r, struct osp_run *run, struct osp_time now)
 {
-    expire(r, now, EXPIRES_PER_CALL, true);
+    struct osp_run *surplus;
+
+    expire(r, now, EXPIRES_PER_CALL, false);
     if (run->expires_us == 0)
         run->expires_us = now.us + r->cfg.session_us;
+    osp_lock_take(&r->lock);
+    surplus = run->finished ? NULL : over_share(r, &run->from);
+    osp_lock_release(&r->lock);
+    osp_run_end(r, surplus);
+    expire(r, now, EXPIRES_PER_CALL, true);
     osp_lock_take(&r->lock);
     put_in(r, run);
     osp_lock_release(&r->lock);

@@ -4,7 +4,8 @@
  *
  * A session is taken out while it is worked on and given back, so no lock is held during public-key operations.  A
  * finished one stays until it is out of date, for duplicates [rfc9528#7], without keys.  Bounded: at the bound the oldest
- * finished one goes, or else the oldest of all.  While a session runs its C_R is reserved in the live table
+ * finished one goes, or else the oldest of all; but an address that has more than its share of unfinished ones displaces
+ * its own.  While a session runs its C_R is reserved in the live table
  * [rfc9668#4.1.2].  Every call is safe from any thread.
  */
 #ifndef OSP_PROXY_RESPONDER_H
@@ -48,7 +49,7 @@ void osp_responder_stats(struct osp_responder *r, struct osp_responder_stats *ou
 
 /* One session, in memory of its own; whoever took it owns it. */
 struct osp_run {
-    struct osp_node    by_cr, by_request;       /* private */
+    struct osp_node    by_cr, by_request, by_from;      /* private */
     struct osp_list    lru;                     /* private */
     struct osp_edhoc   edhoc;
     struct osp_policy *policy;          /* a reference: our credentials and the profile are its; NULL once it is finished */

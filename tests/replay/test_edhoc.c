@@ -791,6 +791,34 @@ sessions_are_bounded_and_the_oldest_go(void **state)
         client_fini(&c[i]);
 }
 
+/* row X10 [rfc9528#9.7]: one address that begins and begins displaces its own sessions, and nobody else's */
+static void
+one_address_has_its_share_of_sessions(void **state)
+{
+    struct client  slow, busy[20];
+    struct osp_msg resp;
+    char           id[3] = "00";
+
+    (void)state;
+    again(16, 100);
+    world_start(&w);
+    begin(&slow, 3, 2, "s");
+    for (int i = 0; i < 20; i++) {
+        id[0] = (char)('A' + i);
+        client_init(&busy[i], 3, 2, osp_slice(id, 2));
+        busy[i].from = host(2);
+        assert_int_equal(OSP_CODE(2, 4), send_1(&busy[i], OSP_EMPTY, &resp));
+        world_run(&w, OSP_MS(10));
+    }
+    assert_int_equal(1 + 15, sessions().unfinished);
+    assert_int_equal(5, sessions().evicted);
+    finish(&slow);
+    assert_true(passes(&slow));
+    client_fini(&slow);
+    for (int i = 0; i < 20; i++)
+        client_fini(&busy[i]);
+}
+
 /* [rfc9175#2.3] [rfc9528#9.7] an Echo counts for its address and for a minute */
 static void
 echo_is_for_one_address_and_one_minute(void **state)
@@ -1147,6 +1175,7 @@ main(void)
         T(session_ends_at_its_time),
         T(error_message_ends_what_is_not_complete),
         T(sessions_are_bounded_and_the_oldest_go),
+        T(one_address_has_its_share_of_sessions),
         T(echo_is_for_one_address_and_one_minute),
         T(flood_of_message_1_takes_no_memory_and_stops_nobody),
         T(session_of_before_a_reload_asks_the_new_policy_whom_to_trust),
