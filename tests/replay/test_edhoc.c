@@ -26,6 +26,7 @@ static struct osp_edhoc_peer peers[2][KEYS];            /* whom the Initiator tr
 static struct osp_edhoc_peers known;
 static uint16_t            next_mid;
 static uint64_t            seeds;
+static const struct osp_edhoc_own *special;             /* the Initiator's only credential; NULL: it has those above */
 
 /* ---- both ends ---- */
 
@@ -144,7 +145,8 @@ client_init(struct client *c, uint8_t method, int64_t suite, struct osp_slice c_
 
     memset(c, 0, sizeof(*c));
     c->from = host(1);
-    c->profile = (struct osp_edhoc_profile){ .methods = 0xf, .suites = { { suite }, 1 }, .own = own[0], .own_count = KEYS,
+    c->profile = (struct osp_edhoc_profile){ .methods = 0xf, .suites = { { suite }, 1 }, .own = special ? special : own[0],
+                                             .own_count = special ? 1 : KEYS,
                                              .has_message_4 = w.edhoc.profile.has_message_4, .find = osp_edhoc_peers_find,
                                              .find_ctx = &known };
     osp_edhoc_init(&c->s, OSP_EDHOC_INITIATOR, &c->profile, edhoc_crypto, EDHOC_NOW);
@@ -689,6 +691,9 @@ messages_that_come_twice_are_processed_once(void **state)
     assert_int_equal(1, sessions().completed);
     assert_int_equal(6, sessions().duplicates);
     assert_int_equal(1, w.kept);
+    assert_int_equal(OSP_CODE(2, 4), send_1(&c, OSP_EMPTY, &resp));     /* it is over: this begins another one */
+    assert_int_equal(2, sessions().started);
+    assert_int_equal(6, sessions().duplicates);
     client_fini(&c);
 }
 
@@ -974,6 +979,39 @@ session_of_before_a_reload_asks_the_new_policy_whom_to_trust(void **state)
     assert_int_equal(2, w.kept);
 }
 
+/* The same for an authority that vouches for certificates. */
+static void
+session_of_before_a_reload_asks_the_new_policy_who_vouches(void **state)
+{
+    static struct edhoc_pair p;
+    struct client            c;
+    struct osp_msg           resp;
+    struct osp_policy        later;
+    struct osp_edhoc_conf    e;
+
+    (void)state;
+    w.edhoc.profile.anchors = edhoc_anchors;
+    w.edhoc.profile.chain_label = LABEL(2);
+    osp_responder_set_clock(w.responder, EDHOC_NOW);
+    edhoc_init(&p, 0, 2, EDHOC_X5CHAIN, EDHOC_KID, false);
+    special = &p.i.own;
+    world_start(&w);
+    for (int reloaded = 0; reloaded < 2; reloaded++) {
+        client_init(&c, 0, 2, osp_slice_str("I"));
+        assert_int_equal(OSP_CODE(2, 4), send_1(&c, OSP_EMPTY, &resp));
+        go_on(&c, &resp);
+        reload(&later, &e);
+        e.profile.anchors = NULL;
+        if (reloaded)
+            osp_proxy_set_policy(w.px, &later);
+        assert_int_equal(reloaded ? OSP_CODE(4, 0) : OSP_CODE(2, 4), send_3(&c, m3_of(&c), &resp));
+        assert_int_equal(!reloaded, is_live(&c));
+        client_fini(&c);
+    }
+    special = NULL;
+    osp_proxy_set_policy(w.px, &w.policy);
+}
+
 /* row X05: a reload gave its identifier to somebody else while the session was on its way */
 static void
 session_whose_c_r_was_configured_meanwhile_fails(void **state)
@@ -1179,6 +1217,7 @@ main(void)
         T(echo_is_for_one_address_and_one_minute),
         T(flood_of_message_1_takes_no_memory_and_stops_nobody),
         T(session_of_before_a_reload_asks_the_new_policy_whom_to_trust),
+        T(session_of_before_a_reload_asks_the_new_policy_who_vouches),
         T(session_whose_c_r_was_configured_meanwhile_fails),
         T(unknown_credential_by_value),
         T(edhoc_for_somebody_else_passes_untouched),

@@ -295,6 +295,11 @@ note_answer(const struct world_out *o, const struct osp_msg *m)
     last_code[client] = m->code;
     memset(last_text[client], 0, sizeof(last_text[0]));
     (void)osp_slice_copy(osp_slice_head(m->payload, 15), last_text[client], 15);
+    if (m->type == OSP_CON) {           /* a notification */
+        uint8_t ack[4] = { 0x60, 0, (uint8_t)(m->mid >> 8), (uint8_t)m->mid };
+
+        world_in(&w, WORLD_LISTENER, client, 40000, osp_slice(ack, sizeof(ack)));
+    }
 }
 
 /* Everybody does what is to be done now. */
@@ -436,9 +441,16 @@ setup(void **state)
 static int
 teardown(void **state)
 {
+    struct osp_proxy_stats st;
+
     (void)state;
     run(OSP_SEC(400));
-    assert_true(osp_proxy_idle(w.px));          /* nothing is pending */
+    osp_proxy_stats(w.px, &st);
+    if (st.observations > 0) {                  /* these go on */
+        osp_proxy_abort_all(w.px, w.now, &w.tx);
+        osp_txq_reset(&w.tx);
+    }
+    assert_true(osp_proxy_idle(w.px));          /* nothing else is pending */
     forget_observer();
     osp_octx_unref(origin.octx);
     origin.octx = NULL;
@@ -687,17 +699,17 @@ initiator_takes_no_news_under_a_revoked_context(void **state)
     expect_answers(1, OSP_CODE(2, 5), "hello");
     notify_from_origin("news");
     expect_answers(1, OSP_CODE(2, 5), "news");
+    notify_from_origin("more news");    /* [rfc8613#4.1.3.5.2] Partial IVs are its order, not what the option says */
+    expect_answers(1, OSP_CODE(2, 5), "more news");
     c = osp_octx_live_for(w.live, purpose);
     assert_true(osp_octx_live_remove(w.live, c));
     osp_octx_unref(c);
     notify_from_origin("old news");
     assert_int_equal(2, origin.m1);
     assert_int_equal(2, origin.observed);
-    run(OSP_SEC(10));                   /* nobody acknowledges: the newest goes out when its turn comes */
-    assert_string_equal("hello", last_text[20]);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
     notify_from_origin("more");
-    run(OSP_SEC(10));
-    assert_string_equal("more", last_text[20]);
+    expect_answers(1, OSP_CODE(2, 5), "more");
     assert_int_equal(2, origin.m1);
 }
 
@@ -748,8 +760,7 @@ initiator_renews_a_lost_context_for_observers(void **state)
     run(OSP_SEC(80));                   /* Max-Age is over */
     assert_int_equal(3, origin.m1);
     assert_int_equal(0, origin.plain);
-    assert_true(answers[20] > 0);       /* confirmable, and nobody acknowledges */
-    assert_int_equal(OSP_CODE(2, 5), last_code[20]);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
 }
 
 /* An observation outlives its context, if that is put out of use, but does not go on with it. */

@@ -291,8 +291,13 @@ only_an_r2_of_a_run_that_is_on_is_known(void **state)
     assert_false(osp_b2_knows_r2(server, b, &was));     /* of a run that was on beside it */
     EXPECT_ERR(OSP_E_REPLAY, osp_b2_accept(server, s, first));
     EXPECT_ERR(OSP_E_REPLAY, osp_b2_accept(server, s, ticket));
-    (void)id3_of(server, id);                           /* a new key */
+    a = id3_of(server, id);                             /* a new key */
     assert_false(osp_b2_knows_r2(server, b, &was));
+    EXPECT_ERR(OSP_E_REPLAY, osp_b2_accept(server, s, first));          /* looked at in the run before */
+    assert_true(osp_b2_knows_r2(server, a, &ticket));
+    EXPECT_OK(osp_b2_accept(server, s, ticket));
+    (void)id3_of(server, id_other);                     /* and a new one after each run */
+    assert_false(osp_b2_knows_r2(server, a, &was));
     osp_octx_unref(s);
     osp_octx_unref(server);
     osp_octx_unref(other);

@@ -20,6 +20,7 @@ static struct osp_cfg        cfg;
 static struct osp_kept_cfg   kept_cfg;
 static struct osp_kept      *kept;
 static struct osp_state     *state;
+static uint64_t              made_s;            /* time of day that what is made was made at; 0: now */
 
 static int
 setup(void **s)
@@ -93,7 +94,7 @@ make(const char *name, const char *peer, const char *recipient, const char *secr
     osp_octx_set_label(c, osp_kept_label(kept, name));
     osp_octx_set_window(c, &empty);
     EXPECT_OK(osp_octx_live_add(osp_kept_live(kept), c));
-    assert_true(osp_kept_add(kept, m, (uint64_t)time(NULL)));
+    assert_true(osp_kept_add(kept, m, made_s ? made_s : (uint64_t)time(NULL)));
     return c;
 }
 
@@ -382,6 +383,13 @@ kept_contexts_expire(void **s)
     assert_int_equal(1, osp_kept_expire(kept, (uint64_t)time(NULL) + 102));
     assert_false(is_live("a"));
     assert_true(osp_kept_is_due(kept));
+    stop();
+    start();
+    assert_int_equal(0, count());
+    made_s = (uint64_t)time(NULL) - 101;        /* over while nobody was there to see to it */
+    (void)lease(make("meter", "kid 2b", "b", "secret number two"));
+    made_s = 0;
+    assert_true(is_live("b"));
     stop();
     start();
     assert_int_equal(0, count());
