@@ -62,12 +62,16 @@ make_id(struct px_turn *t, const struct osp_msg *req, const struct osp_cache_key
     return true;
 }
 
-/* What `up` leads to is what `x` would have led to, also under a policy of another time. */
+/*
+ * What `up` leads to is what `x` would have led to, also under a policy of another time.  While its address is not known the
+ * rule that will judge it has to be the same.
+ */
 static bool
 is_same_hop(const struct px_exchange *up, const struct px_exchange *x)
 {
-    return up->hop_ctx == x->hop_ctx && up->hop_edhoc == x->hop_edhoc && up->vouched == x->vouched &&
-           (!up->out || px_ip_is_allowed(x, &up->to.ip, up->to.port));
+    if (up->hop_ctx != x->hop_ctx || up->hop_edhoc != x->hop_edhoc || up->vouched != x->vouched)
+        return false;
+    return osp_ip_is_any(&up->to.ip) ? up->rule == x->rule : px_ip_is_allowed(x, &up->to.ip, up->to.port);
 }
 
 static struct px_subject *

@@ -538,6 +538,35 @@ who_may_not_go_there_does_not_join(void **state)
     w.policy.route_count = 0;
 }
 
+/* The same for two clients of the forward-proxy, one of whom may reach the guarded address that the name turns out to lead to. */
+static void
+who_may_not_go_there_does_not_join_before_it_is_known(void **state)
+{
+    const struct osp_net   first = { osp_ip_v4(192, 0, 2, 1), 128 };
+    struct osp_proxy_stats st;
+    struct osp_msg         m, q, a;
+
+    (void)state;
+    w.policy.host_count = 0;
+    w.rules[1] = w.rules[0];
+    w.rules[0] = (struct osp_rule){ .nets = &first, .net_count = 1, .allow = w.allow[1], .allow_count = 2 };
+    w.allow[1][0] = w.allow[0][0];
+    w.allow[1][1] = w.allow[0][0];
+    EXPECT_OK(osp_target_parse(osp_slice_str("coap://127.0.0.1"), &w.allow[1][1].target));
+    w.policy.rule_count = 2;
+    register_with(1, "tk", "", &m);
+    register_with(2, "tk", "", &m);
+    world_resolved(&w, "s.example", OSP_OK, "127.0.0.1", 1000);
+    take(&q);
+    assert_true(osp_msg_has(&q, OSP_OPT_OBSERVE));
+    take(&a);
+    assert_int_equal(a.code, osp_err_code(OSP_E_FORBIDDEN));
+    nothing_left();
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(st.merged, 0);
+    assert_int_equal(st.observations, 1);
+}
+
 /* A notification that finds no sequence number waits for one; a newer one takes its place. */
 static void
 notification_without_a_lease_waits_and_the_newest_counts(void **state)
@@ -645,6 +674,7 @@ main(void)
         T(protected_deregistration_without_answer_times_out),
         T(faster_than_the_round_trip_is_confirmable),
         T(who_may_not_go_there_does_not_join),
+        T(who_may_not_go_there_does_not_join_before_it_is_known),
         T(notification_without_a_lease_waits_and_the_newest_counts),
         T(beyond_the_bound_a_registration_is_a_request),
     };
