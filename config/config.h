@@ -117,6 +117,7 @@ struct cfg_hop_edhoc {
     char          *credential;          /* whom the other side has to prove to be, a glob; NULL: anybody trusted */
     unsigned       mode;                /* enum cfg_edhoc_mode */
     unsigned       method;
+    bool           combined;            /* message_3 goes with the first request */
     struct cfg_pos pos;
 };
 

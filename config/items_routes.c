@@ -110,9 +110,12 @@ static const struct cfg_item edhoc_items[] = {
              "name", .example = "plant-gw" },
     { .key = "mode", .type = CFG_CHOICE, AT_EDHOC(mode), .choices = mode_names,
       .doc = "what happens to a request when no context can be established: `require` refuses it, `prefer` forwards it without "
-             "a layer of ours, and tries again a minute later" },
+             "a layer of ours, and tries again a minute later; but never where there is one already" },
     { .key = "method", .type = CFG_UINT, .min = 0, .max = 3, .dflt = 3, AT_EDHOC(method),
       .doc = "the method of RFC 9528; suites are those of `edhoc.suites`" },
+    { .key = "combined", .type = CFG_BOOL, .dflt = false, AT_EDHOC(combined),
+      .doc = "message_3 goes with the first request (RFC 9668), which saves a round trip; a next hop that does not know that is "
+             "asked in two steps" },
     { .key = NULL },
 };
 

@@ -74,6 +74,7 @@ static const struct row rows[] = {
     { "osprey_edhoc_runs_total", "result=\"agreed\"", "EDHOC sessions as the Initiator, towards next hops.", COUNTER,
       W(proxy.agreed) },
     { "osprey_edhoc_runs_total", "result=\"failed\"", NULL, COUNTER, W(proxy.not_agreed) },
+    { "osprey_edhoc_combined_total", "", "Requests that took message_3 along.", COUNTER, W(proxy.combined) },
     { "osprey_requests_joined_total", "", "Requests that waited for the answer to an equal one (cache.single-flight).", COUNTER,
       W(proxy.joined) },
     { "osprey_registrations_merged_total", "", "Registrations of clients that joined one that was there.", COUNTER,

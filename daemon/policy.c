@@ -229,7 +229,7 @@ make_hop_edhoc(struct box *b, const struct cfg_hop_edhoc *c)
     if (!h)
         return NULL;
     *h = (struct osp_hop_edhoc){ .who = who, .credentials = match_next_hop(b, who), .method = (uint8_t)c->method,
-                                 .prefer = c->mode == CFG_EDHOC_PREFER };
+                                 .prefer = c->mode == CFG_EDHOC_PREFER, .combined = c->combined };
     h->credential_count = h->credentials ? b->policy.edhoc->name_count : 0;
     return h;
 }

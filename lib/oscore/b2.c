@@ -187,14 +187,6 @@ derive(struct osp_octx *base, struct osp_slice id, struct osp_slice name, bool n
     return OSP_OK;
 }
 
-void
-osp_b2_lend(struct osp_octx *c, uint64_t count)
-{
-    osp_lock_take(&c->lock);
-    c->ssn_limit = count;
-    osp_lock_release(&c->lock);
-}
-
 enum osp_err
 osp_b2_derive(struct osp_octx *base, struct osp_slice id_context, struct osp_octx **out)
 {

@@ -61,9 +61,6 @@ bool osp_b2_unwrap(struct osp_slice kid_context, struct osp_slice *out);
  */
 OSP_CHECKED enum osp_err osp_b2_derive(struct osp_octx *base, struct osp_slice id_context, struct osp_octx **out);
 
-/* The first `count` numbers of `c`, just derived by a client: nobody resumes it, so none can be used twice. */
-void osp_b2_lend(struct osp_octx *c, uint64_t count);
-
 /* The second of a run: ID Context R2 || ID1; responses under it carry R2.  As osp_b2_derive(). */
 OSP_CHECKED enum osp_err osp_b2_derive_second(struct osp_octx *base, struct osp_slice r2, struct osp_slice id1,
                                               struct osp_octx **out);

@@ -242,6 +242,15 @@ osp_octx_grant(struct osp_octx *c, uint64_t at_least, uint64_t limit)
     osp_lock_release(&c->lock);
 }
 
+void
+osp_octx_lend(struct osp_octx *c, uint64_t count)
+{
+    osp_lock_take(&c->lock);
+    c->ssn_limit = count;
+    c->lease_asked = true;      /* nobody could grant one */
+    osp_lock_release(&c->lock);
+}
+
 struct osp_ssn
 osp_octx_ssn(struct osp_octx *c)
 {

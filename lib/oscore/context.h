@@ -72,6 +72,12 @@ void osp_octx_grant(struct osp_octx *c, uint64_t at_least, uint64_t limit);
 struct osp_ssn osp_octx_ssn(struct osp_octx *c);
 
 /*
+ * The first `count` numbers of `c`, just derived: nobody has it but us and nobody resumes it, so none can be used twice.  It
+ * wants no lease until osp_octx_grant() or osp_octx_lease_failed().
+ */
+void osp_octx_lend(struct osp_octx *c, uint64_t count);
+
+/*
  * Takes the next number, for one encryption, which is counted.
  *   OSP_E_NO_LEASE        none below the limit: ask the owner for a lease, try again after the grant
  *   OSP_E_SSN_EXHAUSTED   all 2^40 used: the context is at its end [rfc8613#7.2.1]

@@ -7,7 +7,6 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/table.h"
-#include "oscore/b2.h"
 #include "oscore/impl.h"
 
 /* A context, or an ID that is reserved for one (then `octx` is NULL). */
@@ -239,8 +238,7 @@ osp_octx_live_add_for(struct osp_octx_live *l, struct osp_octx *c, struct osp_sl
 enum osp_err
 osp_octx_live_add_made(struct osp_octx_live *l, struct osp_made *m, uint64_t numbers)
 {
-    osp_b2_lend(m->octx, numbers);
-    (void)osp_octx_wants_lease(m->octx, numbers);       /* as if it had asked: nobody could grant one */
+    osp_octx_lend(m->octx, numbers);
     return add(l, m->octx, osp_slice_str(m->peer), m);
 }
 

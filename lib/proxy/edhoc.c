@@ -250,13 +250,11 @@ describe(const struct osp_edhoc_who *who, const struct px_finder *f, char dst[OS
 
 /* Its window is known and empty: these keys are new [rfc9528#A.1]. */
 enum osp_err
-px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to,
-                      bool confirmed)
+px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to, struct osp_made **out)
 {
     static const struct osp_replay empty;
     const struct osp_edhoc_who    *who = osp_edhoc_who(s);
     struct osp_edhoc_oscore        o = { 0 };
-    struct osp_made               *m = NULL;
     char                           peer[OSP_MADE_PEER_MAX];
     enum osp_err                   e = osp_edhoc_oscore(s, &o);
     struct osp_octx_params         p = {
@@ -273,15 +271,26 @@ px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct
         e = OSP_E_EXISTS;       /* [rfc9668#4.1.2] a reload gave it to somebody else: requests under it would be theirs */
     if (e == OSP_OK) {
         describe(who, f, peer);
-        e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), leads_to ? leads_to : peer, &m);
+        e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), leads_to ? leads_to : peer, out);
     }
     osp_wipe(&o, sizeof(o));
     if (e == OSP_OK) {
-        m->leads = leads_to != NULL;
-        osp_octx_set_window(m->octx, &empty);
+        (*out)->leads = leads_to != NULL;
+        osp_octx_set_window((*out)->octx, &empty);
+    }
+    return e;
+}
+
+enum osp_err
+px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to,
+                      bool confirmed)
+{
+    struct osp_made *m = NULL;
+    enum osp_err     e = px_edhoc_derive(s, f, leads_to, &m);
+
+    if (e == OSP_OK)
         e = confirmed ? osp_octx_live_add_for(f->policy->live, m->octx, osp_slice_str(leads_to))
                       : osp_octx_live_add_made(f->policy->live, m, NUMBERS);
-    }
     if (e == OSP_OK && confirmed)
         e = px_keep_made(t->px, m);
     if (e != OSP_OK)

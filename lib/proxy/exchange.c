@@ -71,6 +71,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     px_flight_land(px, x);
     if (x->agreement)
         px_agreement_left(px, x);
+    px_combined_left(px, x);
     px_rekey_end(x);            /* drops the leg */
     px_transfer_end(px, x);
     if (x->out)

@@ -64,8 +64,8 @@ px_wait(struct osp_proxy *px, struct px_exchange *x, enum px_wait why, struct os
     osp_timer_set(&px->patience, &x->patience, deadline);
 }
 
-static void
-unpark(struct osp_proxy *px, struct px_exchange *x)
+void
+px_unpark(struct osp_proxy *px, struct px_exchange *x)
 {
     osp_list_remove(&x->wait);
     px_agreement_unwait(x);
@@ -90,7 +90,7 @@ px_give_up(struct px_turn *t, struct px_exchange *x)
     enum px_wait was = x->state;
     bool         answer_late = was == PX_WAIT_NAME || was == PX_WAIT_FLIGHT || was == PX_WAIT_EDHOC;
 
-    unpark(t->px, x);
+    px_unpark(t->px, x);
     if (was == PX_WAIT_REKEY && !osp_time_due(x->deadline, t->now))
         send_saved(t, x);       /* it may be there now */
     else if (was == PX_WAIT_LEASE_NOTIFY)
@@ -157,7 +157,7 @@ px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 
         if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
             return false;
-        unpark(px, x);
+        px_unpark(px, x);
         if (was == PX_WAIT_NAME)
             go_on_resolved(&t, x);
         else if (was == PX_WAIT_FLIGHT)
@@ -197,7 +197,7 @@ px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     x->has_added = true;
     t->px->stats.layers_added++;
     *req = out;
-    return OSP_OK;
+    return x->carries ? px_combined_put(t, x, out) : OSP_OK;
 }
 
 /*
@@ -210,7 +210,8 @@ px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_ms
     struct px_exchange *old = x->ends ? px_observe_find(t->px, x->ends) : NULL;
     bool                keep = x->obs != NULL || x->subject != NULL;
     uint64_t            before = x->out || !old ? x->out : old->out;
-    struct osp_request  how = { .type = x->type, .keep = keep, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
+    uint8_t             type = x->carries ? OSP_CON : x->type;  /* others wait for that */
+    struct osp_request  how = { .type = type, .keep = keep, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
                                 .instead_of = before };
     enum osp_err        e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
 

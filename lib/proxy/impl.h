@@ -21,7 +21,7 @@
  *   names.c       name cache
  *   local.c       resources of the proxy itself
  *   edhoc.c       ... and among them the Responder of EDHOC; responder.c keeps its sessions
- *   initiator.c   the Initiator of EDHOC, towards next hops
+ *   initiator.c   the Initiator of EDHOC, towards next hops; combined.c sends message_3 with a request
  *   echo.c        Echo for addresses
  *   flight.c      equal requests wait for the answer to the first
  *   exchange.c    making and ending exchanges
@@ -162,6 +162,7 @@ struct px_exchange {
     struct osp_octx        *leg;        /* ... and this is it, or what hop_ctx is derived to, a reference */
     struct px_agreement    *agreement;  /* whose run this is the exchange of; no client waits for it then */
     struct px_agreement    *awaits;     /* whose run it waits for */
+    struct px_agreement    *carries;    /* whose message_3 is in its request, until that was answered */
     struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
     const struct osp_rule  *rule;       /* that allowed it */
     uint64_t                in;         /* handle of the client's request */
@@ -325,6 +326,8 @@ void px_leased(struct osp_proxy *px, const struct osp_octx *ctx);
 bool px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
 /* A parked exchange waited long enough. */
 void px_give_up(struct px_turn *t, struct px_exchange *x);
+/* It waits no more. */
+void px_unpark(struct osp_proxy *px, struct px_exchange *x);
 /* The exchange waits, until `deadline` at most. */
 void px_wait(struct osp_proxy *px, struct px_exchange *x, enum px_wait why, struct osp_time deadline);
 /* After a use of the keys of `ctx`: asks the daemon for what is needed now. */
@@ -539,6 +542,8 @@ struct px_finder {
 struct osp_edhoc_profile px_edhoc_profile(struct px_finder *f, const struct osp_policy *began, const struct osp_policy *now);
 /* Chooses and reserves an identifier that nobody here uses, and that is not `other`. False: there is none left. */
 bool px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_slice other, struct osp_edhoc_cid *out);
+/* The context of a complete session; the caller owns it. */
+enum osp_err px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to, struct osp_made **out);
 /*
  * The context of a complete session, into the live table and to the daemon; `leads_to`: its purpose, NULL: none.  Not
  * confirmed: the daemon keeps it when something verified under it, which px_agreement_verified() is told.
@@ -563,6 +568,16 @@ void px_agreement_unwait(struct px_exchange *x);
 /* The exchange of a run ends. */
 void px_agreement_left(struct osp_proxy *px, struct px_exchange *up);
 void px_agreements_free(struct osp_proxy *px);
+
+/* ---- combined.c ---- */
+/* `m`, the request of `x` as it was protected, gets message_3. */
+enum osp_err px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m);
+/* True if `resp` says that message_3 was not taken, and was dealt with. */
+bool px_combined_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+/* The response to a request with message_3 came out of its layer. */
+void px_combined_verified(struct px_turn *t, struct px_exchange *x);
+/* The exchange of such a request ends. */
+void px_combined_left(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- flight.c ---- */
 /* True: `x` waits for the answer to an equal request that is on its way.  False: it goes, and others may wait for it. */

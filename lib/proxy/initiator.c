@@ -11,7 +11,7 @@
  * as something verified under it [rfc9528#5.4.2].  A context near a limit of its keys is renewed while it is still used; one
  * that the next hop says it lost stays until there is another, and nothing goes in the clear where there is one.
  */
-#include "proxy/impl.h"
+#include "proxy/agreement.h"
 
 #define CID_EDHOC 65u           /* Content-Formats [rfc9528#10.11] */
 #define EDHOC 64u
@@ -23,25 +23,6 @@
 #define RUN_PREFER_US OSP_SEC(10)       /* ... for requests that can go without */
 #define RUNS_AWAITED_MAX 2      /* by one request */
 #define RESTARTS_MAX 2          /* with another suite [rfc9528#6.3] */
-
-struct px_agreement {
-    struct osp_node       node;         /* in px.agreements by purpose */
-    struct osp_list       lru;          /* in px.agreement_lru, used last last */
-    struct osp_list       waiters;      /* px_exchange.wait */
-    size_t                waiting;      /* how many those are */
-    struct px_exchange   *up;           /* the run's exchange; NULL: none is under way */
-    struct osp_edhoc     *session;      /* of the run, in pool memory */
-    struct osp_edhoc_cid  c_i;
-    uint64_t              pause_us;     /* what the run's failure is to be followed by; 0: as usual */
-    uint64_t              not_before_us;
-    uint64_t              made_us;      /* when the last run succeeded */
-    enum osp_err          why;          /* the last one did not */
-    int64_t               suite;
-    unsigned              restarts;
-    bool                  echo_tried, asked_3;
-    uint16_t              purpose_len;
-    char                  purpose[OSP_MADE_PEER_MAX];
-};
 
 /* ---- which ---- */
 
@@ -147,6 +128,7 @@ px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
     struct px_agreement *a = up->agreement;
 
     osp_octx_live_release(up->policy->live, osp_slice(a->c_i.bytes, a->c_i.len));
+    px_combined_end(px, a);
     osp_edhoc_fini(a->session);
     osp_pool_put(&px->pool, a->session, sizeof(*a->session));
     a->session = NULL;
@@ -175,8 +157,8 @@ tell(struct osp_proxy *px, const struct px_agreement *a, enum osp_err why)
 }
 
 /* Who waited is ready: for the layer, or for what the failure means for it. */
-static void
-finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
+void
+px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
 {
     uint64_t pause = a->up->hop_edhoc->prefer ? PLAIN_US : PAUSE_US;
 
@@ -199,7 +181,7 @@ void
 px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why)
 {
     t->px->stats.errors[why]++;
-    finish(t, up->agreement, why);
+    px_agreement_finish(t, up->agreement, why);
 }
 
 /* ---- messages ---- */
@@ -214,8 +196,8 @@ send_up(struct px_turn *t, struct px_exchange *up, const struct osp_msg *m)
  * POST to the EDHOC resource of the next hop, kept in case it wants an Echo.  The messages of the turn are not touched: a
  * request may stand in one of them that waits for this, or does not.
  */
-static enum osp_err
-post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload)
+enum osp_err
+px_agreement_post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload)
 {
     struct osp_msg m;
     uint8_t        format[4];
@@ -249,10 +231,13 @@ profile_of(const struct px_turn *t, struct px_finder *f, const struct osp_policy
     return p;
 }
 
-/* A reload may have taken the credential away since message_2. */
-static bool
-is_trusted(const struct osp_edhoc_conf *c, uint32_t label)
+bool
+px_is_trusted(const struct osp_policy *now, uint32_t label)
 {
+    const struct osp_edhoc_conf *c = now->edhoc;
+
+    if (!c)
+        return false;
     for (size_t i = 0; i < c->trusted.count; i++)
         if (c->trusted.list[i].label == label)
             return true;
@@ -275,7 +260,7 @@ send_1(struct px_turn *t, struct px_agreement *a)
     e = osp_edhoc_make_message_1(a->session, a->up->hop_edhoc->method, a->suite, seed, osp_slice(a->c_i.bytes, a->c_i.len),
                                  OSP_EMPTY, &w);
     osp_wipe(seed, sizeof(seed));
-    return e == OSP_OK ? post(t, a->up, osp_wr_slice(&w)) : e;
+    return e == OSP_OK ? px_agreement_post(t, a->up, osp_wr_slice(&w)) : e;
 }
 
 /* Begins a run for what `x` wants to reach. */
@@ -334,8 +319,9 @@ send_error(struct px_turn *t, struct px_agreement *a, enum osp_err why)
 }
 
 static enum osp_err
-on_message_2(struct px_turn *t, struct px_agreement *a, struct osp_slice message)
+on_message_2(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice message)
 {
+    size_t        c_r_len = 0;
     uint8_t       bytes[OSP_EDHOC_MESSAGE_MAX + OSP_EDHOC_CID_MAX + 1];
     struct osp_wr w = osp_wr_to(bytes, sizeof(bytes));
     enum osp_err  e = osp_edhoc_take_message_2(a->session, message, NULL);
@@ -344,6 +330,7 @@ on_message_2(struct px_turn *t, struct px_agreement *a, struct osp_slice message
         e = OSP_E_EDHOC_AUTH;   /* somebody we trust, but not the one that is meant */
     if (e == OSP_OK)
         osp_edhoc_cid_put(&w, osp_edhoc_c_r(a->session));
+    c_r_len = w.n;
     if (e == OSP_OK)
         e = osp_edhoc_make_message_3(a->session, OSP_EMPTY, &w);
     if (e != OSP_OK) {          /* [rfc9528#5.3.3] */
@@ -351,7 +338,9 @@ on_message_2(struct px_turn *t, struct px_agreement *a, struct osp_slice message
         return e;
     }
     a->asked_3 = true;
-    return post(t, a->up, osp_wr_slice(&w));
+    if (px_combined_begin(t, a, f, osp_wr_slice(&w), c_r_len))
+        return OSP_OK;
+    return px_agreement_post(t, a->up, osp_wr_slice(&w));
 }
 
 /* [rfc9528#6.3] another suite, of those the next hop named */
@@ -398,7 +387,7 @@ complete(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, c
     bool         confirmed = resp->payload.n > 0;
     enum osp_err e = confirmed ? osp_edhoc_take_message_4(a->session, resp->payload, NULL) : OSP_OK;
 
-    if (e == OSP_OK && !is_trusted(t->px->policy->edhoc, osp_edhoc_who(a->session)->label))
+    if (e == OSP_OK && !px_is_trusted(t->px->policy, osp_edhoc_who(a->session)->label))
         e = OSP_E_EDHOC_NO_CRED;
     if (e != OSP_OK) {
         send_error(t, a, e);
@@ -437,11 +426,11 @@ px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct os
     if (OSP_CODE_CLASS(resp->code) == 2 && a->asked_3) {
         e = complete(t, a, &f, resp);
         if (e == OSP_OK) {
-            finish(t, a, OSP_OK);
+            px_agreement_finish(t, a, OSP_OK);
             return;
         }
     } else if (OSP_CODE_CLASS(resp->code) == 2) {
-        e = on_message_2(t, a, resp->payload);
+        e = on_message_2(t, a, &f, resp->payload);
     } else if (resp->code == OSP_CODE(4, 1) && echo) {
         e = on_echo(t, a, echo);
     } else if (resp->code == OSP_CODE(5, 3)) {
@@ -459,12 +448,16 @@ px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct os
 void
 px_agreement_verified(struct px_turn *t, struct px_exchange *x)
 {
-    const struct osp_edhoc_conf *now = t->px->policy->edhoc;
-    struct osp_made             *m = x->hop_edhoc ? osp_octx_live_confirm(x->policy->live, x->added.ctx) : NULL;
+    struct osp_made *m;
 
+    if (x->carries) {
+        px_combined_verified(t, x);
+        return;
+    }
+    m = x->hop_edhoc ? osp_octx_live_confirm(x->policy->live, x->added.ctx) : NULL;
     if (!m)
         return;
-    if (!now || !is_trusted(now, osp_octx_label(m->octx)))
+    if (!px_is_trusted(t->px->policy, osp_octx_label(m->octx)))
         (void)osp_octx_live_remove(x->policy->live, m->octx);
     else if (px_keep_made(t->px, m) == OSP_OK)
         return;
@@ -489,6 +482,15 @@ without(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     return true;
 }
 
+void
+px_agreement_wait(struct px_turn *t, struct px_exchange *x, struct px_agreement *a)
+{
+    x->awaits = a;
+    a->waiting++;
+    px_wait(t->px, x, PX_WAIT_EDHOC, x->deadline);
+    osp_list_push(&a->waiters, &x->wait);
+}
+
 static bool
 wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct px_agreement *a)
 {
@@ -497,10 +499,7 @@ wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct
         return true;
     }
     x->runs_awaited++;
-    x->awaits = a;
-    a->waiting++;
-    px_wait(t->px, x, PX_WAIT_EDHOC, x->deadline);
-    osp_list_push(&a->waiters, &x->wait);
+    px_agreement_wait(t, x, a);
     return true;
 }
 
@@ -576,8 +575,8 @@ px_agree_anew(struct px_exchange *x)
 }
 
 /* The request may have been executed all the same: who says that it was not is unknown. */
-static bool
-may_repeat(const struct px_exchange *x, const struct osp_msg *req)
+bool
+px_may_repeat(const struct px_exchange *x, const struct osp_msg *req)
 {
     return x->inner_oscore || (req->code != OSP_POST && req->code != OSP_PATCH);
 }
@@ -617,7 +616,7 @@ px_agree_again(struct px_turn *t, struct px_exchange *x, const struct osp_msg *r
 {
     if (!x->hop_edhoc || !x->leg || x->agreed_again || x->state != PX_RUNNING || resp->code != OSP_CODE(4, 1) ||
         osp_msg_has(resp, OSP_OPT_OSCORE) || osp_msg_has(resp, OSP_OPT_ECHO) || !is_first_answer(x, resp) ||
-        !look_for_another(t, x) || !px_restore(x, &t->px->a) || !may_repeat(x, &t->px->a))
+        !look_for_another(t, x) || !px_restore(x, &t->px->a) || !px_may_repeat(x, &t->px->a))
         return false;
     x->agreed_again = x->leg_is_stale = true;
     px_send(t, x, &t->px->a);

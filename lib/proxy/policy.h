@@ -31,6 +31,7 @@ struct osp_hop_edhoc {
     uint32_t             credential_count;
     uint8_t              method;
     bool                 prefer;        /* without a context requests go as they are */
+    bool                 combined;      /* the first request takes message_3 along */
 };
 
 enum osp_allow_kind { OSP_ALLOW_FORWARD, OSP_ALLOW_ROUTE };

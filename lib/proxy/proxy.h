@@ -106,6 +106,7 @@ struct osp_proxy_stats {
     uint64_t errors[OSP_ERR_COUNT];             /* errors answered or dropped, by reason */
     uint64_t notifications;                     /* sent to clients */
     uint64_t agreed, not_agreed;                /* runs of EDHOC as the Initiator */
+    uint64_t combined;                          /* requests with message_3 */
     uint64_t joined;                            /* waited for the answer to an equal request */
     uint64_t merged;                            /* registrations that joined one that was there */
     uint64_t renewed;                           /* registrations upstream made again */

@@ -143,7 +143,7 @@ take_leg(struct px_exchange *x, struct osp_slice id, enum px_rekey stage)
 
     if (e != OSP_OK)
         return e;
-    osp_b2_lend(c, NUMBERS);
+    osp_octx_lend(c, NUMBERS);
     px_leg_drop(x);
     x->leg = c;
     x->rekey = stage;

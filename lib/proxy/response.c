@@ -117,7 +117,7 @@ px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct os
         px_agreement_response(t, x, resp);
         return;
     }
-    if (e == OSP_OK && (px_agree_again(t, x, resp) || px_rekey_response(t, x, resp)))
+    if (e == OSP_OK && (px_combined_response(t, x, resp) || px_agree_again(t, x, resp) || px_rekey_response(t, x, resp)))
         return;
     if (e == OSP_OK)
         e = take_layer_off(t, x, &resp);

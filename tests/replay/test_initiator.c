@@ -24,6 +24,8 @@ static struct edhoc_side      ours, plant, other;
 static struct osp_edhoc_own   own[1];
 static struct osp_edhoc_peer  peers[2];
 static uint16_t               next_mid, port;
+static size_t                 datagram;         /* the longest one of the proxy, 0: the default */
+static struct osp_slice       body;             /* of the clients' requests */
 static struct osp_slice       purpose;         /* of the context that leads to the origin */
 
 /* ---- the origin ---- */
@@ -36,9 +38,10 @@ static struct origin {
     struct osp_edhoc         s;
     struct osp_octx         *octx;              /* of the last complete session; NULL: none */
     uint8_t                  c_r;
-    unsigned                 m1, m3, requests, errors, plain, observed, blocks;
+    unsigned                 m1, m3, requests, errors, plain, observed, blocks, combined;
     int                      lose;              /* the datagram to it that is lost, 1 the next one; 0: none */
     bool                     is_dead, has_no_edhoc, wants_echo;
+    bool                     knows_no_option, dies_after_1, garbles_answer;
     bool                     ignores_edhoc, dies_after_3, garbles_4, in_blocks;
     uint32_t                 busy_s;            /* 5.03 with this Max-Age */
     uint8_t                  whole[2048];       /* the answer that is given out in blocks */
@@ -146,6 +149,7 @@ answer_1(struct osp_slice message, struct osp_wr *out)
     enum osp_err e;
 
     origin.m1++;
+    origin.is_dead = origin.dies_after_1;
     origin.c_r = (uint8_t)(origin.m1 % 24);
     osp_edhoc_init(&origin.s, OSP_EDHOC_RESPONDER, &origin.profile, edhoc_crypto, EDHOC_NOW);
     e = osp_edhoc_take_message_1(&origin.s, message, NULL);
@@ -233,6 +237,35 @@ on_edhoc(const struct osp_msg *req)
     reply_edhoc(req, e == OSP_OK ? OSP_CODE(2, 4) : OSP_CODE(4, 0), osp_wr_slice(&out));
 }
 
+/* Message_3 in front of the ciphertext [rfc9668#3.3.1]; false: that was answered with an error. */
+static bool
+took_message_3(const struct osp_msg *req, struct osp_msg *m)
+{
+    uint8_t          bytes[OSP_EDHOC_MESSAGE_MAX];
+    struct osp_wr    out = osp_wr_to(bytes, sizeof(bytes));
+    struct osp_slice message_3, ciphertext;
+    struct osp_msg   resp;
+
+    origin.combined++;
+    assert_true(osp_msg_has(req, OSP_OPT_OSCORE) && osp_msg_get(req, OSP_OPT_EDHOC)->val.n == 0);
+    if (origin.knows_no_option) {
+        osp_msg_init(&resp, OSP_CODE(4, 2));
+        reply_to(req, &resp);
+        return false;
+    }
+    EXPECT_OK(osp_edhoc_split_combined(req->payload, &message_3, &ciphertext));
+    if (answer_3(message_3, &out) != OSP_OK) {
+        out.n = 0;
+        EXPECT_OK(osp_edhoc_put_error(&out, OSP_E_EDHOC_AUTH));
+        reply_edhoc(req, OSP_CODE(4, 0), osp_wr_slice(&out));
+        return false;
+    }
+    osp_msg_copy(m, req);
+    m->payload = ciphertext;
+    osp_msg_remove(m, OSP_OPT_EDHOC);
+    return true;
+}
+
 /* A request under the context is answered under it, any other one in the clear. */
 static void
 on_request(const struct osp_msg *req)
@@ -241,8 +274,13 @@ on_request(const struct osp_msg *req)
     uint8_t                     scratch[4096], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_layer            layer;
-    struct osp_msg              plain, resp, out;
+    struct osp_msg              plain, resp, out, bare;
 
+    if (osp_msg_has(req, OSP_OPT_EDHOC)) {
+        if (!took_message_3(req, &bare))
+            return;
+        req = &bare;
+    }
     origin.requests++;
     osp_msg_init(&resp, OSP_CODE(2, 5));
     resp.payload = osp_slice_str("hello");
@@ -268,6 +306,8 @@ on_request(const struct osp_msg *req)
         EXPECT_OK(osp_msg_add(&resp, OSP_OPT_OBSERVE, OSP_EMPTY));
     EXPECT_OK(osp_classes(&leg, &resp, classes));
     EXPECT_OK(osp_oscore_protect_response(edhoc_crypto, &layer, &resp, classes, false, &s, &out));
+    if (origin.garbles_answer)
+        *(uint8_t *)(uintptr_t)(out.payload.p + out.payload.n - 1) ^= 1;
     reply_to(req, &out);
     if (osp_msg_has(&plain, OSP_OPT_OBSERVE)) {
         forget_observer();
@@ -345,11 +385,12 @@ static void
 send_with(uint8_t client, uint8_t code, const char *path, int observe)
 {
     uint8_t        value[4], at[4];
-    uint8_t        buf[256];
+    uint8_t        buf[512];
     struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg m;
 
     osp_msg_init(&m, code);
+    m.payload = body;
     m.type = OSP_NON;
     m.mid = ++next_mid;
     m.token = osp_slice_str("tk");
@@ -399,6 +440,8 @@ tune(struct osp_proxy_cfg *cfg)
 {
     cfg->max_exchanges = cfg->ep.max_requests = cfg->ep.max_peers = 4096;
     cfg->ep.max_messages = 4 * 4096;
+    if (datagram)
+        cfg->ep.max_datagram = datagram;
 }
 
 static int
@@ -414,7 +457,7 @@ setup(void **state)
     world_allow_all(&w);
     w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, ORIGIN) };
     w.policy.host_count = 1;
-    hop.prefer = false;
+    hop.prefer = hop.combined = false;
     hop.credentials = plant_only;
     port = 5683;
     EXPECT_OK(osp_target_parse(osp_slice_str("coap://*"), &w.upstreams[0].match));
@@ -966,6 +1009,171 @@ initiator_takes_an_echo_for_no_loss(void **state)
     assert_int_equal(1, origin.m1);
 }
 
+/* ---- message_3 with a request [rfc9668#3.2] ---- */
+
+/* row X06 (partly: as the client) */
+static void
+initiator_sends_message_3_with_the_first_request(void **state)
+{
+    (void)state;
+    hop.combined = true;
+    for (unsigned i = 20; i < 30; i++)
+        send_request((uint8_t)i, "x");
+    go();
+    expect_answers(10, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, origin.m1);
+    assert_int_equal(1, origin.combined);
+    assert_int_equal(1, origin.m3);
+    assert_int_equal(10, origin.requests);
+    assert_int_equal(1, w.kept);
+    assert_int_equal(1, w.agreed[OSP_OK]);
+    assert_int_equal(1, osp_octx_live_count(w.live));
+}
+
+/* Nobody uses the context before the other side has it; a copy of the request is a copy of message_3. */
+static void
+initiator_lets_others_wait_for_the_combined_request(void **state)
+{
+    (void)state;
+    hop.combined = true;
+    origin.lose = 2;                    /* the combined request */
+    send_request(20, "x");
+    send_request(21, "x");
+    go();
+    assert_int_equal(0, origin.requests);
+    assert_int_equal(0, osp_octx_live_count(w.live));
+    ask(22);
+    assert_int_equal(0, origin.requests);
+    run(OSP_SEC(60));
+    expect_answers(3, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, origin.combined);
+    assert_int_equal(3, origin.requests);
+}
+
+/* [rfc7252#5.4.1] in the same session */
+static void
+initiator_sends_message_3_alone_where_it_has_to(void **state)
+{
+    (void)state;
+    hop.combined = true;
+    origin.knows_no_option = true;
+    for (unsigned i = 20; i < 25; i++)
+        send_request((uint8_t)i, "x");
+    go();
+    expect_answers(5, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, origin.m1);
+    assert_int_equal(1, origin.m3);
+    assert_int_equal(1, origin.combined);
+    assert_int_equal(1, w.kept);
+    osp_octx_unref(origin.octx);
+    origin.octx = NULL;
+    run(OSP_SEC(11));
+    ask(20);                            /* and it is remembered */
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, origin.m1);
+    assert_int_equal(1, origin.combined);
+}
+
+/* What might have been executed is not sent again for a 4.02 in the clear; message_3 goes on. */
+static void
+initiator_does_not_repeat_the_request_of_message_3(void **state)
+{
+    (void)state;
+    hop.combined = true;
+    origin.knows_no_option = true;
+    send_with(20, OSP_POST, "x", NOTHING);
+    go();
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, origin.m3);
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, origin.m1);
+}
+
+/* [rfc9668#3.3.1] message_3 was refused, or nothing came back, or nothing that verifies: the run has failed for all. */
+static void
+initiator_ends_a_run_with_its_combined_request(void **state)
+{
+    for (int how = 0; how < 3; how++) {
+        (void)teardown(state);
+        (void)setup(state);
+        w.policy.response_timeout_us = OSP_SEC(50);
+        hop.combined = true;
+        if (how == 0) {
+            origin.peer.cred = other.own.cred;
+            EXPECT_OK(osp_edhoc_peers_init(&origin.trusted, &origin.peer, 1));
+        }
+        origin.dies_after_1 = how == 1;
+        origin.garbles_answer = how == 2;
+        send_request(20, "x");
+        send_request(21, "x");
+        run(OSP_SEC(60));
+        for (unsigned i = 20; i < 22; i++) {
+            assert_int_equal(1, answers[i]);
+            assert_int_equal(5, OSP_CODE_CLASS(last_code[i]));
+            answers[i] = 0;
+        }
+        assert_int_equal(0, w.kept);
+        assert_int_equal(0, osp_octx_live_count(w.live));
+        assert_int_equal(0, w.agreed[OSP_OK]);
+        origin_init(&plant);
+        run(OSP_SEC(11));
+        ask(20);
+        expect_answers(1, OSP_CODE(2, 5), "hello");
+    }
+}
+
+/* Where nobody can carry it: observers, and layers of others. */
+static void
+initiator_sends_message_3_alone_for_an_observer(void **state)
+{
+    (void)state;
+    hop.combined = true;
+    send_with(20, OSP_GET, "x", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(0, origin.combined);
+    assert_int_equal(1, origin.m3);
+    osp_proxy_abort_all(w.px, w.now, &w.tx);
+    osp_txq_reset(&w.tx);
+}
+
+/* [rfc9668#3.2.2] nor does a request that fits a datagram only by itself */
+static void
+initiator_sends_message_3_alone_for_a_long_request(void **state)
+{
+    static uint8_t long_one[250];
+
+    (void)teardown(state);
+    datagram = 400;
+    (void)setup(state);
+    datagram = 0;
+    hop.combined = true;
+    body = osp_slice(long_one, sizeof(long_one));
+    send_with(20, OSP_PUT, "x", NOTHING);
+    body = OSP_EMPTY;
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(0, origin.combined);
+    assert_int_equal(1, origin.m3);
+    assert_int_equal(1, origin.requests);
+}
+
+static void
+initiator_ends_a_combined_request_with_the_proxy(void **state)
+{
+    (void)state;
+    hop.combined = true;
+    origin.dies_after_1 = true;
+    send_request(20, "x");
+    send_request(21, "x");
+    go();
+    osp_proxy_abort_all(w.px, w.now, &w.tx);
+    osp_txq_reset(&w.tx);
+    assert_true(osp_proxy_idle(w.px));
+    assert_int_equal(0, osp_octx_live_count(w.live));
+}
+
 /* [rfc9528#5.4.2] nothing is written down before something came back under the keys */
 static void
 initiator_keeps_what_is_confirmed(void **state)
@@ -1071,28 +1279,37 @@ initiator_counts_who_waits_now(void **state)
 static void
 initiator_asks_the_policy_of_now_after_message_2_too(void **state)
 {
-    struct osp_edhoc_conf conf = w.edhoc;
-    struct osp_policy     later = w.policy;
+    struct osp_edhoc_conf conf;
+    struct osp_policy     later;
     struct world_out      o;
     struct osp_msg        m;
 
-    (void)state;
-    send_request(20, "x");
-    take_request(&o, &m);
-    on_edhoc(&m);
-    take_request(&o, &m);       /* message_3 is on its way */
-    conf.trusted.count = 0;
-    later.edhoc = &conf;
-    atomic_init(&later.refs, 1);
-    osp_proxy_set_policy(w.px, &later);
-    on_edhoc(&m);
-    go();
-    expect_answers(1, OSP_CODE(5, 2), "");
-    assert_int_equal(1, origin.m3);
-    assert_int_equal(0, w.kept);
-    assert_int_equal(0, osp_octx_live_count(w.live));
-    osp_proxy_set_policy(w.px, &w.policy);
-    assert_int_equal(1, atomic_load(&later.refs));
+    for (int combined = 0; combined < 2; combined++) {
+        (void)teardown(state);
+        (void)setup(state);
+        hop.combined = combined;
+        send_request(20, "x");
+        take_request(&o, &m);
+        on_edhoc(&m);
+        take_request(&o, &m);   /* message_3 is on its way */
+        conf = w.edhoc;
+        conf.trusted.count = 0;
+        later = w.policy;
+        later.edhoc = &conf;
+        atomic_init(&later.refs, 1);
+        osp_proxy_set_policy(w.px, &later);
+        if (combined)
+            on_request(&m);
+        else
+            on_edhoc(&m);
+        go();
+        expect_answers(1, combined ? OSP_CODE(2, 5) : OSP_CODE(5, 2), combined ? "hello" : "");    /* asked for before it */
+        assert_int_equal(1, origin.m3);
+        assert_int_equal(0, w.kept);
+        assert_int_equal(0, osp_octx_live_count(w.live));
+        osp_proxy_set_policy(w.px, &w.policy);
+        assert_int_equal(1, atomic_load(&later.refs));
+    }
 }
 
 /* ... and once more when the context is confirmed, which no reload has looked at before. */
@@ -1415,6 +1632,14 @@ main(void)
         T(initiator_tells_no_more_under_a_revoked_context),
         T(initiator_takes_no_news_under_a_revoked_context),
         T(initiator_ends_what_it_cannot_renew),
+        T(initiator_sends_message_3_with_the_first_request),
+        T(initiator_lets_others_wait_for_the_combined_request),
+        T(initiator_sends_message_3_alone_where_it_has_to),
+        T(initiator_does_not_repeat_the_request_of_message_3),
+        T(initiator_ends_a_run_with_its_combined_request),
+        T(initiator_sends_message_3_alone_for_an_observer),
+        T(initiator_ends_a_combined_request_with_the_proxy),
+        T(initiator_sends_message_3_alone_for_a_long_request),
         T(initiator_renews_a_worn_context_in_time),
         T(initiator_lets_only_so_many_wait),
         T(initiator_runs_with_so_many_only),

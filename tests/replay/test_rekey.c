@@ -179,7 +179,7 @@ client_uses(struct client *c, struct osp_slice id)
 {
     osp_octx_unref(c->ctx);
     EXPECT_OK(osp_b2_derive(c->base, id, &c->ctx));
-    osp_b2_lend(c->ctx, 100);
+    osp_octx_lend(c->ctx, 100);
 }
 
 static struct datagram

@@ -83,6 +83,24 @@ def test_an_echo_before_message_2_is_answered(stage):
     assert i.runs() == 1
 
 
+# row X06 (partly: as the client) [rfc9668#3.2]
+@SUITE_AND_METHOD
+def test_message_3_goes_with_the_first_request(stage, method, suite):
+    i = Initiator(stage, method, [suite], leg={"combined": True})
+    for _ in range(3):
+        assert i.ask().payload == b"hello"
+    assert i.runs() == 1 and len(i.origin.established()) == 1
+    assert i.proxy.metric("osprey_edhoc_combined_total") == 1
+    assert i.origin.count() == 1 + 3        # message_1, and what message_3 came with
+
+
+def test_an_origin_that_does_not_take_combined_requests_is_told_so(stage):
+    """With message_4 it must not [rfc9668#3.3.1]: an error of EDHOC, and the run has failed."""
+    i = Initiator(stage, leg={"combined": True}, origin={"message_4": True})
+    assert i.ask().dotted == "5.02"
+    assert i.runs("failed") == 1 and not i.origin.established()
+
+
 # [rfc9528#5.5.3]
 def test_message_4_is_verified_where_it_comes(stage):
     i = Initiator(stage, origin={"message_4": True})

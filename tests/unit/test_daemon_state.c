@@ -443,7 +443,7 @@ end_run(struct osp_state *st, const char *id)
     struct osp_octx *c;
 
     EXPECT_OK(osp_b2_derive(ctx(st, 0), osp_slice_str(id), &c));
-    osp_b2_lend(c, 16);
+    osp_octx_lend(c, 16);
     osp_b2_end(ctx(st, 0), c);
     osp_octx_unref(c);
 }

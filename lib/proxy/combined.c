@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Message_3 of a run of ours in the first request under the new context [rfc9668#3.2].
+ *
+ *   message_2 came -> the first of those that wait is the carrier: its request goes out under the new context, with message_3
+ *                     before its ciphertext
+ *   the response verifies -> the run has succeeded; the context is there for all, and the others go on
+ *   it does not know the option -> message_3 on its own, and the carrier waits again
+ *   anything else, or nothing -> the run has failed
+ *
+ * Until then nobody else has the context: what overtook the carrier's request would be refused.  The run's own exchange has
+ * nothing on its way meanwhile: it is parked, and ends with the carrier.
+ */
+#include "proxy/agreement.h"
+
+#define NUMBERS 1024            /* of a context that is not kept yet */
+#define ROOM 128                /* bytes that a layer, the option and a Token add to a request */
+
+/* What is known not to fit, or to be answered by others than the next hop, does not carry. */
+static struct px_exchange *
+choose_carrier(struct osp_proxy *px, struct px_agreement *a, size_t message_len)
+{
+    for (struct osp_list *n = a->waiters.next; n != &a->waiters; n = n->next) {
+        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
+
+        if (!x->inner_oscore && !x->obs && !x->subject && x->saved.n + message_len + ROOM <= px->cfg.ep.max_datagram)
+            return x;
+    }
+    return NULL;
+}
+
+bool
+px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice c_r_and_message_3,
+                  size_t c_r_len)
+{
+    struct osp_block    whole = { 0, false, 6 };
+    struct px_exchange *x = NULL;
+
+    if (a->up->hop_edhoc->combined && !a->no_combined)
+        x = choose_carrier(t->px, a, c_r_and_message_3.n);
+    if (!x || px_buf_add(t->px, &a->message_3, &whole, c_r_and_message_3, SIZE_MAX) != OSP_OK)
+        return false;
+    if (px_edhoc_derive(a->session, f, a->purpose, &a->made) != OSP_OK) {
+        px_combined_end(t->px, a);
+        return false;
+    }
+    osp_octx_lend(a->made->octx, NUMBERS);
+    a->c_r_len = c_r_len;
+    a->carrier = x;
+    px_wait(t->px, a->up, PX_WAIT_EDHOC, a->up->deadline);
+    px_unpark(t->px, x);
+    x->carries = a;
+    px_leg_drop(x);
+    osp_octx_ref(x->leg = a->made->octx);
+    t->px->stats.combined++;
+    if (px_restore(x, &t->px->a))
+        px_send(t, x, &t->px->a);
+    else
+        px_answer_error(t, x, OSP_E_NOMEM);
+    return true;
+}
+
+/* Steps 3 to 5, for a request that was just protected. */
+enum osp_err
+px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
+{
+    const struct px_agreement *a = x->carries;
+    size_t                     start = t->scratch.n;
+
+    osp_wr_put(&t->scratch, osp_slice_tail(osp_slice(a->message_3.p, a->message_3.n), a->c_r_len));
+    osp_wr_put(&t->scratch, m->payload);
+    if (osp_wr_bad(&t->scratch))
+        return OSP_E_NOSPACE;
+    m->payload = osp_slice_tail(osp_wr_slice(&t->scratch), start);
+    return osp_msg_add(m, OSP_OPT_EDHOC, OSP_EMPTY);
+}
+
+void
+px_combined_end(struct osp_proxy *px, struct px_agreement *a)
+{
+    if (a->carrier)
+        a->carrier->carries = NULL;
+    a->carrier = NULL;
+    px_buf_free(px, &a->message_3);
+    osp_made_free(a->made);
+    a->made = NULL;
+}
+
+void
+px_combined_left(struct osp_proxy *px, struct px_exchange *x)
+{
+    struct osp_time at_once = { 0 };
+
+    if (!x->carries)
+        return;
+    osp_timer_set(&px->patience, &x->carries->up->patience, at_once);
+    x->carries->carrier = NULL;
+    x->carries = NULL;
+}
+
+void
+px_combined_verified(struct px_turn *t, struct px_exchange *x)
+{
+    struct px_agreement *a = x->carries;
+    struct osp_made     *m = a->made;
+    enum osp_err         e;
+
+    a->made = NULL;
+    e = px_is_trusted(t->px->policy, osp_octx_label(m->octx)) ? OSP_OK : OSP_E_EDHOC_NO_CRED;
+    if (e == OSP_OK)
+        e = osp_octx_live_add_for(x->policy->live, m->octx, osp_slice_str(a->purpose));
+    if (e == OSP_OK)
+        e = px_keep_made(t->px, m);
+    if (e != OSP_OK) {
+        osp_made_free(m);
+        t->px->stats.errors[e]++;
+    }
+    px_agreement_finish(t, a, e);
+}
+
+/* [rfc7252#5.4.1] a critical option that is not known, so that nothing of the request was looked at */
+static bool
+knows_it_not(const struct osp_msg *resp)
+{
+    return resp->code == OSP_CODE(4, 2);
+}
+
+/* In the same session: message_3 is what it was. */
+static enum osp_err
+go_on_in_sequence(struct px_turn *t, struct px_agreement *a)
+{
+    struct px_buf m = a->message_3;
+    enum osp_err  e;
+
+    a->message_3 = (struct px_buf){ 0 };
+    a->no_combined = true;
+    px_combined_end(t->px, a);
+    px_unpark(t->px, a->up);
+    e = px_agreement_post(t, a->up, osp_slice(m.p, m.n));
+    px_buf_free(t->px, &m);
+    return e;
+}
+
+/* The carrier's request once more, when there is a context, or for what it means that there is none. */
+static void
+try_again(struct px_turn *t, struct px_exchange *x)
+{
+    px_leg_drop(x);
+    osp_layer_fini(&x->added);
+    x->has_added = false;
+    if (!px_restore(x, &t->px->a))
+        px_answer_error(t, x, OSP_E_NOMEM);
+    else if (!px_may_repeat(x, &t->px->a))
+        px_answer_error(t, x, OSP_E_NOT_AGREED);
+    else
+        px_send(t, x, &t->px->a);
+}
+
+bool
+px_combined_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
+{
+    struct px_agreement *a = x->carries;
+    enum osp_err         e = OSP_E_EDHOC_REFUSED;
+
+    if (!a || osp_msg_has(resp, OSP_OPT_OSCORE))
+        return false;
+    if (knows_it_not(resp))
+        e = go_on_in_sequence(t, a);
+    if (e != OSP_OK)
+        px_agreement_fail(t, a->up, e);
+    try_again(t, x);
+    return true;
+}
