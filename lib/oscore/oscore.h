@@ -63,6 +63,7 @@ struct osp_layer {
     bool             nonce_used;        /* a response has gone out (or come in) under the request's nonce */
     bool             observe;           /* the request had an Observe option */
     uint64_t         last_piv;          /* client side, Observe: highest Partial IV accepted + 1 */
+    const struct osp_octx *nonce_ctx;   /* borrowed: the request's nonce was made in this one [rfc8613#B.2]; NULL: in ctx */
 };
 
 void osp_layer_fini(struct osp_layer *l);

@@ -136,7 +136,8 @@ osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, co
     if (has_piv)
         osp_oscore_nonce(osp_octx_recipient_id(ctx), opt.piv, ctx->common_iv, ctx->nonce_len, nonce);
     else
-        osp_oscore_nonce(request_kid, request_piv, ctx->common_iv, ctx->nonce_len, nonce);
+        osp_oscore_nonce(request_kid, request_piv, (layer->nonce_ctx ? layer->nonce_ctx : ctx)->common_iv, ctx->nonce_len,
+                         nonce);
     e = open_message(cr, ctx, in, request_kid, request_piv, nonce, scratch, out);
     if (e != OSP_OK)
         return e;

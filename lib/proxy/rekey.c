@@ -40,11 +40,17 @@ px_rekey_find(const struct px_exchange *x, const struct osp_oscore_opt *o)
 
     if (!c || !o->has_kid_context || (osp_octx_kid_context(c, &own) && osp_slice_eq(own, o->kid_context)))
         return c;               /* both know the ID Context, so it may be left out */
+    if (osp_octx_id_context(c, &own) && osp_slice_eq(own, o->kid_context))
+        return c;               /* or come as it is, outside of a run [rfc8613#5.1] */
     osp_octx_unref(c);
     return NULL;
 }
 
-/* Request #1 verified: the answer to it is made in the second context. */
+/*
+ * Request #1 verified: the answer to it is made in the second context, under the one number of that.  Without a Partial
+ * IV it would have "the AEAD nonce from the request" [rfc8613#8.3], and the Common IV of that is another: some take the
+ * nonce as it was, and some the one that the second context makes of the same number.
+ */
 static enum osp_err
 to_second(struct px_turn *t, struct osp_octx *base, struct osp_slice id1, struct osp_layer *l)
 {
@@ -58,8 +64,10 @@ to_second(struct px_turn *t, struct osp_octx *base, struct osp_slice id1, struct
         osp_layer_fini(l);
         return e == OSP_E_ID_LENGTH ? OSP_E_NO_CONTEXT : e;
     }
+    osp_b2_lend(second, 1);
     osp_octx_unref(l->ctx);
     l->ctx = second;            /* its reference */
+    l->nonce_used = true;
     return OSP_E_REKEY;
 }
 
@@ -217,7 +225,12 @@ take_r2(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, st
     if (osp_b2_derive_second(x->hop_ctx, *r2, id1, &second) != OSP_OK)
         return false;
     l.ctx = second;
+    l.nonce_ctx = x->added.ctx;
     e = osp_oscore_unprotect_response(t->px->crypto, &l, resp, &t->scratch, &t->px->b);
+    if (e == OSP_E_DECRYPT && opt.piv.n == 0) {     /* [rfc8613#8.4] it may mean the nonce of the second context */
+        l.nonce_ctx = NULL;
+        e = osp_oscore_unprotect_response(t->px->crypto, &l, resp, &t->scratch, &t->px->b);
+    }
     osp_octx_unref(second);
     return e == OSP_OK && t->px->b.code == OSP_CODE(4, 1);
 }

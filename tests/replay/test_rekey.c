@@ -200,11 +200,14 @@ client_goes_on(struct client *c)
     uint8_t          id3[64], scratch[256];
     struct osp_wr    b = osp_wr_to(id3, sizeof(id3)), s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_layer l = c->l;
+    struct osp_oscore_opt opt;
 
     assert_true(take(&o, &m));
     assert_int_equal(o.to.sock, WORLD_LISTENER);
     r2 = kid_context_of(&m);
     assert_int_equal(r2.n, OSP_B2_R2_LEN);
+    EXPECT_OK(osp_oscore_opt_parse(osp_msg_get(&m, OSP_OPT_OSCORE)->val, &opt));
+    assert_int_equal(opt.piv.n, 1);                             /* its nonce is not left to interpretation */
     (void)osp_octx_id_context(c->ctx, &id1);
     EXPECT_OK(osp_b2_derive_second(c->base, r2, id1, &second));
     l.ctx = second;

@@ -59,6 +59,17 @@ def test_a_client_makes_a_context_at_first_contact(stage, cp):
 
 
 # row S11
+def test_the_id_context_of_ordinary_requests_may_come_as_it_is(stage, cp):
+    proxy, origin = server(stage, cp), stage.origin()
+    client = rekey.Client(stage.client(proxy), cp)
+    assert client.exchange(forward(origin)).dotted == "2.05"
+    client.base.current.kid_context = client.base.current.id_context
+    for _ in range(5):
+        assert client.exchange(forward(origin)).dotted == "2.05"
+    assert client.runs == 1 and proxy.metric("osprey_rekeyings_total", role="server") == 1
+
+
+# row S11
 def test_recorded_requests_have_no_second_effect(stage, cp):
     proxy, origin = server(stage, cp), stage.origin()
     client = rekey.Client(stage.client(proxy), cp)
@@ -134,8 +145,9 @@ def test_keys_that_are_used_up_are_no_end(stage, cp):
 # ---- next hops ----
 
 # row S11
-def test_the_proxy_makes_a_context_with_its_first_request(stage, ps):
-    origin = stage.add(rekey.Origin(ps.other_side()))
+@pytest.mark.parametrize("literal", [True, False])
+def test_the_proxy_makes_a_context_with_its_first_request(stage, ps, literal):
+    origin = stage.add(rekey.Origin(ps.other_side(), literal=literal))
     proxy = client_of(stage, ps, origin)
     client = stage.client(proxy)
     for _ in range(30):

@@ -185,6 +185,10 @@ class Layer:
     observe: bool = False
     opened: set = field(default_factory=set)    # Partial IVs of responses, b"" for the request's nonce
     last: Option = None                         # option of the last response that came off
+    request_iv: bytes = None                    # Common IV of the request's nonce, where that was another [rfc8613#B.2]
+
+    def request_nonce(self):
+        return nonce(self.kid, self.piv, self.request_iv or self.context.common_iv)
 
     def aad(self):
         return aad(self.context.aead, self.kid, self.piv)
@@ -197,7 +201,7 @@ class Layer:
         piv = piv if piv is not None else c.take() if own_piv else None
         inner = [(n, b"" if n == OBSERVE else v) for n, v in m.options if n == OBSERVE or kinds[n] == "E"]
         outer = [(n, v) for n, v in m.options if n == OBSERVE or kinds[n] != "E"]
-        iv = nonce(c.sender_id, piv, c.common_iv) if piv is not None else nonce(self.kid, self.piv, c.common_iv)
+        iv = nonce(c.sender_id, piv, c.common_iv) if piv is not None else self.request_nonce()
         sealed = c.cipher(c.sender_key).encrypt(iv, bytes([m.code]) + coap.encode_body(inner, m.payload), self.aad())
         return m.copy(code=coap.code("2.05" if observe else "2.04"), payload=sealed,
                       options=sorted(outer + [(OSCORE, Option(piv=piv, kid_context=c.response_kid_context).encode())],
@@ -208,7 +212,7 @@ class Layer:
             raise OscoreError(f"no layer on {m}")
         c, option = self.context, Option.decode(m.get(OSCORE))
         if option.piv is None:
-            iv = nonce(self.kid, self.piv, c.common_iv)
+            iv = self.request_nonce()
         else:
             iv = nonce(c.recipient_id, option.piv, c.common_iv)
         if (option.piv or b"") in self.opened:

@@ -50,7 +50,9 @@ class Client:
         return self.next_id(self.client.exchange(self.first), layer)
 
     def next_id(self, answer, layer):
-        r2 = cbor2.loads(Option.decode(answer.get(OSCORE)).kid_context)
+        option = Option.decode(answer.get(OSCORE))
+        assert option.piv is not None       # which nonce it has is not open to interpretation
+        r2 = cbor2.loads(option.kid_context)
         under = Layer(self.base.derive(r2 + layer.context.id_context), layer.kid, layer.piv, layer.observe)
         plain = under.unprotect_response(answer)
         assert plain.dotted == "4.01" and not plain.options and not plain.payload
@@ -81,10 +83,13 @@ class Client:
 # ---- server ----
 
 class Origin(net.Origin):
-    """An origin that shares a base with the proxy."""
+    """
+    An origin that shares a base with the proxy. Its response #1 has "the AEAD nonce from the request" [rfc8613#8.3], to
+    the letter, or with the Common IV of the second context.
+    """
 
-    def __init__(self, base, answer=net.hello, address=None):
-        self.base = base
+    def __init__(self, base, answer=net.hello, address=None, literal=True):
+        self.base, self.literal = base, literal
         self.pending = set()
         self.begun, self.runs = 0, 0
         super().__init__(answer, (), address)
@@ -119,4 +124,6 @@ class Origin(net.Origin):
         self.pending.add(r2)
         self.begun += 1
         second = self.base.derive(r2 + ident, cbor2.dumps(r2))
-        raise net.Turned(coap.Message(code=coap.code("4.01")), [Layer(second, layer.kid, layer.piv, layer.observe)])
+        request_iv = context.common_iv if self.literal else None
+        raise net.Turned(coap.Message(code=coap.code("4.01")),
+                         [Layer(second, layer.kid, layer.piv, layer.observe, request_iv=request_iv)])
