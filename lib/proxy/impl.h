@@ -144,11 +144,13 @@ struct px_subject {
     struct px_saved     newest;         /* the newest representation, without Observe */
     struct px_order     order;
     uint64_t            asked_us;       /* when it was registered for last */
+    uint64_t            tags;           /* what Request-Tags it was registered for with, hashed */
     uint32_t            max_age;        /* of `newest`, seconds; it came at order.last_us */
     uint32_t            version;        /* our Observe value */
     enum osp_err        why;            /* it ended with this error; OSP_OK: with the answer in `newest` */
     bool                asking;         /* a registration is under way */
     bool                con;            /* the newest came confirmably */
+    bool                in_blocks;      /* the newest is the first of several, or not known yet */
     bool                ended;
 };
 

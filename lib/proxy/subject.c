@@ -28,12 +28,15 @@
 
 /* ---- which ---- */
 
-/* A conditional request, or one for a part, is about more than the state of the resource. */
+/*
+ * A conditional request, or one for a part, is about more than the state of the resource.  A Request-Tag without blocks
+ * means nothing [rfc9175#3.4], and there are clients that put another one into each of their requests.
+ */
 static bool
 is_mergeable(const struct osp_msg *req)
 {
     static const uint16_t own[] = { OSP_OPT_OSCORE, OSP_OPT_IF_MATCH, OSP_OPT_IF_NONE_MATCH, OSP_OPT_BLOCK1, OSP_OPT_BLOCK2,
-                                    OSP_OPT_REQUEST_TAG, OSP_OPT_ECHO, OSP_OPT_NO_RESPONSE };
+                                    OSP_OPT_ECHO, OSP_OPT_NO_RESPONSE };
 
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (osp_msg_has(req, own[i]))
@@ -74,13 +77,32 @@ is_same_hop(const struct px_exchange *up, const struct px_exchange *x)
     return osp_ip_is_any(&up->to.ip) ? up->rule == x->rule : px_ip_is_allowed(x, &up->to.ip, up->to.port);
 }
 
+/*
+ * Request-Tags: 0 for none.  They may differ [rfc9175#3.4], but who fetches further blocks under another tag may meet a
+ * server that does not find what the registration under its tag has begun.
+ */
+static uint64_t
+tags_of(struct px_turn *t, const struct osp_msg *req)
+{
+    struct osp_wr w = t->scratch;
+    size_t        start = w.n;
+
+    for (size_t i = 0; i < req->opt_count; i++) {
+        if (req->opts[i].num != OSP_OPT_REQUEST_TAG)
+            continue;
+        osp_wr_u16(&w, (uint16_t)req->opts[i].val.n);
+        osp_wr_put(&w, req->opts[i].val);
+    }
+    return w.n == start ? 0 : osp_hash(&t->px->seed, osp_slice_tail(osp_wr_slice(&w), start));
+}
+
 static struct px_subject *
-find(const struct osp_proxy *px, uint64_t hash, struct osp_slice id, const struct px_exchange *x)
+find(const struct osp_proxy *px, uint64_t hash, struct osp_slice id, const struct px_exchange *x, uint64_t tags)
 {
     for (struct osp_node *n = osp_table_first(&px->subjects, hash); n; n = osp_table_next(n)) {
         struct px_subject *s = OSP_CONTAINER(n, struct px_subject, node);
 
-        if (osp_slice_eq(s->id, id) && is_same_hop(s->up, x))
+        if (osp_slice_eq(s->id, id) && is_same_hop(s->up, x) && (s->tags == tags || !s->in_blocks))
             return s;
     }
     return NULL;
@@ -119,7 +141,8 @@ subject_new(struct px_turn *t, const struct px_exchange *x, const struct osp_msg
         return NULL;
     }
     (void)osp_slice_copy(id, block, id.n);
-    *s = (struct px_subject){ .up = up, .id = osp_slice(block, id.n), .asking = true, .asked_us = t->now.us };
+    *s = (struct px_subject){ .up = up, .id = osp_slice(block, id.n), .asking = true, .asked_us = t->now.us,
+                              .tags = tags_of(t, req), .in_blocks = true };
     osp_list_init(&s->run);
     osp_list_init(&s->fans);
     osp_list_init(&s->late);
@@ -415,6 +438,7 @@ px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *res
     if (!age || !osp_opt_uint(age->val, &s->max_age))
         s->max_age = MAX_AGE_DEFAULT;
     s->con = type == OSP_CON;
+    s->in_blocks = osp_msg_has(resp, OSP_OPT_BLOCK2);
     s->asking = false;
     s->version++;
     if (goes_on)
@@ -457,7 +481,7 @@ px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *
     if (!is_mergeable(req) || !px_key_make(t, x, req, to, &key) || !make_id(t, req, &key, &id))
         return x;
     hash = osp_hash(&t->px->seed, id);
-    s = find(t->px, hash, id, x);
+    s = find(t->px, hash, id, x, tags_of(t, req));
     if (s) {
         t->px->stats.merged++;
         attach(s, x->obs);

@@ -34,7 +34,7 @@ teardown(void **state)
 }
 
 static void
-register_with(uint8_t host, const char *token, const char *observe, struct osp_msg *m)
+register_tagged(uint8_t host, const char *token, const char *observe, const char *tag, struct osp_msg *m)
 {
     uint8_t       buf[2048];
     struct osp_wr d = osp_wr_to(buf, sizeof(buf));
@@ -47,8 +47,16 @@ register_with(uint8_t host, const char *token, const char *observe, struct osp_m
     EXPECT_OK(osp_msg_add(m, OSP_OPT_OBSERVE, osp_slice_str(observe)));
     EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_PATH, osp_slice_str("t")));
     EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
+    if (tag)
+        EXPECT_OK(osp_msg_add(m, OSP_OPT_REQUEST_TAG, osp_slice_str(tag)));
     EXPECT_OK(osp_msg_encode_udp(m, &d));
     world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
+}
+
+static void
+register_with(uint8_t host, const char *token, const char *observe, struct osp_msg *m)
+{
+    register_tagged(host, token, observe, NULL, m);
 }
 
 static struct world_out
@@ -136,6 +144,26 @@ static void
 notify(const struct osp_msg *q, uint8_t type, int observe, const char *payload)
 {
     origin_says(type, ++origin_mid, q->token, OSP_CODE(2, 5), observe, payload);
+}
+
+/* The first of several blocks. */
+static void
+notify_block(const struct osp_msg *q, uint8_t observe)
+{
+    uint8_t        buf[2048], payload[64] = { 0 };
+    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg r;
+
+    osp_msg_init(&r, OSP_CODE(2, 5));
+    r.type = OSP_NON;
+    r.mid = ++origin_mid;
+    r.token = q->token;
+    r.payload = osp_slice(payload, sizeof(payload));
+    EXPECT_OK(osp_msg_add(&r, OSP_OPT_ETAG, osp_slice_str("e")));
+    EXPECT_OK(osp_msg_add(&r, OSP_OPT_OBSERVE, osp_slice(&observe, 1)));
+    EXPECT_OK(osp_msg_add(&r, OSP_OPT_BLOCK2, osp_slice_str("\x0a")));     /* 0, more, 64 */
+    EXPECT_OK(osp_msg_encode_udp(&r, &d));
+    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
 }
 
 /* The origin is told that nobody is interested. [rfc7641#3.6] */
@@ -626,6 +654,52 @@ notification_without_a_lease_waits_and_the_newest_counts(void **state)
     osp_crypto_free(cr);
 }
 
+/* rows O01, E04 */
+/* A tag is about blocks: without them it keeps nobody apart, and with them it does. [rfc9175#3.4] [rfc7641#5] */
+static void
+tags_without_blocks_keep_no_observers_apart(void **state)
+{
+    struct osp_proxy_stats st;
+    struct osp_msg         m, q, a;
+
+    (void)state;
+    register_tagged(1, "t1", "", "one", &m);
+    take(&q);
+    origin_says(OSP_ACK, q.mid, q.token, OSP_CODE(2, 5), 10, "first");
+    take(&a);
+    register_tagged(2, "t2", "", "two", &m);
+    assert_int_equal(take(&a).to.sock, WORLD_LISTENER);
+    assert_true(osp_msg_has(&a, OSP_OPT_OBSERVE));
+    EXPECT_BYTES(osp_slice_str("first"), a.payload);
+    register_with(3, "t3", "", &m);
+    assert_int_equal(take(&a).to.sock, WORLD_LISTENER);
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(st.merged, 2);
+    notify(&q, OSP_NON, 11, "news");
+    for (int i = 0; i < 3; i++) {
+        take(&a);
+        EXPECT_BYTES(osp_slice_str("news"), a.payload);
+        client_sends(a.token.p[1] == '1' ? 1 : a.token.p[1] == '2' ? 2 : 3, OSP_ACK, a.mid);
+    }
+    register_tagged(2, "t2", "\x01", "two", &m);        /* one leaves, its registration is the others' */
+    take(&a);
+    nothing_left();
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(st.observations, 2);
+    notify_block(&q, 12);                               /* now there are more blocks: under the tag of this registration */
+    for (int i = 0; i < 2; i++) {
+        take(&a);
+        client_sends(a.token.p[1] == '1' ? 1 : 3, OSP_ACK, a.mid);
+    }
+    register_tagged(4, "t4", "", "one", &m);
+    assert_int_equal(take(&a).to.sock, WORLD_LISTENER);
+    register_tagged(5, "t5", "", "two", &m);
+    assert_int_equal(take(&q).to.sock, 0);
+    EXPECT_BYTES(osp_slice_str("two"), osp_msg_get(&q, OSP_OPT_REQUEST_TAG)->val);
+    osp_proxy_stats(w.px, &st);
+    assert_int_equal(st.subjects, 2);
+}
+
 /* At the bound a registration gets an ordinary answer. */
 static void
 beyond_the_bound_a_registration_is_a_request(void **state)
@@ -676,6 +750,7 @@ main(void)
         T(who_may_not_go_there_does_not_join),
         T(who_may_not_go_there_does_not_join_before_it_is_known),
         T(notification_without_a_lease_waits_and_the_newest_counts),
+        T(tags_without_blocks_keep_no_observers_apart),
         T(beyond_the_bound_a_registration_is_a_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
