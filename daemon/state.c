@@ -248,6 +248,9 @@ osp_state_adopt(struct osp_state *st, struct osp_ctxset *set)
     st->set = set;
     st->next = NULL;
     (void)pthread_mutex_unlock(&st->lock);
+    for (size_t i = 0; old && i < old->count; i++)      /* what was observed under it ends */
+        if (!osp_ctxset_by_key(set, old->entries[i].key))
+            osp_octx_put_out_of_use(old->entries[i].octx);
     if (old && st->store && retire_missing(st, old, set) != OSP_OK) {
         /* A window saved earlier would be taken for this one later: void them all at the next start. */
         st->tainted = true;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "crypto/digest.h"
+#include "oscore/b2.h"
 #include "oscore/impl.h"
 
 #define INFO_MAX 320            /* ID Context of 255 bytes and the rest of `info` */
@@ -176,6 +177,17 @@ bool
 osp_octx_is_out_of_use(const struct osp_octx *c)
 {
     return atomic_load_explicit(&c->out_of_use, memory_order_relaxed);
+}
+
+void
+osp_octx_put_out_of_use(struct osp_octx *c)
+{
+    struct osp_octx *now = osp_b2_is_base(c) ? osp_b2_current(c) : NULL;
+
+    atomic_store_explicit(&c->out_of_use, true, memory_order_relaxed);
+    if (now)
+        atomic_store_explicit(&now->out_of_use, true, memory_order_relaxed);
+    osp_octx_unref(now);
 }
 
 void

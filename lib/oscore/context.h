@@ -57,8 +57,12 @@ bool osp_octx_kid_context(const struct osp_octx *c, struct osp_slice *out);     
 int osp_octx_aead(const struct osp_octx *c);
 uint32_t osp_octx_label(const struct osp_octx *c);
 void osp_octx_set_label(struct osp_octx *c, uint32_t label);     /* at reload, before workers see it */
-/* True once the live table (live.h) let it go: an exchange may end with it, but what lasts does not go on with it. */
+/*
+ * True once it was let go, by the live table (live.h) or by a reload: an exchange may end with it, but what lasts does not go on
+ * with it.  For a base (b2.h) what it is derived to goes, too.
+ */
 bool osp_octx_is_out_of_use(const struct osp_octx *c);
+void osp_octx_put_out_of_use(struct osp_octx *c);
 
 /* SHA-256 of secret, salt, algorithms and IDs: the same parameters give the same 32 bytes. Keys the state store. */
 OSP_CHECKED enum osp_err osp_octx_fingerprint(const struct osp_octx_params *p, uint8_t out[32]);

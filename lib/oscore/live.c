@@ -173,7 +173,7 @@ take_out(struct osp_octx_live *l, struct place *p)
     if (p->made)
         atomic_fetch_sub_explicit(&l->unconfirmed, 1, memory_order_relaxed);
     l->count--;
-    atomic_store_explicit(&p->octx->out_of_use, true, memory_order_relaxed);
+    osp_octx_put_out_of_use(p->octx);
     return p;
 }
 

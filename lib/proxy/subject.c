@@ -421,7 +421,10 @@ px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *res
     enum osp_err          e;
 
     if (px_is_out_of_use(s->up) && px_subject_ignores(s, type)) {
-        renew(t, s);            /* under the one that is in use now, if there may be one */
+        if (s->up->hop_edhoc)   /* under the one that is in use now, if there may be one */
+            renew(t, s);
+        else                    /* a reload took it away; the observers may register again under what is configured now */
+            px_subject_fail(t, s, OSP_E_NOT_AGREED);
         return;
     }
     if (goes_on && !is_news(t, s, resp, type))

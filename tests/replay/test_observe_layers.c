@@ -245,6 +245,38 @@ one_subject_serves_clients_with_and_without_a_layer(void **state)
     osp_layer_fini(&l);
 }
 
+/* A reload took a context away: the client's, who hears of it and no more; then that of the leg, which all hear of. */
+static void
+observations_end_with_their_context(void **state)
+{
+    struct osp_layer l, leg;
+    struct osp_msg   q, a, plain;
+
+    (void)state;
+    protect_upstream();
+    world_start(&w);
+    ask(1, "", &l);
+    origin_gets(&q, &plain, &leg);
+    origin_says(OSP_ACK, q.mid, q.token, &leg, false, OSP_CODE(2, 5), 5, "first");
+    client_gets(1, &l, "first", &a);
+    ask(2, "", NULL);
+    client_gets(2, NULL, "first", &a);
+    osp_octx_put_out_of_use(w.ctxs[0]);
+    origin_says(OSP_NON, ++origin_mid, q.token, &leg, true, OSP_CODE(2, 5), 6, "news");
+    client_gets(1, &l, "", &a);
+    assert_int_equal(a.code, osp_err_code(OSP_E_NO_CONTEXT));
+    assert_false(osp_msg_has(&a, OSP_OPT_OBSERVE));
+    client_gets(2, NULL, "news", &a);
+    osp_octx_put_out_of_use(w.ctxs[1]);
+    origin_says(OSP_NON, ++origin_mid, q.token, &leg, true, OSP_CODE(2, 5), 7, "more");
+    client_gets(2, NULL, "", &a);
+    assert_int_equal(a.code, OSP_CODE(5, 2));
+    nothing_left();
+    assert_true(osp_proxy_idle(w.px));
+    osp_layer_fini(&l);
+    osp_layer_fini(&leg);
+}
+
 /* Whoever sends from the client's address in the clear ends nothing that is held under a layer. */
 static void
 request_in_the_clear_does_not_end_a_protected_observation(void **state)
@@ -389,6 +421,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(one_subject_serves_clients_with_and_without_a_layer),
+        T(observations_end_with_their_context),
         T(request_in_the_clear_does_not_end_a_protected_observation),
         T(last_notification_waits_for_a_number),
         T(registration_under_our_layer_is_renewed_and_given_up_under_it),

@@ -300,8 +300,11 @@ two_objects_of_one_context_never_share_a_number(void **state)
     lease(st, old);
     contexts[0] = contexts[1];
     load(st);
+    assert_true(osp_octx_is_out_of_use(old));
+    assert_false(osp_octx_is_out_of_use(ctx(st, 0)));   /* that one only moved */
     contexts[0] = a;
     load(st);
+    assert_false(osp_octx_is_out_of_use(ctx(st, 0)));
     for (int i = 0; i < 25; i++) {
         uint64_t n = 0;
 
