@@ -64,7 +64,7 @@ to_second(struct px_turn *t, struct osp_octx *base, struct osp_slice id1, struct
         osp_layer_fini(l);
         return e == OSP_E_ID_LENGTH ? OSP_E_NO_CONTEXT : e;
     }
-    osp_b2_lend(second, 1);
+    osp_octx_lend(second, 1);
     osp_octx_unref(l->ctx);
     l->ctx = second;            /* its reference */
     l->nonce_used = true;
