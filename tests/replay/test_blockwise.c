@@ -221,7 +221,11 @@ outer_blocks_are_put_together_before_the_layer_comes_off(void **state)
     m.payload = osp_slice(body, 700);
     protect(c, &m, &wr, &whole, &l);
     for (uint32_t n = 0; n < 2; n++) {
-        send_part(&whole, n, 4);
+        struct osp_msg quiet;
+
+        osp_msg_copy(&quiet, &whole);
+        add(&quiet, OSP_OPT_NO_RESPONSE, "\x02");       /* no 2.xx please; but it has to go on */
+        send_part(&quiet, n, 4);
         at_client(&r, OSP_CODE(2, 31));
         expect_block(&r, OSP_OPT_BLOCK1, n, true, 4);
         assert_false(osp_msg_has(&r, OSP_OPT_OSCORE));
@@ -470,6 +474,7 @@ plain_response_longer_than_a_datagram_is_cut(void **state)
     world_start(&w);
     request(&m, OSP_GET, "big");
     osp_msg_copy(&ask, &m);
+    add(&m, OSP_OPT_ETAG, "v0");                /* what it had before makes no other operation of it */
     send(&m);
     at_origin(&q);
     osp_msg_init(&r, OSP_CODE(2, 5));
@@ -482,6 +487,9 @@ plain_response_longer_than_a_datagram_is_cut(void **state)
     assert_int_equal(count, 3);
     EXPECT_BYTES(osp_slice(body, 2500), osp_wr_slice(&all));
     nothing_left();
+    assert_int_equal(stats().bodies, 1);
+    world_run(&w, OSP_SEC(46));                 /* all of it was fetched */
+    assert_int_equal(stats().bodies, 0);
 }
 
 /* [rfc7959#2.4] When a newer response passes by in blocks of the origin's, the later ones are the origin's too. */
@@ -787,6 +795,111 @@ half_transfers_of_many_peers_stay_within_the_common_bound(void **state)
     osp_octx_unref(c);
 }
 
+static void
+tight(struct osp_proxy_cfg *cfg)
+{
+    small(cfg);
+    cfg->max_bodies = 2;
+}
+
+/* What was begun under a security context does not go for what was begun without one. */
+static void
+state_of_strangers_goes_first(void **state)
+{
+    static uint8_t   buf[16384];
+    struct osp_wr    wr = osp_wr_to(buf, sizeof(buf));
+    struct osp_octx *c = client_context();
+    struct osp_layer l[2];
+    struct osp_msg   m, ask[2], q, r;
+
+    (void)state;
+    w.tune = tight;
+    world_start(&w);
+    for (size_t i = 0; i < 2; i++) {
+        request(&m, OSP_GET, i ? "a" : "b");
+        protect(c, &m, &wr, &ask[i], &l[i]);
+        osp_msg_copy(&m, &ask[i]);
+        add_block(&m, OSP_OPT_BLOCK2, 0, false, 3);
+        send(&m);
+        at_origin(&q);
+        osp_msg_init(&r, OSP_CODE(2, 5));
+        r.payload = osp_slice(body, 900);
+        origin_says(&q, &r);
+        at_client(&r, OSP_CODE(2, 4));
+        osp_layer_fini(&l[i]);
+    }
+    for (uint32_t n = 1; n < 4; n++) {
+        begin_transfer(77, 1024, (uint8_t)n);
+        at_client(&r, OSP_CODE(5, 3));
+        for (size_t i = 0; i < 2; i++) {
+            osp_msg_copy(&m, &ask[i]);
+            m.payload = OSP_EMPTY;
+            add_block(&m, OSP_OPT_BLOCK2, n, false, 3);
+            send(&m);
+            at_client(&r, OSP_CODE(2, 4));
+        }
+    }
+    osp_octx_unref(c);
+}
+
+static void
+oldest_of_a_peer_goes_at_its_bound(void **state)
+{
+    struct osp_octx *c = client_context();
+    struct osp_msg   r;
+
+    (void)state;
+    world_start(&w);
+    for (uint8_t piv = 1; piv <= 5; piv++) {
+        begin_transfer(77, 1024, piv);
+        at_client(&r, OSP_CODE(2, 31));
+        world_run(&w, OSP_SEC(1));
+    }
+    for (uint8_t piv = 1; piv <= 2; piv++) {
+        uint8_t option[3] = { 0x09, piv, 'C' };
+
+        osp_msg_remove(&flood_request, OSP_OPT_OSCORE);
+        EXPECT_OK(osp_msg_add(&flood_request, OSP_OPT_OSCORE, osp_slice(option, 3)));
+        add_block(&flood_request, OSP_OPT_BLOCK1, 1, true, 6);
+        send_from(77, 1024, &flood_request);
+        at_client(&r, piv == 1 ? OSP_CODE(4, 8) : OSP_CODE(2, 31));
+    }
+    osp_octx_unref(c);
+}
+
+/* There is one depth at which a message of a client is cut. */
+static void
+blocks_around_two_of_our_layers_are_refused(void **state)
+{
+    uint8_t          buf[8192];
+    struct osp_wr    wr = osp_wr_to(buf, sizeof(buf));
+    struct osp_octx *outer = named_context("proxy-a", "outer-a", 'a'), *in = named_context("proxy-b", "inner-b", 'b');
+    struct osp_layer l[2];
+    struct osp_msg   m, one, two, r, inner;
+
+    (void)state;
+    world_start(&w);
+    request(&m, OSP_PUT, "up");
+    m.payload = osp_slice(body, 10);
+    protect(in, &m, &wr, &one, &l[0]);
+    for (int i = 0; i < 2; i++) {
+        osp_msg_copy(&m, &one);
+        if (i == 0)
+            add_block(&m, OSP_OPT_BLOCK1, 0, false, 6);
+        else
+            add_block(&m, OSP_OPT_BLOCK2, 0, false, 6);
+        protect(outer, &m, &wr, &two, &l[1]);
+        send_part(&two, 0, 6);
+        at_client(&r, OSP_CODE(2, 4));
+        EXPECT_OK(osp_oscore_unprotect_response(cr, &l[1], &r, &wr, &inner));
+        assert_int_equal(inner.code, OSP_CODE(4, 2));
+        osp_layer_fini(&l[1]);
+    }
+    osp_layer_fini(&l[0]);
+    osp_octx_unref(outer);
+    osp_octx_unref(in);
+}
+
 /* ---- our own resource ---- */
 
 /* row B01 */
@@ -853,6 +966,9 @@ main(void)
         T(answer_to_the_first_block_begins_no_observation),
         T(without_room_transfers_are_refused_and_the_rest_is_served),
         T(own_resource_is_given_out_in_blocks),
+        T(state_of_strangers_goes_first),
+        T(oldest_of_a_peer_goes_at_its_bound),
+        T(blocks_around_two_of_our_layers_are_refused),
         T(half_transfers_of_one_peer_stay_within_its_bound),
         T(half_transfers_of_many_peers_stay_within_the_common_bound),
 #undef T

@@ -198,6 +198,14 @@ origin_that_loses_blocks_is_a_bad_gateway(void **state)
         at_client(&r, OSP_CODE(5, 2));
         nothing_left();
     }
+    request(&m, OSP_PUT, "up");                         /* or acknowledges another block */
+    m.payload = osp_slice(body, 1150);
+    send(&m);
+    at_origin(&q);
+    osp_msg_init(&r, OSP_CODE(2, 31));
+    add_block(&r, OSP_OPT_BLOCK1, 1, true, 6);
+    origin_says(&q, &r);
+    at_client(&r, OSP_CODE(5, 2));
     request(&m, OSP_PUT, "up");                         /* and one that falls silent */
     m.payload = osp_slice(body, 1150);
     send(&m);
@@ -242,8 +250,9 @@ response_in_outer_blocks_is_put_together(void **state)
 static void
 blocks_of_two_bodies_are_never_one(void **state)
 {
-    static const struct { const char *etag; uint32_t num; uint8_t szx; } second[] = {
-        { "v2", 1, 4 }, { NULL, 1, 4 }, { "v1", 2, 4 }, { "v1", 0, 4 }, { "v1", 1, 5 },
+    static const struct { const char *etag; uint32_t num; uint8_t szx, code; } second[] = {
+        { "v2", 1, 4, 0 }, { NULL, 1, 4, 0 }, { "v1", 2, 4, 0 }, { "v1", 0, 4, 0 }, { "v1", 1, 5, 0 },
+        { "v1", 1, 4, OSP_CODE(4, 4) },
     };
     struct osp_msg m, q, r, inner, whole;
 
@@ -263,6 +272,8 @@ blocks_of_two_bodies_are_never_one(void **state)
         origin_says(&q, &r);
         at_origin(&q);
         osp_msg_copy(&r, &whole);
+        if (second[i].code)
+            r.code = second[i].code;
         if (second[i].etag)
             add(&r, OSP_OPT_ETAG, second[i].etag);
         add_block(&r, OSP_OPT_BLOCK2, second[i].num, true, second[i].szx);
