@@ -26,12 +26,39 @@ px_put_context(struct osp_wr *w, const struct osp_octx *ctx)
 }
 
 /*
+ * Where a name leads is not known here, and not everybody may go there (px_ip_is_allowed()): whom the operator vouched for
+ * and whose rule names addresses have entries of their own.  What the hosts table has is vouched for everybody.
+ */
+static void
+put_guard(struct px_turn *t, const struct px_exchange *x, const struct osp_authority *to, const struct osp_hash_key *seed)
+{
+    bool               anybody = to->is_ip || px_is_host(x->policy, to->host);
+    struct osp_hash128 h = osp_hash_begin(seed);
+    uint64_t           nets[2];
+    size_t             count = 0;
+
+    for (size_t i = 0; !anybody && !x->vouched && x->rule && i < x->rule->allow_count; i++) {
+        const struct osp_allow *a = &x->rule->allow[i];
+
+        if (a->kind != OSP_ALLOW_FORWARD || a->target.kind != OSP_TARGET_NET)
+            continue;
+        osp_hash_piece(&h, osp_slice(&a->target.net, sizeof(a->target.net)));
+        osp_hash_word(&h, (uint64_t)a->target.bits << 16 | a->target.port);
+        count++;
+    }
+    osp_hash_end(&h, nets);
+    osp_wr_put(&t->scratch, osp_slice(nets, count ? sizeof(nets) : 0));
+    osp_wr_u8(&t->scratch, count ? 2 : !anybody && x->vouched);
+}
+
+/*
  * An origin may tell our context what it does not tell just anybody, and what came over an unprotected leg is not for
  * those who take the protected one: the context of the leg is a part of the key.  It stands at the end with its length
  * last, so that no payload can pretend to be one.
  */
 static bool
-add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_hash_key *seed, struct osp_cache_key *key)
+add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_authority *to, const struct osp_hash_key *seed,
+        struct osp_cache_key *key)
 {
     size_t start = t->scratch.n;
 
@@ -42,6 +69,7 @@ add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_hash_ke
         osp_wr_put(&t->scratch, osp_slice_str(x->hop_edhoc->who));
     }
     osp_wr_u16(&t->scratch, (uint16_t)(t->scratch.n - start));
+    put_guard(t, x, to, seed);          /* the same of what is last */
     if (osp_wr_bad(&t->scratch))
         return false;
     key->bytes = osp_slice(key->bytes.p, key->bytes.n + (t->scratch.n - start));
@@ -57,7 +85,7 @@ px_key_make(struct px_turn *t, const struct px_exchange *x, const struct osp_msg
     const struct osp_hash_key *seed = c ? osp_cache_seed(c) : &t->px->seed;
     uint16_t                   hash = c ? osp_cache_cfg(c)->request_hash : OSP_OPT_REQUEST_HASH;
 
-    return osp_cache_key_make(seed, to, hash, req, &t->scratch, key) == OSP_OK && add_leg(t, x, seed, key);
+    return osp_cache_key_make(seed, to, hash, req, &t->scratch, key) == OSP_OK && add_leg(t, x, to, seed, key);
 }
 
 /* An answer is stored under it, or it says what an unsafe method made stale. */

@@ -298,6 +298,8 @@ enum osp_err px_may_route(struct px_turn *t, struct px_exchange *x, size_t route
 /* Like px_may_route() without counting the request. */
 bool px_sees_route(const struct px_exchange *x, size_t route);
 bool px_is_own(const struct osp_policy *p, const struct osp_flow *flow, const struct osp_authority *a);
+/* In the operator's hosts table: he vouches for what it names. */
+bool px_is_host(const struct osp_policy *p, struct osp_slice name);
 /* False: a guarded address, and nobody vouched for it. */
 bool px_ip_is_allowed(const struct px_exchange *x, const struct osp_ip *ip, uint16_t port);
 void px_buckets_free(struct osp_proxy *px);

@@ -139,14 +139,13 @@ take_token(struct px_turn *t, const struct px_exchange *x, const struct osp_rule
 
 /* ---- authorization [ocp#2.4] step 4 ---- */
 
-/* The operator's hosts table: he vouches for what it names. */
-static const struct osp_host *
-host_entry(const struct osp_policy *p, struct osp_slice name)
+bool
+px_is_host(const struct osp_policy *p, struct osp_slice name)
 {
     for (size_t i = 0; i < p->host_count; i++)
         if (osp_slice_eq(osp_slice_str(p->hosts[i].name), name))
-            return &p->hosts[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 enum osp_err
@@ -160,7 +159,7 @@ px_may_forward(struct px_turn *t, struct px_exchange *x, const struct osp_author
         if (a->kind != OSP_ALLOW_FORWARD || !osp_target_match(&a->target, to))
             continue;
         x->rule = r;
-        x->vouched = !to->is_ip && host_entry(x->policy, to->host);
+        x->vouched = !to->is_ip && px_is_host(x->policy, to->host);
         if (to->is_ip && !px_ip_is_allowed(x, &to->ip, to->port))
             return OSP_E_FORBIDDEN;
         return take_token(t, x, r);

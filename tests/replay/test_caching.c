@@ -603,6 +603,63 @@ refusal_of_a_forged_hash_does_not_stay(void **state)
     assert_int_equal(asked, 2);
 }
 
+/* ---- whom the guard of addresses stops ---- */
+
+/*
+ * A name leads to a guarded address; the operator vouched for it in a route, and one rule names that address.  Nobody else gets
+ * from the cache what he would not get from there.
+ */
+static void
+guarded_answers_are_not_shared_with_those_the_guard_stops(void **state)
+{
+    static const struct osp_target loopback = { .kind = OSP_TARGET_NET, .scheme = OSP_SCHEME_UNKNOWN, .bits = 128,
+                                                .net = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } } };
+    struct osp_msg m, a;
+    bool           first = true;
+
+    (void)state;
+    w.policy.reverse = true;
+    w.routes[0] = (struct osp_route){ .name = "r", .host = osp_slice_str("dev.example") };
+    w.routes[0].hop.to = (struct osp_authority){ OSP_SCHEME_COAP, osp_slice_str("u.example"), 5683, false, { { 0 } } };
+    w.policy.routes = w.routes;
+    w.policy.route_count = 1;
+    for (int how = 0; how < 2; how++) { /* by the route; by the rule that names it */
+        for (int i = 0; i < 4; i++) {
+            bool             route = how == 0 && i % 2 == 0, may = route || (how == 1 && i % 2 == 0);
+            struct world_out o;
+
+            w.allow[0][2] = (struct osp_allow){ .kind = OSP_ALLOW_FORWARD, .target = loopback };
+            w.rules[0].allow_count = how == 1 && may ? 3 : 2;
+            osp_msg_init(&m, OSP_GET);
+            m.mid = ++next_mid;
+            m.token = osp_slice_str("tk");
+            add(&m, OSP_OPT_URI_HOST, route ? "dev.example" : "u.example");
+            add(&m, OSP_OPT_URI_PATH, how ? "b" : "a");
+            if (!route)
+                add(&m, OSP_OPT_PROXY_SCHEME, "coap");
+            send_bytes(&m, 1);
+            if (first)
+                world_resolved(&w, "u.example", OSP_OK, "127.0.0.1", 1000);
+            first = false;
+            o = take(&a);
+            if (o.to.sock == 0) {
+                uint8_t       buf[2048];
+                struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+                assert_true(may && i == 0);
+                reply.type = OSP_ACK;
+                reply.mid = a.mid;
+                reply.token = a.token;
+                EXPECT_OK(osp_msg_encode_udp(&reply, &d));
+                world_in_from(&w, 0, &o.to.peer, osp_wr_slice(&d));
+                o = take(&a);
+            }
+            assert_int_equal(o.to.sock, WORLD_LISTENER);
+            assert_int_equal(a.code, may ? OSP_CODE(2, 5) : OSP_CODE(4, 1));
+        }
+    }
+}
+
 /* ---- single flight ---- */
 
 #define CROWD 10u
@@ -1064,6 +1121,7 @@ main(void)
         T(equal_deterministic_request_of_another_client_is_a_hit),
         T(request_hash_in_a_response_has_to_be_the_requests),
         T(refusal_of_a_forged_hash_does_not_stay),
+        T(guarded_answers_are_not_shared_with_those_the_guard_stops),
         T(single_flight_asks_the_origin_once),
         T(single_flight_is_off_unless_configured),
         T(single_flight_ends_where_nothing_can_be_kept),
