@@ -126,12 +126,13 @@ read_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *
 
     if (!n || (n->kind == CFG_SCALAR && n->text && strcmp(n->text, "false") == 0))
         return;
+    if (n->kind == CFG_SCALAR && (!n->text || strcmp(n->text, "true") != 0)) {
+        cfg_error(l, &n->pos, path, "is neither true, false nor a map");
+        return;
+    }
     e->on = true;
     e->pos = n->pos;
-    if (n->kind == CFG_SCALAR && n->text && strcmp(n->text, "true") == 0)
-        cfg_read_map(l, NULL, path, edhoc_items, e);
-    else
-        cfg_read_map(l, n, path, edhoc_items, e);
+    cfg_read_map(l, n->kind == CFG_SCALAR ? NULL : n, path, edhoc_items, e);
 }
 
 static void

@@ -261,10 +261,14 @@ fail_by_peer(struct client *c, const struct client_key *k, const struct osp_edho
 {
     bool shows = error->text.n > 0 && error->text.n < 128 && osprey_is_utf8(error->text) &&
                  !memchr(error->text.p, 0x1b, error->text.n);
+    struct osp_slice text = error->text;
 
+    if (error->code == OSP_EDHOC_ERR_CREDENTIAL)    /* has no text [rfc9528#6.4] */
+        text = osp_slice_str("unknown credential; ours is not trusted there");
+    else if (!shows)
+        text = OSP_EMPTY;
     return fail(c, k, OSP_E_EDHOC_REFUSED, "%s sent error %lld%s%.*s", c->answer.level ? "somebody, unprotected," : "the peer",
-                (long long)error->code, shows ? ": " : "", shows ? (int)error->text.n : 0,
-                shows ? (const char *)error->text.p : "");
+                (long long)error->code, text.n ? ": " : "", (int)text.n, text.n ? (const char *)text.p : "");
 }
 
 /* An answer without a message that could be used. */

@@ -16,6 +16,7 @@
 #include "daemon/osprey.h"
 #include "daemon/osprey_credentials.h"
 #include "daemon/osprey_net.h"
+#include "daemon/osprey_state.h"
 #include "edhoc/credential.h"
 
 #define PATH_CAP 1024
@@ -338,7 +339,7 @@ generate(struct job *j)
 
     (void)snprintf(file, sizeof(file), "%s.%s", j->name, j->is_cert ? "pem" : "ccs");
     (void)snprintf(key_file, sizeof(key_file), "%s.key", j->name);
-    if (mkdir(j->dir, 0700) == -1 && errno != EEXIST)
+    if (!osprey_dirs_make(j->dir))
         return complain(j->dir, strerror(errno));
     if (!make_key(j) || !(j->is_cert ? put_certificate(j, &w) : put_ccs(j, &w)))
         return false;

@@ -57,13 +57,16 @@ osprey_state_default_dir(char *dst, size_t cap)
     return n > 0 && (size_t)n < cap;
 }
 
-/* mkdir -p */
-static bool
-make_dirs(const char *dir)
+bool
+osprey_dirs_make(const char *dir)
 {
-    char   part[256];
+    char   part[1024];
     size_t n = strlen(dir);
 
+    if (n >= sizeof(part)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
     for (size_t i = 1; i <= n; i++) {
         if (dir[i] != '/' && dir[i] != '\0')
             continue;
@@ -89,7 +92,7 @@ osprey_state_open(const char *dir, struct osprey_state **out)
     }
     memcpy(s->path, dir, strlen(dir) + 1);
     s->dir = s->lock = s->claim = -1;
-    if (make_dirs(dir))
+    if (osprey_dirs_make(dir))
         s->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (s->dir != -1)
         s->lock = openat(s->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);

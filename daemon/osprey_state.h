@@ -32,6 +32,9 @@ struct osprey_state;
 /* Default directory: $XDG_STATE_HOME/osprey, else ~/.local/state/osprey; false when neither is known. */
 bool osprey_state_default_dir(char *dst, size_t cap);
 
+/* mkdir -p, each of mode 0700; false: errno says why. */
+bool osprey_dirs_make(const char *dir);
+
 /*
  * Opens the directory, making it (mode 0700) when it is absent.
  *   OSP_E_STORE, OSP_E_NOMEM   osprey_state_why() says what happened

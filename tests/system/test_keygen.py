@@ -163,6 +163,12 @@ def test_what_cannot_be_made_is_refused(desks, words):
     assert not os.path.exists(alice.path) or os.listdir(alice.path) == []
 
 
+def test_directories_are_made(workdir):
+    desk = Desk(os.path.join(workdir, "home", ".config"), "alice")
+    assert desk.keygen()[0] == 0
+    assert stat.S_IMODE(os.stat(desk.path).st_mode) == 0o700 and os.path.exists(desk.file("alice.key"))
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b", ""])
 def test_names_stay_in_the_directory(desks, name):
     assert desks[0].keygen(name=name)[0] == 1
