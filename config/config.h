@@ -198,6 +198,10 @@ void cfg_report_to(struct cfg_report *r, FILE *to);
  */
 struct osp_cfg *cfg_load(const char *path, struct cfg_report *r);
 
+/* The control socket that `path` names, whatever else in it is good for; the caller frees it.  NULL, told to `r`, when the file
+   cannot be read as YAML or names none. */
+char *cfg_load_control(const char *path, struct cfg_report *r);
+
 /* Loads one file of security contexts: our own form (a `contexts:` list, or one context's keys at the
    top level), or libcoap's -E form (key,type,value lines), told apart by content.  As cfg_load(). */
 struct cfg_context *cfg_load_contexts(const char *path, size_t *count, struct cfg_report *r);

@@ -213,6 +213,63 @@ cfg_load(const char *path, struct cfg_report *r)
     return load_box(path, NULL, r);
 }
 
+/* Told to nobody. */
+static void
+ignore(void *ctx, const struct cfg_pos *pos, const char *key, const char *text)
+{
+    (void)ctx;
+    (void)pos;
+    (void)key;
+    (void)text;
+}
+
+/* Of the whole map this one key, whatever the others are worth; NULL when it is not there, or no good either. */
+static char *
+control_in(struct cfg_load *l, const struct cfg_node *root)
+{
+    struct cfg_report  silent = { .emit = ignore }, *r = l->report;
+    struct osp_cfg     cfg = { .control = NULL };
+    struct cfg_item    only[2] = { { .key = NULL } };
+    size_t             before = l->errors;
+
+    for (const struct cfg_item *i = cfg_items; i->key; i++)
+        if (strcmp(i->key, "control") == 0)
+            only[0] = *i;
+    l->report = &silent;
+    cfg_read_map(l, root, NULL, only, &cfg);
+    l->report = r;
+    l->errors = before;
+    return cfg.control ? strdup(cfg.control) : NULL;
+}
+
+char *
+cfg_load_control(const char *path, struct cfg_report *r)
+{
+    struct cfg_arena      *arena = cfg_arena_new();
+    struct cfg_source      source = { .file = path, .dir = "/" };
+    struct cfg_pos         pos = { .file = path };
+    struct cfg_tree       *tree = NULL;
+    struct cfg_load        l;
+    const struct cfg_node *root = NULL;
+    struct osp_slice       text = OSP_EMPTY;
+    char                  *control = NULL;
+    mode_t                 mode = 0;
+
+    cfg_load_init(&l, arena, r, true);
+    if (arena && cfg_read_file(&l, arena, path, CFG_FILE_MAX, false, NULL, NULL, &text, &mode)) {
+        cfg_source_of(&l, path, mode, &source);
+        l.source = &source;
+        root = cfg_tree_read(&l, text, &tree);
+    }
+    if (root)
+        control = control_in(&l, root);
+    if (!control && l.errors == 0)
+        cfg_error(&l, &pos, NULL, arena ? "has no `control` that could be used" : "out of memory");
+    cfg_tree_free(tree);
+    cfg_arena_free(arena);
+    return control;
+}
+
 struct osp_cfg *
 cfg_load_text(struct osp_slice text, const char *file, struct cfg_report *r)
 {

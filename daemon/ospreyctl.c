@@ -126,24 +126,15 @@ ask(const char *path, const char *command, const char *arg)
     return status;
 }
 
-/* The control socket that a configuration names; NULL, and said why, when it has none. */
+/* The control socket that a configuration names, which need not be free of errors: this may be the command that tells them.
+   NULL, and said why, when it has none. */
 static char *
 socket_of(const char *file)
 {
     struct cfg_report report;
-    struct osp_cfg   *cfg;
-    char             *path = NULL;
 
     cfg_report_to(&report, stderr);
-    cfg = cfg_load(file, &report);
-    if (!cfg)
-        return NULL;
-    if (cfg->control)
-        path = strdup(cfg->control);
-    else
-        (void)fprintf(stderr, "ospreyctl: %s: has no `control`\n", file);
-    cfg_free(cfg);
-    return path;
+    return cfg_load_control(file, &report);
 }
 
 static void

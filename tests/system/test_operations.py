@@ -174,6 +174,19 @@ def test_a_refused_file_changes_nothing_and_says_so(stage, keys):
     assert proxy.metric("osprey_reloads_refused_total") == 3
 
 
+def test_ospreyctl_asks_though_the_file_has_errors(stage, keys):
+    proxy = secure_proxy(stage, keys)
+    write_private(proxy.file, proxy.file.read_text().replace('"clients"', '"cleints"'))
+    status, out, _ = run("-c", proxy.file, "ping", program="ospreyctl")
+    assert (status, out) == (0, "pong\n")
+    status, _, said = run("-c", proxy.file, "reload", program="ospreyctl")
+    assert status == 1 and "cleints" in said and "nothing was changed" in said
+    proxy.log()
+    for content, why in (('{"listen": [', "no YAML"), ('{"listen": "x"}', "no `control`")):
+        status, _, said = run("-c", write_private(proxy.dir / "other.yaml", content), "ping", program="ospreyctl")
+        assert status == 2 and why in said
+
+
 def test_a_reload_opens_and_closes_listeners_and_contexts(stage, keys):
     proxy, origin = secure_proxy(stage, keys), stage.origin()
     second = net.free_address()
