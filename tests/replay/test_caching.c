@@ -954,6 +954,50 @@ blocks_that_pass_by_become_one_entry(void **state)
     assert_int_equal(asked, 5);
 }
 
+/* What a 2.03 to it would be about is not what the client asked for. */
+static void
+later_block_of_a_stale_entry_is_not_validated(void **state)
+{
+    struct osp_msg a;
+
+    (void)state;
+    get_all(1, "v1", 2, 10);
+    world_run(&w, OSP_SEC(20));
+    origin_has("v1", 1, 3, 2, 10);
+    get_block(2, 3, 2, &a);
+    assert_false(osp_msg_has(&at_origin, OSP_OPT_ETAG));
+    origin_has("v1", 1, 0, 2, 10);
+    get_block(2, 0, 2, &a);
+    assert_true(osp_msg_has(&at_origin, OSP_OPT_ETAG));
+}
+
+/* A part is no answer to others, and they are none to it. */
+static void
+blocks_wait_for_nobody(void **state)
+{
+    struct osp_msg   m, a;
+    struct osp_block b = { 0, false, 2 };
+    uint8_t          value[3];
+
+    (void)state;
+    w.policy.single_flight = true;
+    for (int stale = 0; stale < 2; stale++) {
+        for (uint8_t i = 0; i < 3; i++) {
+            request(&m, OSP_GET, "large");
+            if (i > 0)
+                EXPECT_OK(osp_msg_add(&m, OSP_OPT_BLOCK2, osp_block_make(&b, value)));
+            send_bytes(&m, (uint8_t)(10 * stale + i + 1));
+            assert_int_equal(0, take(&a).to.sock);
+        }
+        world_run(&w, OSP_SEC(300));
+        w.out_count = 0;
+        origin_has("v1", 1, 0, 6, 10);
+        osp_msg_remove(&reply, OSP_OPT_BLOCK2);
+        exchange(request(&m, OSP_GET, "large"), &a);
+        world_run(&w, OSP_SEC(20));
+    }
+}
+
 /* row B06 */
 /* [rfc7959#2.4] */
 static void
@@ -1130,6 +1174,8 @@ main(void)
         cmocka_unit_test_setup_teardown(single_flight_serves_others_when_the_leader_cannot_be_answered, setup_narrow, teardown),
         T(single_flight_keeps_what_each_client_asked),
         T(blocks_that_pass_by_become_one_entry),
+        T(later_block_of_a_stale_entry_is_not_validated),
+        T(blocks_wait_for_nobody),
         T(blocks_of_two_versions_are_no_entry),
         T(blocks_out_of_order_or_without_an_etag_are_no_entry),
         T(error_about_a_block_is_no_entry),

@@ -466,6 +466,65 @@ private_addresses_and_end_to_end_answers_are_not_asked(void **state)
     expect(&r, OSP_CODE(4, 1));
 }
 
+/* The table of verified addresses is small: who falls into the place of another is not verified by that. */
+static void
+others_in_the_same_place_are_not_verified(void **state)
+{
+    struct osp_msg m, q, r;
+
+    (void)state;
+    request(&m, OSP_GET, "x");
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(4, 1));
+    request(&m, OSP_GET, "x");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_msg_get(&r, OSP_OPT_ECHO)->val));
+    send(&m);
+    expect(&r, OSP_CODE(2, 5));
+    for (unsigned i = 0; i < 30000; i++) {
+        client = osp_ip_v4(203, 0, (uint8_t)(i >> 8), (uint8_t)i);
+        request(&m, OSP_GET, "x");
+        send(&m);
+        expect(&r, OSP_CODE(4, 1));
+    }
+}
+
+/* What came off a layer is from somebody who knows a key, and is answered in full. */
+static void
+clients_with_a_context_are_not_asked(void **state)
+{
+    static const char            secret[] = "000102030405060708090a0b0c0d0e0f";
+    static const struct osp_leg  leg = { OSP_LEG_TO_PROXY, true, false };
+    uint8_t                      key[16], buf[2048], classes[OSP_MSG_OPTS_MAX];
+    struct osp_wr                wr = osp_wr_to(buf, sizeof(buf));
+    struct osp_octx_params       p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str("C"),
+                                       .recipient_id = osp_slice_str("P") };
+    struct osp_crypto           *cr;
+    struct osp_octx             *c;
+    struct osp_layer             l;
+    struct osp_msg               m, out, q, r;
+    size_t                       n;
+
+    (void)state;
+    world_context(&w, secret, "", "50", "43", 0);
+    assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
+    p.master_secret = osp_slice(key, 16);
+    EXPECT_OK(osp_crypto_new(&cr));
+    EXPECT_OK(osp_octx_new(&p, &c));
+    osp_octx_grant(c, 0, 1000);
+    request(&m, OSP_GET, "x");
+    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_oscore_protect_request(cr, c, &m, classes, &wr, &out, &l));
+    out.token = osp_slice_str("tk");
+    send(&out);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(2, 4));
+    assert_true(r.payload.n > 1000);
+    osp_layer_fini(&l);
+    osp_octx_unref(c);
+    osp_crypto_free(cr);
+}
+
 int
 main(void)
 {
@@ -480,6 +539,8 @@ main(void)
         T(late_answer_to_an_unsafe_request_comes_once),
         T(options_of_an_answer_cannot_be_cut),
         T(challenge_is_not_repeated),
+        T(others_in_the_same_place_are_not_verified),
+        T(clients_with_a_context_are_not_asked),
         T(private_addresses_and_end_to_end_answers_are_not_asked),
 #undef T
     };
