@@ -539,12 +539,29 @@ long_registration_goes_out_in_blocks(void **state)
         EXPECT_BYTES(osp_slice(&body[i], 600), r.payload);
         assert_true(osp_msg_has(&r, OSP_OPT_OBSERVE));
     }
-    osp_msg_init(&r, OSP_CODE(4, 4));
+    world_run(&w, OSP_SEC(4112 + 16));                  /* it registers again; what comes meanwhile does not disturb that */
+    w.out_count = 1;
+    at_origin(&q);
+    expect_block(&q, OSP_OPT_BLOCK1, 0, true, 6);
+    osp_msg_init(&r, OSP_CODE(2, 5));
+    add(&r, OSP_OPT_OBSERVE, "\x02");
+    r.payload = osp_slice(body, 600);
     protect_at_origin(&r, &whole);
-    world_run(&w, OSP_SEC(4));
-    w.out_count = 0;
-    notify(&sub, &whole);
-    at_client(&r, OSP_CODE(4, 4));
+    osp_msg_copy(&r, &whole);
+    add_block(&r, OSP_OPT_BLOCK2, 0, true, 5);
+    r.payload = osp_slice_head(whole.payload, 512);
+    notify(&sub, &r);
+    nothing_left();
+    osp_msg_init(&r, OSP_CODE(2, 31));
+    add_block(&r, OSP_OPT_BLOCK1, 0, true, 6);
+    origin_says(&q, &r);
+    at_origin(&q);
+    expect_block(&q, OSP_OPT_BLOCK1, 1, false, 6);
+    assert_true(osp_msg_has(&q, OSP_OPT_OBSERVE));
+    EXPECT_BYTES(sub.token, q.token);
+    osp_msg_init(&r, OSP_CODE(4, 4));                   /* and not under the layer */
+    origin_says(&q, &r);
+    at_client(&r, OSP_CODE(5, 2));
 }
 
 int
