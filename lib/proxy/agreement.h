@@ -16,7 +16,7 @@ struct px_agreement {
     struct px_exchange   *carrier;      /* whose request has message_3 with it; NULL: none */
     struct px_buf         message_3;    /* ... after C_R */
     size_t                c_r_len;      /* bytes of that */
-    struct osp_made      *made;         /* ... and the context that it is under; nobody else uses it so far */
+    struct osp_made      *made;         /* the context of the session, once a request went out in it; nobody else has it */
     bool                  no_combined;  /* the next hop does not take such requests */
     uint64_t              pause_us;     /* what the run's failure is to be followed by; 0: as usual */
     uint64_t              not_before_us;

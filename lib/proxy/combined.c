@@ -75,12 +75,18 @@ px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *
     return osp_msg_add(m, OSP_OPT_EDHOC, OSP_EMPTY);
 }
 
-void
-px_combined_end(struct osp_proxy *px, struct px_agreement *a)
+static void
+let_carrier_go(struct px_agreement *a)
 {
     if (a->carrier)
         a->carrier->carries = NULL;
     a->carrier = NULL;
+}
+
+void
+px_combined_end(struct osp_proxy *px, struct px_agreement *a)
+{
+    let_carrier_go(a);
     px_buf_free(px, &a->message_3);
     osp_made_free(a->made);
     a->made = NULL;
@@ -107,14 +113,12 @@ px_combined_verified(struct px_turn *t, struct px_exchange *x)
 
     a->made = NULL;
     e = px_is_trusted(t->px->policy, osp_octx_label(m->octx)) ? OSP_OK : OSP_E_EDHOC_NO_CRED;
-    if (e == OSP_OK)
-        e = osp_octx_live_add_for(x->policy->live, m->octx, osp_slice_str(a->purpose));
-    if (e == OSP_OK)
-        e = px_keep_made(t->px, m);
-    if (e != OSP_OK) {
+    if (e != OSP_OK)
         osp_made_free(m);
+    else
+        e = px_edhoc_put_context(t, t->px->policy, m, true);
+    if (e != OSP_OK)
         t->px->stats.errors[e]++;
-    }
     px_agreement_finish(t, a, e);
 }
 
@@ -125,7 +129,10 @@ knows_it_not(const struct osp_msg *resp)
     return resp->code == OSP_CODE(4, 2);
 }
 
-/* In the same session: message_3 is what it was. */
+/*
+ * In the same session: message_3 is what it was, and so are the keys.  The context stays: deriving it anew would give the
+ * Partial IV of the carrier's request to another one [rfc8613#7.2.1].
+ */
 static enum osp_err
 go_on_in_sequence(struct px_turn *t, struct px_agreement *a)
 {
@@ -134,7 +141,7 @@ go_on_in_sequence(struct px_turn *t, struct px_agreement *a)
 
     a->message_3 = (struct px_buf){ 0 };
     a->no_combined = true;
-    px_combined_end(t->px, a);
+    let_carrier_go(a);
     px_unpark(t->px, a->up);
     e = px_agreement_post(t, a->up, osp_slice(m.p, m.n));
     px_buf_free(t->px, &m);

@@ -282,20 +282,28 @@ px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char
 }
 
 enum osp_err
+px_edhoc_put_context(struct px_turn *t, const struct osp_policy *now, struct osp_made *m, bool confirmed)
+{
+    enum osp_err e = osp_octx_table_has_id(now->contexts, osp_octx_recipient_id(m->octx)) ? OSP_E_EXISTS : OSP_OK;
+
+    if (e == OSP_OK)
+        e = confirmed ? osp_octx_live_add_for(now->live, m->octx, m->leads ? osp_slice_str(m->peer) : OSP_EMPTY)
+                      : osp_octx_live_add_made(now->live, m, NUMBERS);
+    if (e == OSP_OK && confirmed)
+        e = px_keep_made(t->px, m);
+    if (e != OSP_OK)
+        osp_made_free(m);
+    return e;
+}
+
+enum osp_err
 px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to,
                       bool confirmed)
 {
     struct osp_made *m = NULL;
     enum osp_err     e = px_edhoc_derive(s, f, leads_to, &m);
 
-    if (e == OSP_OK)
-        e = confirmed ? osp_octx_live_add_for(f->policy->live, m->octx, osp_slice_str(leads_to))
-                      : osp_octx_live_add_made(f->policy->live, m, NUMBERS);
-    if (e == OSP_OK && confirmed)
-        e = px_keep_made(t->px, m);
-    if (e != OSP_OK)
-        osp_made_free(m);
-    return e;
+    return e == OSP_OK ? px_edhoc_put_context(t, f->policy, m, confirmed) : e;
 }
 
 /* Takes message_3; on an error the session is not to be used any more. */

@@ -548,6 +548,8 @@ struct osp_edhoc_profile px_edhoc_profile(struct px_finder *f, const struct osp_
 bool px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_slice other, struct osp_edhoc_cid *out);
 /* The context of a complete session; the caller owns it. */
 enum osp_err px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to, struct osp_made **out);
+/* Into the live table, and to the daemon, as above; takes `m` over. */
+enum osp_err px_edhoc_put_context(struct px_turn *t, const struct osp_policy *now, struct osp_made *m, bool confirmed);
 /*
  * The context of a complete session, into the live table and to the daemon; `leads_to`: its purpose, NULL: none.  Not
  * confirmed: the daemon keeps it when something verified under it, which px_agreement_verified() is told.

@@ -393,6 +393,12 @@ complete(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, c
         send_error(t, a, e);
         return e;
     }
+    if (a->made) {              /* a request went out in it already: with its numbers */
+        struct osp_made *m = a->made;
+
+        a->made = NULL;
+        return px_edhoc_put_context(t, f->policy, m, confirmed);
+    }
     return px_edhoc_make_context(t, a->session, f, a->purpose, confirmed);      /* what was agreed on leads there */
 }
 

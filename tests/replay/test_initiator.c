@@ -46,6 +46,7 @@ static struct origin {
     uint32_t                 busy_s;            /* 5.03 with this Max-Age */
     uint8_t                  whole[2048];       /* the answer that is given out in blocks */
     size_t                   whole_len;
+    uint64_t                 carried, lowest;   /* Partial IVs: of the request with message_3, of the others */
     struct osp_policy       *reload;            /* in force before it answers; NULL: none */
     bool                     wavers;            /* always another suite than the one that is selected */
     struct osp_layer         observer;          /* of the last registration, if it has one; and its Token */
@@ -237,6 +238,14 @@ on_edhoc(const struct osp_msg *req)
     reply_edhoc(req, e == OSP_OK ? OSP_CODE(2, 4) : OSP_CODE(4, 0), osp_wr_slice(&out));
 }
 
+static uint64_t
+piv_of(const struct osp_oscore_opt *o)
+{
+    struct osp_rd r = osp_rd_from(o->piv);
+
+    return osp_rd_uint(&r, o->piv.n);
+}
+
 /* Message_3 in front of the ciphertext [rfc9668#3.3.1]; false: that was answered with an error. */
 static bool
 took_message_3(const struct osp_msg *req, struct osp_msg *m)
@@ -245,9 +254,12 @@ took_message_3(const struct osp_msg *req, struct osp_msg *m)
     struct osp_wr    out = osp_wr_to(bytes, sizeof(bytes));
     struct osp_slice message_3, ciphertext;
     struct osp_msg   resp;
+    struct osp_oscore_opt opt = { 0 };
 
     origin.combined++;
     assert_true(osp_msg_has(req, OSP_OPT_OSCORE) && osp_msg_get(req, OSP_OPT_EDHOC)->val.n == 0);
+    EXPECT_OK(osp_oscore_opt_parse(osp_msg_get(req, OSP_OPT_OSCORE)->val, &opt));
+    origin.carried = piv_of(&opt);
     if (origin.knows_no_option) {
         osp_msg_init(&resp, OSP_CODE(4, 2));
         reply_to(req, &resp);
@@ -275,6 +287,7 @@ on_request(const struct osp_msg *req)
     struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_layer            layer;
     struct osp_msg              plain, resp, out, bare;
+    struct osp_oscore_opt       opt;
 
     if (osp_msg_has(req, OSP_OPT_EDHOC)) {
         if (!took_message_3(req, &bare))
@@ -300,6 +313,9 @@ on_request(const struct osp_msg *req)
         reply_to(req, &resp);
         return;
     }
+    EXPECT_OK(osp_oscore_opt_parse(osp_msg_get(req, OSP_OPT_OSCORE)->val, &opt));
+    if (origin.requests == 1 || piv_of(&opt) < origin.lowest)
+        origin.lowest = piv_of(&opt);
     if (origin.reload)
         osp_proxy_set_policy(w.px, origin.reload);
     if (osp_msg_has(&plain, OSP_OPT_OBSERVE))
@@ -1065,6 +1081,7 @@ initiator_sends_message_3_alone_where_it_has_to(void **state)
     assert_int_equal(1, origin.m3);
     assert_int_equal(1, origin.combined);
     assert_int_equal(1, w.kept);
+    assert_true(origin.lowest > origin.carried);        /* [rfc8613#7.2.1] the same keys: no number twice */
     osp_octx_unref(origin.octx);
     origin.octx = NULL;
     run(OSP_SEC(11));
