@@ -3,6 +3,8 @@
 #include "config/schema.h"
 
 #include "base/time.h"
+#include "edhoc/credential.h"
+#include "edhoc/suite.h"
 
 #define AT(member) .at = offsetof(struct osp_cfg, edhoc.member)
 #define METHOD_MAX 3u
@@ -127,13 +129,46 @@ static const struct cfg_kind kind_suites = { "a list of 0 to 6", read_suites, pr
 
 /* ---- the section ---- */
 
-/* Options of something that is off would be ignored. */
+/* True if a key on `curve` signs or does Diffie-Hellman in one of the suites [rfc9528#3.6]. */
+static bool
+is_of_a_suite(const struct cfg_edhoc *e, int curve)
+{
+    for (size_t i = 0; i < e->suite_count; i++) {
+        const struct osp_edhoc_suite *s = osp_edhoc_suite(e->suites[i]);
+
+        if (s && (s->curve == curve || osp_edhoc_sign_curve(s) == curve))
+            return true;
+    }
+    return false;
+}
+
+static bool
+has_key_for_suites(const struct cfg_edhoc *e)
+{
+    struct osp_edhoc_cred cred;
+
+    for (size_t i = 0; i < e->creds.own_count; i++) {
+        const struct cfg_credential *c = &e->creds.own[i];
+
+        if (osp_edhoc_cred_init(&cred, osp_slice(c->id_cred.p, c->id_cred.n), osp_slice(c->item.p, c->item.n)) == OSP_OK &&
+            is_of_a_suite(e, (int)cred.key.curve))
+            return true;
+    }
+    return false;
+}
+
+/* Options of something that is off would be ignored, and nobody could be answered without a key. */
 void
 cfg_check_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const void *obj)
 {
+    const struct cfg_edhoc *e = &((const struct osp_cfg *)obj)->edhoc;
+    const struct cfg_node  *suites = n->kind == CFG_MAP ? cfg_child(n, "suites") : NULL;
+
     if (n->kind == CFG_MAP && !cfg_child(n, "credentials"))
         cfg_error(l, &n->pos, path, "has no credentials, so EDHOC is off; name the file, or take this out");
-    (void)obj;
+    else if (e->file && !l->bad_credentials && e->suite_count > 0 && !has_key_for_suites(e))
+        cfg_error(l, suites ? &suites->pos : &n->pos, path, "no own credential has a key for its suites: P-256 for 2, 3 and 5, X25519 "
+                  "or Ed25519 for 0, 1 and 4, X25519 or P-256 for 6");
 }
 
 static const char *const unknown_names[] = { "refuse", "accept", NULL };

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from daemon import run, write_private
+from daemon import edhoc_file, run, write_private
+from peer.edhoc_cred import Credential
 
 SECRET = "0102030405060708090a0b0c0d0e0f10"
 OTHER = "1112131415161718191a1b1c1d1e1f20"
@@ -173,6 +174,17 @@ def test_what_this_version_does_not_do_is_refused_and_not_ignored(workdir):
     text = 'listen: [ "coap+tcp://127.0.0.1:5683" ]\n'
     status, _, err = check(workdir, text)
     assert status == 1 and "coap+tcp" in err
+
+
+@pytest.mark.parametrize("curve, suites, good", [("P-256", "[ 0, 4 ]", False), ("P-256", "[ 0, 5 ]", True), ("P-256", 6, True),
+                                                 ("Ed25519", "[ 2, 6 ]", False), ("X25519", 6, True), ("X25519", 3, False)])
+def test_suites_without_a_key_for_them_are_refused(workdir, curve, suites, good):
+    edhoc_file(workdir, [("me", Credential.new(curve, kid=b"\x01"))], [])
+    text = HEAD + f"edhoc:\n  credentials: edhoc.yaml\n  suites: {suites}\n"
+    if good:
+        assert check(workdir, text)[0] == 0
+    else:
+        refused(workdir, text, 5, "no own credential has a key")
 
 
 @pytest.mark.parametrize("text", ["", "listen: [", "- a\n- b\n", "listen: &a [ *a ]\n", "\0", "listen: [ 'coap://127.0.0.1' ]\n\tx: 1\n",
