@@ -67,6 +67,7 @@ struct cfg_credential {
     struct cfg_secret private_key;      /* own; 32 bytes after reading */
     unsigned          id;               /* own: enum cfg_cred_id */
     struct cfg_bytes  id_cred, item;    /* ID_CRED_x and CRED_x as messages have them, made of the above */
+    uint64_t          print;            /* trusted: of what is trusted; another under the same name has another */
     struct cfg_pos    pos;
 };
 
@@ -92,8 +93,10 @@ struct cfg_edhoc {
 /* The name that rules and lists use for credentials nobody configured. */
 #define CFG_UNKNOWN_NAME "unknown"
 
-/* True if contexts of the credential `name` are still to be kept. */
+/* True if there is a credential `name`. */
 bool cfg_edhoc_knows(const struct cfg_edhoc *e, const char *name);
+/* True if contexts of the credential `name` are still to be kept: it is there, and is what it was.  Unknown ones: 0. */
+bool cfg_edhoc_trusts(const struct cfg_edhoc *e, const char *name, uint64_t print);
 
 enum cfg_allow_kind { CFG_ALLOW_FORWARD, CFG_ALLOW_ROUTE };
 struct cfg_allow { enum cfg_allow_kind kind; struct osp_target target; char *route; /* glob */ };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "config/schema.h"
+#include "crypto/digest.h"
 #include "crypto/pem.h"
 #include "edhoc/credential.h"
 
@@ -272,6 +273,23 @@ check_own(struct cfg_load *l, const struct cfg_credential *c)
     osp_edhoc_own_fini(&own);
 }
 
+/* A name may stay while what it stands for is replaced: then what the old one vouched for must go. */
+static void
+finish_print(struct cfg_load *l, struct cfg_credential *c)
+{
+    const struct cfg_cred *from = c->ca.form != CFG_CRED_NONE ? &c->ca : &c->cred;
+    struct osp_slice       parts[CFG_CHAIN_MAX];
+    uint8_t                hash[OSP_DIGEST_MAX];
+    struct osp_rd          r = osp_rd_from(osp_slice(hash, sizeof(hash)));
+
+    for (size_t i = 0; i < from->count; i++)
+        parts[i] = slice_of(&from->part[i]);
+    if (osp_digest(OSP_SHA256, parts, from->count, hash) != OSP_OK)
+        l->nomem = true;
+    else
+        c->print = osp_rd_uint(&r, sizeof(c->print));
+}
+
 static void
 check_trusted(struct cfg_load *l, const struct cfg_credentials *all, size_t i)
 {
@@ -301,6 +319,7 @@ check(struct cfg_load *l, struct cfg_credentials *all)
     for (size_t i = 0; i < all->trusted_count; i++) {
         check_trusted(l, all, i);
         finish_cred(l, &all->trusted[i], "trusted");
+        finish_print(l, &all->trusted[i]);
         authorities += all->trusted[i].ca.form == CFG_CRED_X509;
     }
     if (authorities > 1)        /* which of several vouched is not told [rfc5280#6] */
@@ -377,13 +396,31 @@ cfg_load_credentials(const char *path, struct cfg_report *r)
     return &b->all;
 }
 
+static const struct cfg_credential *
+find_trusted(const struct cfg_edhoc *e, const char *name)
+{
+    for (size_t i = 0; e->file && i < e->creds.trusted_count; i++)
+        if (strcmp(e->creds.trusted[i].name, name) == 0)
+            return &e->creds.trusted[i];
+    return NULL;
+}
+
+static bool
+is_unknown(const struct cfg_edhoc *e, const char *name)
+{
+    return e->file && e->unknown == CFG_UNKNOWN_ACCEPT && strcmp(name, CFG_UNKNOWN_NAME) == 0;
+}
+
 bool
 cfg_edhoc_knows(const struct cfg_edhoc *e, const char *name)
 {
-    if (!e->file)
-        return false;
-    for (size_t i = 0; i < e->creds.trusted_count; i++)
-        if (strcmp(e->creds.trusted[i].name, name) == 0)
-            return true;
-    return e->unknown == CFG_UNKNOWN_ACCEPT && strcmp(name, CFG_UNKNOWN_NAME) == 0;
+    return find_trusted(e, name) || is_unknown(e, name);
+}
+
+bool
+cfg_edhoc_trusts(const struct cfg_edhoc *e, const char *name, uint64_t print)
+{
+    const struct cfg_credential *c = find_trusted(e, name);
+
+    return c ? c->print == print : is_unknown(e, name);
 }

@@ -53,15 +53,21 @@ make_own(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg)
     return e;
 }
 
+static uint32_t
+label_of(struct osp_kept *kept, const struct cfg_credential *c)
+{
+    return osp_kept_label(kept, c->name, c->print);
+}
+
 /* Names of credentials by the number in their label; a label is the same as long as the process lives. */
 static enum osp_err
 make_names(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_kept *kept)
 {
     const struct cfg_credentials *c = &cfg->creds;
 
-    s->conf.unknown_label = osp_kept_label(kept, CFG_UNKNOWN_NAME);
+    s->conf.unknown_label = osp_kept_label(kept, CFG_UNKNOWN_NAME, 0);
     for (size_t i = 0; i < c->trusted_count; i++)
-        if (osp_kept_label(kept, c->trusted[i].name) == 0)
+        if (label_of(kept, &c->trusted[i]) == 0)
             return OSP_E_NOMEM;
     s->conf.name_count = osp_kept_label_end(kept);
     s->names = calloc(s->conf.name_count, sizeof(char *));
@@ -71,7 +77,7 @@ make_names(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_ke
         s->names[i] = "";
     s->names[s->conf.unknown_label & ~OSP_MADE_LABEL] = CFG_UNKNOWN_NAME;
     for (size_t i = 0; i < c->trusted_count; i++)
-        s->names[osp_kept_label(kept, c->trusted[i].name) & ~OSP_MADE_LABEL] = c->trusted[i].name;
+        s->names[label_of(kept, &c->trusted[i]) & ~OSP_MADE_LABEL] = c->trusted[i].name;
     s->conf.names = s->names;
     return OSP_OK;
 }
@@ -98,7 +104,7 @@ make_peers(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_ke
     if (!s->peers)
         return OSP_E_NOMEM;
     for (size_t i = 0; i < c->trusted_count && e == OSP_OK; i++) {
-        uint32_t label = osp_kept_label(kept, c->trusted[i].name);
+        uint32_t label = label_of(kept, &c->trusted[i]);
 
         if (c->trusted[i].ca.form != CFG_CRED_NONE) {
             e = make_anchors(s, &c->trusted[i], label);

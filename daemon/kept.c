@@ -13,7 +13,7 @@
 #define FLUSH_MAX 256           /* entries written or forgotten in one batch */
 #define LIVE_SPARE 256          /* a context that comes is in the live table before its reservation and the oldest go */
 #define RECORD_BYTES OSP_STORE_KEPT_MAX
-#define VERSION 2
+#define VERSION 3
 
 enum work { NOTHING, WRITE, FORGET };
 
@@ -31,6 +31,8 @@ struct entry {
     uint8_t          key[OSP_STORE_KEY_LEN];
 };
 
+struct credential { char *name; uint64_t print; };
+
 struct osp_kept {
     struct osp_kept_cfg   cfg;
     struct osp_octx_live *live;
@@ -38,8 +40,8 @@ struct osp_kept {
     struct osp_table      by_object, by_peer;
     struct osp_list       all, guests, todo;
     struct osp_kept_stats stats;
-    char                **names;        /* of credentials, by label */
-    size_t                name_count;
+    struct credential    *creds;        /* by label */
+    size_t                cred_count;
 };
 
 static const struct osp_hash_key plain_hash;    /* keys are pointers: nobody chooses them */
@@ -100,9 +102,9 @@ osp_kept_free(struct osp_kept *k)
     if (k->by_peer.slots)
         osp_table_fini(&k->by_peer);
     osp_octx_live_free(k->live);
-    for (size_t i = 0; i < k->name_count; i++)
-        free(k->names[i]);
-    free(k->names);
+    for (size_t i = 0; i < k->cred_count; i++)
+        free(k->creds[i].name);
+    free(k->creds);
     (void)pthread_mutex_destroy(&k->lock);
     free(k);
 }
@@ -116,20 +118,21 @@ osp_kept_live(const struct osp_kept *k)
 /* ---- labels ---- */
 
 uint32_t
-osp_kept_label(struct osp_kept *k, const char *name)
+osp_kept_label(struct osp_kept *k, const char *name, uint64_t print)
 {
-    uint32_t label = 0;
-    char   **more;
+    uint32_t           label = 0;
+    struct credential *more;
 
     (void)pthread_mutex_lock(&k->lock);
-    for (size_t i = 0; i < k->name_count && !label; i++)
-        label = strcmp(k->names[i], name) == 0 ? OSP_MADE_LABEL | (uint32_t)i : 0;
-    more = label ? NULL : reallocarray(k->names, k->name_count + 1, sizeof(char *));
+    for (size_t i = 0; i < k->cred_count && !label; i++)
+        if (k->creds[i].print == print && strcmp(k->creds[i].name, name) == 0)
+            label = OSP_MADE_LABEL | (uint32_t)i;
+    more = label ? NULL : reallocarray(k->creds, k->cred_count + 1, sizeof(*more));
     if (more) {
-        k->names = more;
-        more[k->name_count] = strdup(name);
-        if (more[k->name_count])
-            label = OSP_MADE_LABEL | (uint32_t)k->name_count++;
+        k->creds = more;
+        more[k->cred_count] = (struct credential){ strdup(name), print };
+        if (more[k->cred_count].name)
+            label = OSP_MADE_LABEL | (uint32_t)k->cred_count++;
     }
     (void)pthread_mutex_unlock(&k->lock);
     return label;
@@ -141,7 +144,7 @@ osp_kept_label_end(struct osp_kept *k)
     uint32_t n;
 
     (void)pthread_mutex_lock(&k->lock);
-    n = (uint32_t)k->name_count;
+    n = (uint32_t)k->cred_count;
     (void)pthread_mutex_unlock(&k->lock);
     return n;
 }
@@ -314,8 +317,17 @@ osp_kept_find(struct osp_kept *k, const struct osp_octx *c, uint8_t key[OSP_STOR
 
 /* ---- the store ---- */
 
+/* What vouched for `c`. */
+static uint64_t
+print_of(const struct osp_kept *k, const struct osp_octx *c)
+{
+    uint32_t i = osp_octx_label(c) & ~OSP_MADE_LABEL;
+
+    return i < k->cred_count ? k->creds[i].print : 0;
+}
+
 static enum osp_err
-write_entry(struct osp_store *s, struct entry *e)
+write_entry(struct osp_kept *k, struct osp_store *s, struct entry *e)
 {
     uint8_t           bytes[RECORD_BYTES];
     struct osp_wr     w = osp_wr_to(bytes, sizeof(bytes));
@@ -325,6 +337,7 @@ write_entry(struct osp_store *s, struct entry *e)
     osp_wr_u8(&w, VERSION);
     osp_wr_uint(&w, e->made_s, 8);
     osp_wr_uint(&w, e->expires_s, 8);
+    osp_wr_uint(&w, print_of(k, e->made->octx), 8);
     osp_made_write(e->made, &w);
     err = osp_wr_bad(&w) ? OSP_E_NOSPACE : osp_store_keep(s, e->key, osp_wr_slice(&w));
     osp_wipe(bytes, sizeof(bytes));
@@ -343,7 +356,7 @@ osp_kept_flush(struct osp_kept *k, struct osp_store *s)
     for (n = k->todo.next; n != &k->todo && done < FLUSH_MAX && err == OSP_OK; n = n->next) {
         struct entry *e = OSP_CONTAINER(n, struct entry, todo);
 
-        err = e->gone ? osp_store_forget(s, e->key) : write_entry(s, e);
+        err = e->gone ? osp_store_forget(s, e->key) : write_entry(k, s, e);
         if (err == OSP_OK) {
             e->batch = e->gone ? FORGET : WRITE;
             done++;
@@ -407,23 +420,24 @@ is_over(uint64_t expires_s, uint64_t now_s)
 
 /* NULL: out of date, not trusted any more, or not readable: to be forgotten. */
 static struct entry *
-read_entry(struct osp_slice value, uint64_t now_s, const struct osp_kept_load *how)
+read_entry(struct osp_kept *k, struct osp_slice value, uint64_t now_s, const struct osp_kept_load *how)
 {
     struct osp_rd    r = osp_rd_from(value);
     bool             known = osp_rd_u8(&r) == VERSION;
-    uint64_t         made_s = osp_rd_uint(&r, 8), expires_s = osp_rd_uint(&r, 8);
+    uint64_t         made_s = osp_rd_uint(&r, 8), expires_s = osp_rd_uint(&r, 8), print = osp_rd_uint(&r, 8);
     struct osp_made *m = NULL;
     struct entry    *e;
 
     if (!known || is_over(expires_s, now_s) || osp_made_read(&r, &m) != OSP_OK)
         return NULL;
-    e = how->knows(how->ctx, m->name) ? new_entry(m) : NULL;
+    e = how->trusts(how->ctx, m->name, print) ? new_entry(m) : NULL;
     if (!e) {
         osp_made_free(m);
         return NULL;
     }
     e->made_s = made_s;
     e->expires_s = expires_s;
+    osp_octx_set_label(m->octx, osp_kept_label(k, m->name, print));
     return e;
 }
 
@@ -432,7 +446,6 @@ take_up(struct osp_kept *k, struct entry *e, const struct osp_kept_load *how)
 {
     enum osp_err err;
 
-    osp_octx_set_label(e->made->octx, osp_kept_label(k, e->made->name));
     err = osp_octx_live_add_for(k->live, e->made->octx, e->made->leads ? osp_slice_str(e->made->peer) : OSP_EMPTY);
     if (err == OSP_OK)
         err = how->restore(how->ctx, e->made->octx, e->key);
@@ -458,7 +471,7 @@ osp_kept_load(struct osp_kept *k, struct osp_store *s, uint64_t now_s, const str
     enum osp_err     err = osp_store_next_kept(s, true, key, &value);
 
     while (err == OSP_OK) {
-        struct entry *e = read_entry(value, now_s, how);
+        struct entry *e = read_entry(k, value, now_s, how);
 
         err = e ? take_up(k, e, how) : OSP_E_NOT_FOUND;
         if (err == OSP_E_NOT_FOUND)
@@ -490,7 +503,7 @@ osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx 
 
 /* Whether entry `e` is to go. */
 struct judge {
-    bool      (*knows)(void *ctx, const char *name, const struct osp_octx *c);
+    bool      (*stays)(void *ctx, const struct osp_octx *c);
     void       *ctx;
     const char *pattern;
     uint64_t    now_s;
@@ -505,8 +518,8 @@ matches(const struct entry *e, const char *pattern)
 static bool
 is_to_go(const struct entry *e, const struct judge *j)
 {
-    if (j->knows)
-        return !j->knows(j->ctx, e->made->name, e->made->octx);
+    if (j->stays)
+        return !j->stays(j->ctx, e->made->octx);
     return j->pattern ? matches(e, j->pattern) : is_over(e->expires_s, j->now_s);
 }
 
@@ -541,9 +554,9 @@ osp_kept_expire(struct osp_kept *k, uint64_t now_s)
 }
 
 size_t
-osp_kept_prune(struct osp_kept *k, bool (*knows)(void *ctx, const char *name, const struct osp_octx *c), void *ctx)
+osp_kept_prune(struct osp_kept *k, bool (*stays)(void *ctx, const struct osp_octx *c), void *ctx)
 {
-    struct judge j = { .knows = knows, .ctx = ctx };
+    struct judge j = { .stays = stays, .ctx = ctx };
 
     return sweep(k, &j, &k->stats.revoked);
 }

@@ -34,10 +34,10 @@ void osp_kept_free(struct osp_kept *k);
 struct osp_octx_live *osp_kept_live(const struct osp_kept *k);
 
 /*
- * The label of the contexts that credential `name` vouches for, the same for the life of the process; names that are new get
- * a new one.  0: out of memory.
+ * The label of the contexts that credential `name` vouches for, the same for the life of the process; what is new, or has
+ * another `print` (struct cfg_credential) than it had, gets a new one.  0: out of memory.
  */
-uint32_t osp_kept_label(struct osp_kept *k, const char *name);
+uint32_t osp_kept_label(struct osp_kept *k, const char *name, uint64_t print);
 /* All labels are below; without OSP_MADE_LABEL. */
 uint32_t osp_kept_label_end(struct osp_kept *k);
 
@@ -60,11 +60,11 @@ void osp_kept_flushed(struct osp_kept *k, bool committed);
 bool osp_kept_is_due(struct osp_kept *k);
 
 /*
- * In a batch: takes up what the store kept, if `knows` says that its name is still one to trust and its lifetime is not
- * over; the rest is forgotten.  `restore` gets each with its key.  OSP_E_STORE, OSP_E_NOMEM.
+ * In a batch: takes up what the store kept, if `trusts` says that its credential is still what it was and its lifetime is
+ * not over; the rest is forgotten.  `restore` gets each with its key.  OSP_E_STORE, OSP_E_NOMEM.
  */
 struct osp_kept_load {
-    bool (*knows)(void *ctx, const char *name);
+    bool (*trusts)(void *ctx, const char *name, uint64_t print);
     enum osp_err (*restore)(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN]);
     void *ctx;
 };
@@ -78,8 +78,8 @@ OSP_CHECKED enum osp_err osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(vo
 
 /* Lets go what is out of date; how many. */
 size_t osp_kept_expire(struct osp_kept *k, uint64_t now_s);
-/* Lets go what `knows` does not know any more (after a start or a reload); it judges the name and the context. */
-size_t osp_kept_prune(struct osp_kept *k, bool (*knows)(void *ctx, const char *name, const struct osp_octx *c), void *ctx);
+/* Lets go what `stays` denies (after a start or a reload); it judges the label and the identifiers. */
+size_t osp_kept_prune(struct osp_kept *k, bool (*stays)(void *ctx, const struct osp_octx *c), void *ctx);
 /* Lets go all whose credential or peer matches the pattern; how many. */
 size_t osp_kept_revoke(struct osp_kept *k, const char *pattern);
 /* Lines of text for those whose credential or peer matches, `max` of them. */

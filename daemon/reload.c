@@ -158,22 +158,22 @@ say_listeners(const struct osp_listeners *was, const struct osp_listeners *is)
 
 /* [rfc9668#4.1.2] an identifier that the configuration gave away is not theirs any more: requests would be the other's */
 static bool
-knows(void *ctx, const char *name, const struct osp_octx *c)
+stays(void *ctx, const struct osp_octx *c)
 {
     const struct osp_policy *p = ctx;
 
-    return cfg_edhoc_knows(&osp_policy_cfg(p)->edhoc, name) && !osp_octx_table_has_id(p->contexts, osp_octx_recipient_id(c));
+    return osp_policy_trusts(p, osp_octx_label(c)) && !osp_octx_table_has_id(p->contexts, osp_octx_recipient_id(c));
 }
 
 void
 osp_daemon_prune(struct osp_daemon *d)
 {
-    size_t n = osp_kept_prune(d->edhoc.kept, knows, d->policy);
+    size_t n = osp_kept_prune(d->edhoc.kept, stays, d->policy);
 
     if (n == 0)
         return;
     log_info("contexts-revoked", "count=%zu reason=%s", n,
-             "their credential is trusted no longer, or a configured context has their Recipient ID");
+             "their credential is trusted no longer or was replaced, or a configured context has their Recipient ID");
     if (d->leaser)
         osp_leaser_wake(d->leaser);
 }

@@ -106,11 +106,11 @@ load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_conte
 /* ---- contexts that no configuration holds ---- */
 
 static bool
-is_trusted(void *ctx, const char *name)
+is_trusted(void *ctx, const char *name, uint64_t print)
 {
     const struct osp_state *st = ctx;
 
-    return cfg_edhoc_knows(&st->loading->edhoc, name);
+    return cfg_edhoc_trusts(&st->loading->edhoc, name, print);
 }
 
 static enum osp_err

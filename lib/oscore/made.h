@@ -17,7 +17,7 @@
 struct osp_made {
     struct osp_octx       *octx;        /* one reference */
     struct osp_octx_params params;      /* borrows from `bytes` */
-    char                   name[OSP_MADE_NAME_MAX];     /* of the credential, or of the context it renews */
+    char                   name[OSP_MADE_NAME_MAX];     /* of the credential */
     char                   peer[OSP_MADE_PEER_MAX];     /* who it is, for people: a kid, a subject; or where it leads */
     bool                   leads;       /* we asked for it, to reach `peer`: that is its purpose */
     uint8_t                bytes[OSP_MADE_BYTES_MAX];

@@ -36,8 +36,6 @@ enum osp_err px_agreement_post(struct px_turn *t, struct px_exchange *up, struct
 void px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why);
 /* Parks `x`, whose request is kept, until the run is over. */
 void px_agreement_wait(struct px_turn *t, struct px_exchange *x, struct px_agreement *a);
-/* A reload may have taken EDHOC or the credential away since message_2. */
-bool px_is_trusted(const struct osp_policy *now, uint32_t label);
 /* The request may be sent again, although somebody may have executed it. */
 bool px_may_repeat(const struct px_exchange *x, const struct osp_msg *req);
 

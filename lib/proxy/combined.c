@@ -112,7 +112,7 @@ px_combined_verified(struct px_turn *t, struct px_exchange *x)
     enum osp_err         e;
 
     a->made = NULL;
-    e = px_is_trusted(t->px->policy, osp_octx_label(m->octx)) ? OSP_OK : OSP_E_EDHOC_NO_CRED;
+    e = osp_policy_trusts(t->px->policy, osp_octx_label(m->octx)) ? OSP_OK : OSP_E_EDHOC_NO_CRED;
     if (e != OSP_OK)
         osp_made_free(m);
     else

@@ -231,19 +231,6 @@ profile_of(const struct px_turn *t, struct px_finder *f, const struct osp_policy
     return p;
 }
 
-bool
-px_is_trusted(const struct osp_policy *now, uint32_t label)
-{
-    const struct osp_edhoc_conf *c = now->edhoc;
-
-    if (!c)
-        return false;
-    for (size_t i = 0; i < c->trusted.count; i++)
-        if (c->trusted.list[i].label == label)
-            return true;
-    return (c->profile.anchors && c->profile.chain_label == label) || (c->accept_unknown && c->unknown_label == label);
-}
-
 static enum osp_err
 send_1(struct px_turn *t, struct px_agreement *a)
 {
@@ -387,7 +374,7 @@ complete(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, c
     bool         confirmed = resp->payload.n > 0;
     enum osp_err e = confirmed ? osp_edhoc_take_message_4(a->session, resp->payload, NULL) : OSP_OK;
 
-    if (e == OSP_OK && !px_is_trusted(t->px->policy, osp_edhoc_who(a->session)->label))
+    if (e == OSP_OK && !osp_policy_trusts(t->px->policy, osp_edhoc_who(a->session)->label))
         e = OSP_E_EDHOC_NO_CRED;
     if (e != OSP_OK) {
         send_error(t, a, e);
@@ -463,7 +450,7 @@ px_agreement_verified(struct px_turn *t, struct px_exchange *x)
     m = x->hop_edhoc ? osp_octx_live_confirm(x->policy->live, x->added.ctx) : NULL;
     if (!m)
         return;
-    if (!px_is_trusted(t->px->policy, osp_octx_label(m->octx)))
+    if (!osp_policy_trusts(t->px->policy, osp_octx_label(m->octx)))
         (void)osp_octx_live_remove(x->policy->live, m->octx);
     else if (px_keep_made(t->px, m) == OSP_OK)
         return;

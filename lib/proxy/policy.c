@@ -229,3 +229,18 @@ px_is_own(const struct osp_policy *p, const struct osp_flow *flow, const struct 
             return true;
     return false;
 }
+
+/* ---- credentials ---- */
+
+bool
+osp_policy_trusts(const struct osp_policy *p, uint32_t label)
+{
+    const struct osp_edhoc_conf *c = p->edhoc;
+
+    if (!c)
+        return false;
+    for (size_t i = 0; i < c->trusted.count; i++)
+        if (c->trusted.list[i].label == label)
+            return true;
+    return (c->profile.anchors && c->profile.chain_label == label) || (c->accept_unknown && c->unknown_label == label);
+}

@@ -140,4 +140,7 @@ osp_policy_unref(struct osp_policy *p)
         p->release(p);
 }
 
+/* True if contexts with `label` may be made and kept: a reload may have taken EDHOC or the credential away. */
+bool osp_policy_trusts(const struct osp_policy *p, uint32_t label);
+
 #endif

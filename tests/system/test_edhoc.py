@@ -481,3 +481,23 @@ def test_a_credential_that_is_no_longer_trusted_loses_its_contexts(stage):
     r.proxy.write(clients=[{"match": {"any": True}, "allow": ALLOW}])
     r.proxy.reload()
     assert r.is_unknown(context)
+
+
+@pytest.mark.parametrize("how", ["reload", "restart"])
+def test_a_credential_that_is_replaced_under_its_name_loses_its_contexts(stage, how):
+    r = Responder(stage)
+    _, context = r.run()
+    _, other = r.run(suite=0)
+    assert r.passes(context) and r.passes(other)
+    while r.proxy.metric("osprey_leases_granted_total") == 0:
+        time.sleep(0.01)
+    r.trusted["P-256"] = Credential.new("P-256", "kid", b"\x77")
+    edhoc_file(r.proxy.dir, list(r.own.items()), list(r.trusted.items()))
+    if how == "reload":
+        r.proxy.reload()
+    else:
+        r.proxy.stop()
+        r.proxy.start()
+    assert r.is_unknown(context) and r.passes(other)
+    _, again = r.run()
+    assert r.passes(again)

@@ -20,6 +20,7 @@ static struct osp_cfg        cfg;
 static struct osp_kept_cfg   kept_cfg;
 static struct osp_kept      *kept;
 static struct osp_state     *state;
+static uint64_t              print;             /* of the credentials of what is made */
 static uint64_t              made_s;            /* time of day that what is made was made at; 0: now */
 
 static int
@@ -91,7 +92,7 @@ make(const char *name, const char *peer, const char *recipient, const char *secr
 
     EXPECT_OK(osp_made_new(&p, name, peer, &m));
     c = m->octx;
-    osp_octx_set_label(c, osp_kept_label(kept, name));
+    osp_octx_set_label(c, osp_kept_label(kept, name, print));
     osp_octx_set_window(c, &empty);
     EXPECT_OK(osp_octx_live_add(osp_kept_live(kept), c));
     assert_true(osp_kept_add(kept, m, made_s ? made_s : (uint64_t)time(NULL)));
@@ -155,7 +156,7 @@ kept_context_survives_a_clean_stop(void **s)
     assert_int_equal(1, osp_octx_ssn(c).next);
     assert_int_equal(OSP_WINDOW_KNOWN, osp_octx_get_window(c, &w));
     assert_int_equal(label, osp_octx_label(c));
-    assert_int_equal(label, osp_kept_label(kept, "meter"));
+    assert_int_equal(label, osp_kept_label(kept, "meter", print));
     stop();
 }
 
@@ -353,22 +354,49 @@ identifiers_can_be_reserved_beside_all_contexts(void **s)
 }
 
 static bool
-is_not_b(void *ctx, const char *name, const struct osp_octx *c)
+is_not_b(void *ctx, const struct osp_octx *c)
 {
-    (void)ctx;
-    return strcmp(name, "meter") == 0 && !osp_slice_eq(osp_octx_recipient_id(c), osp_slice_str("b"));
+    const uint32_t *label = ctx;
+
+    return osp_octx_label(c) == *label && !osp_slice_eq(osp_octx_recipient_id(c), osp_slice_str("b"));
 }
 
 static void
-kept_contexts_are_judged_by_name_and_identifier(void **s)
+kept_contexts_are_judged_by_label_and_identifier(void **s)
 {
+    uint32_t label;
+
     (void)s;
     start();
-    (void)lease(make("meter", "kid 1", "a", "secret number one"));
+    label = osp_octx_label(make("meter", "kid 1", "a", "secret number one"));
     (void)lease(make("meter", "kid 2", "b", "secret number two"));
     (void)lease(make("plant", "kid 3", "c", "secret number three"));
-    assert_int_equal(2, osp_kept_prune(kept, is_not_b, NULL));
+    assert_int_equal(2, osp_kept_prune(kept, is_not_b, &label));
     assert_true(is_live("a") && !is_live("b") && !is_live("c"));
+    stop();
+}
+
+/* The name stays, what it stands for is another: nobody whom the old one vouched for comes in. */
+static void
+kept_contexts_end_with_what_vouched_for_them(void **s)
+{
+    uint32_t was;
+
+    (void)s;
+    start();
+    was = osp_octx_label(make("meter", "kid 1", "a", "secret number one"));
+    (void)lease(make("plant", "kid 2", "b", "secret number two"));
+    trusted[0].print = print = 7;
+    assert_int_not_equal(was, osp_octx_label(make("meter", "kid 3", "c", "secret number three")));
+    (void)lease(found("b"));
+    stop();
+    start();
+    assert_true(!is_live("a") && is_live("b") && is_live("c"));
+    assert_int_equal(osp_kept_label(kept, "meter", 7), osp_octx_label(found("c")));
+    stop();
+    print = 0;
+    start();
+    assert_false(is_live("a"));         /* and it was forgotten */
     stop();
 }
 
@@ -468,7 +496,8 @@ main(void)
         T(kept_contexts_are_bounded_in_all),
         T(kept_contexts_of_strangers_go_first),
         T(identifiers_can_be_reserved_beside_all_contexts),
-        T(kept_contexts_are_judged_by_name_and_identifier),
+        T(kept_contexts_are_judged_by_label_and_identifier),
+        T(kept_contexts_end_with_what_vouched_for_them),
         T(kept_contexts_expire),
         T(kept_contexts_are_revoked),
         T(kept_contexts_end_with_their_credential),
