@@ -167,8 +167,8 @@ cfg_check_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_p
     if (n->kind == CFG_MAP && !cfg_child(n, "credentials"))
         cfg_error(l, &n->pos, path, "has no credentials, so EDHOC is off; name the file, or take this out");
     else if (e->file && !l->bad_credentials && e->suite_count > 0 && !has_key_for_suites(e))
-        cfg_error(l, suites ? &suites->pos : &n->pos, path, "no own credential has a key for its suites: P-256 for 2, 3 and 5, X25519 "
-                  "or Ed25519 for 0, 1 and 4, X25519 or P-256 for 6");
+        cfg_error(l, suites ? &suites->pos : &n->pos, path, "no own credential has a key for its suites: P-256 for 2, 3 and "
+                  "5, X25519 or Ed25519 for 0, 1 and 4, X25519 or P-256 for 6");
 }
 
 static const char *const unknown_names[] = { "refuse", "accept", NULL };
