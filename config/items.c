@@ -15,7 +15,7 @@ static const char *const formats[] = { "text", "json", NULL };
 static const struct cfg_item log_items[] = {
     { .key = "level", .type = CFG_CHOICE, .dflt = CFG_LOG_INFO, AT(log.level), .choices = levels,
       .doc = "what is logged: `error` an operator must act, `warning` something works less well, `info` starts, stops and "
-             "reloads, `debug` each exchange" },
+             "reloads, `debug` why a name was not found" },
     { .key = "format", .type = CFG_CHOICE, .dflt = CFG_LOG_TEXT, AT(log.format), .choices = formats,
       .doc = "one line for each event, as `name key=value`, or as a JSON object" },
     { .key = NULL },
