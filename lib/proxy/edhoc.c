@@ -286,6 +286,8 @@ px_edhoc_put_context(struct px_turn *t, const struct osp_policy *now, struct osp
 {
     enum osp_err e = osp_octx_table_has_id(now->contexts, osp_octx_recipient_id(m->octx)) ? OSP_E_EXISTS : OSP_OK;
 
+    if (confirmed && osp_octx_ssn(m->octx).limit == 0)
+        osp_octx_lend(m->octx, 0);      /* another worker that finds it asks for no lease before it is kept: there is none */
     if (e == OSP_OK)
         e = confirmed ? osp_octx_live_add_for(now->live, m->octx, m->leads ? osp_slice_str(m->peer) : OSP_EMPTY)
                       : osp_octx_live_add_made(now->live, m, NUMBERS);

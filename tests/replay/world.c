@@ -164,6 +164,7 @@ write_and_grant(struct osp_octx *c)
 static void
 keep(struct world *w, struct osp_made *m)
 {
+    assert_false(osp_octx_wants_lease(m->octx, 128));   /* another worker that has found it asked for no lease so far */
     w->kept++;
     if (w->made_count == WORLD_MADE) {
         osp_made_free(w->made[0]);
