@@ -88,6 +88,16 @@ px_key_make(struct px_turn *t, const struct px_exchange *x, const struct osp_msg
     return osp_cache_key_make(seed, to, hash, req, &t->scratch, key) == OSP_OK && add_leg(t, x, to, seed, key);
 }
 
+/*
+ * What was asked for before a change and is answered after it may be the old state: it is given to whoever asked, but it is
+ * no entry, and who asks later does not wait for it [rfc7252#5.9.1].  As far as this worker knows.
+ */
+static uint32_t *
+changes_of(struct osp_proxy *px, const struct px_exchange *x)
+{
+    return &px->changes[x->key.uri % PX_CHANGES];
+}
+
 /* An answer is stored under it, or it says what an unsafe method made stale. */
 bool
 px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key)
@@ -148,6 +158,7 @@ px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
     if (!px_key_make(t, x, req, to, &key) || !px_key_keep(t->px, x, &key))
         return false;
     x->keep_answer = usable;
+    x->changes = *changes_of(t->px, x);
     if (!usable)
         return false;
     switch (osp_cache_lookup(c, &x->key, req, t->now, &t->scratch, out, &age)) {
@@ -204,6 +215,13 @@ refreshed(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
     return osp_msg_has(&req, OSP_OPT_ETAG) ? OSP_OK : OSP_E_BAD_RESPONSE;
 }
 
+static void
+change(struct px_turn *t, const struct px_exchange *x)
+{
+    osp_cache_invalidate(x->policy->cache, &x->key, t->now);
+    ++*changes_of(t->px, x);
+}
+
 enum osp_err
 px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
 {
@@ -213,7 +231,7 @@ px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
         return OSP_OK;
     if (!x->keep_answer) {      /* [rfc7252#5.9.1] 2.01, 2.02 and 2.04 make what is stored stale */
         if ((*resp)->code == OSP_CODE(2, 1) || (*resp)->code == OSP_CODE(2, 2) || (*resp)->code == OSP_CODE(2, 4))
-            osp_cache_invalidate(c, &x->key, t->now);
+            change(t, x);
         return OSP_OK;
     }
     if (x->validating && (*resp)->code == OSP_CODE(2, 3))
@@ -222,6 +240,8 @@ px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
         (void)osp_cache_refresh(c, &x->key, *resp, t->now);
         return OSP_OK;
     }
+    if (!x->subject && !x->key.hidden && x->changes != *changes_of(t->px, x))
+        return OSP_OK;          /* it may be from before the change */
     if (osp_msg_has(*resp, OSP_OPT_BLOCK2) || (x->asks_block && x->asked.num > 0))
         px_gather(t, x, *resp);
     if (x->asks_block && x->asked.num > 0)

@@ -23,8 +23,8 @@ find(const struct osp_proxy *px, const struct px_exchange *x)
         struct px_flight         *f = OSP_CONTAINER(n, struct px_flight, node);
         const struct px_exchange *l = f->leader;
 
-        if (osp_slice_eq(l->key.bytes, x->key.bytes) && l->policy == x->policy && l->hop_ctx == x->hop_ctx &&
-            l->hop_edhoc == x->hop_edhoc && l->vouched == x->vouched)
+        if (osp_slice_eq(l->key.bytes, x->key.bytes) && l->changes == x->changes && l->policy == x->policy &&
+            l->hop_ctx == x->hop_ctx && l->hop_edhoc == x->hop_edhoc && l->vouched == x->vouched)
             return f;
     }
     return NULL;

@@ -72,6 +72,7 @@ struct px_order {
     bool     any;               /* there was one: the registration holds */
 };
 
+#define PX_CHANGES 256
 #define PX_VERIFIED 4096
 struct px_verified { uint64_t hash, until_us; };
 
@@ -188,6 +189,7 @@ struct px_exchange {
     struct osp_block        asked;
     bool                    told_too_long;      /* the answer is the error about one that did not fit */
     struct osp_cache_key    key;        /* its bytes in pool memory; none: bytes.n is 0 */
+    uint32_t                changes;    /* of its resource, when it was asked for */
     struct osp_time         deadline;
     struct osp_timer        patience;   /* set while parked: whoever should wake it up may be unable to */
     struct osp_layer        added;
@@ -247,6 +249,7 @@ struct osp_proxy {
     struct osp_wheel       renewals;            /* px_subject.timer */
     bool                   aborting;            /* nothing is parked any more */
     struct osp_list        name_lru, name_asks, bucket_lru, agreement_lru;
+    uint32_t               changes[PX_CHANGES];         /* by unsafe requests, by hash of the URI */
     struct px_verified     verified[PX_VERIFIED];       /* addresses, by hash */
     struct osp_table       bodies, body_owners;
     struct osp_list        body_age[2];         /* without and with a security context, oldest first */

@@ -48,17 +48,17 @@ send_bytes(const struct osp_msg *m, uint8_t host)
     world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
 }
 
-/* Decodes the next datagram from the proxy into `m`; its bytes stay until the call after the next. */
+/* Decodes the next datagram from the proxy into `m`; its bytes stay for some more calls. */
 static struct world_out
 take(struct osp_msg *m)
 {
-    static uint8_t   keep[4][2048];
+    static uint8_t   keep[8][2048];
     static int       turn;
     struct world_out o;
     bool             header;
 
     assert_true(world_take(&w, &o));
-    turn = (turn + 1) % 4;
+    turn = (turn + 1) % 8;
     memcpy(keep[turn], o.bytes, o.n);
     EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o.n), m, &header));
     return o;
@@ -793,6 +793,31 @@ single_flight_shares_a_failure(void **state)
     }
 }
 
+/* [rfc7252#5.9.1] What was asked for before a change is no answer to what is asked for after it, nor an entry. */
+static void
+answers_of_before_a_change_are_not_kept(void **state)
+{
+    struct osp_msg m, a, before, after;
+
+    (void)state;
+    w.policy.single_flight = true;
+    send_bytes(request(&m, OSP_GET, "t"), 1);
+    (void)take(&before);
+    origin_says(OSP_CODE(2, 4), "", -1);
+    exchange_from(2, request(&m, OSP_PUT, "t"), &a);
+    send_bytes(request(&m, OSP_GET, "t"), 2);
+    assert_int_equal(0, take(&after).to.sock);          /* it does not wait */
+    origin_says(OSP_CODE(2, 5), "new", 60);
+    origin_answers(&after);
+    assert_int_equal(2, take(&a).to.peer.ip.b[15]);
+    origin_says(OSP_CODE(2, 5), "old", 60);
+    origin_answers(&before);
+    assert_int_equal(1, take(&a).to.peer.ip.b[15]);
+    get("t", &a);
+    EXPECT_BYTES(osp_slice_str("new"), a.payload);
+    assert_int_equal(asked, 1);                         /* the PUT */
+}
+
 /* ... also when what is stale has to do for an answer. */
 static void
 single_flight_shares_a_stale_answer(void **state)
@@ -1170,6 +1195,7 @@ main(void)
         T(single_flight_is_off_unless_configured),
         T(single_flight_ends_where_nothing_can_be_kept),
         T(single_flight_shares_a_failure),
+        T(answers_of_before_a_change_are_not_kept),
         T(single_flight_shares_a_stale_answer),
         cmocka_unit_test_setup_teardown(single_flight_serves_others_when_the_leader_cannot_be_answered, setup_narrow, teardown),
         T(single_flight_keeps_what_each_client_asked),
