@@ -235,6 +235,19 @@ take_r2(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, st
     return e == OSP_OK && t->px->b.code == OSP_CODE(4, 1);
 }
 
+/* The request without an Echo that was made for a context which the next hop has lost since. */
+static bool
+restore_without_echo(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
+{
+    if (!px_restore(x, req))
+        return false;
+    if (!osp_msg_has(req, OSP_OPT_ECHO))
+        return true;
+    osp_msg_remove(req, OSP_OPT_ECHO);
+    x->echo_tried = false;
+    return px_keep(t->px, &x->saved, req) && px_restore(x, req);
+}
+
 /* The request goes out again, in the third context; or later, when another exchange has made one. */
 static void
 go_on(struct px_turn *t, struct px_exchange *x, struct osp_slice r2)
@@ -251,7 +264,7 @@ go_on(struct px_turn *t, struct px_exchange *x, struct osp_slice r2)
         x->rekey = PX_REKEY_THIRD;
         e = take_leg(x, osp_wr_slice(&w), PX_REKEY_THIRD);
     }
-    if (e == OSP_OK && !px_restore(x, &t->px->a))
+    if (e == OSP_OK && !restore_without_echo(t, x, &t->px->a))
         e = OSP_E_NOMEM;
     if (e != OSP_OK) {
         px_answer_error(t, x, e == OSP_E_ID_LENGTH ? OSP_E_BAD_RESPONSE : e);

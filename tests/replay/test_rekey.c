@@ -461,7 +461,7 @@ rules_and_answers_are_those_of_the_base(void **state)
 
 /* ---- as the client: a next hop that is the server ---- */
 
-struct hop { struct osp_octx *base; unsigned executed, begun; bool mute; };
+struct hop { struct osp_octx *base; unsigned executed, begun, echoes; bool mute, challenges; };
 
 /* What left for the next hop, answered as such a server does; false: nothing did.  `code` of the last answer's outside. */
 static bool
@@ -495,6 +495,12 @@ hop_answers(struct hop *h)
         EXPECT_OK(osp_b2_accept(h->base, c, ticket));
     osp_msg_init(&r, is_current || known ? OSP_CODE(2, 5) : OSP_CODE(4, 1));
     h->executed += is_current || known;
+    h->echoes += osp_msg_has(&plain, OSP_OPT_ECHO);
+    if (h->challenges && (is_current || known)) {
+        h->challenges = false;
+        r.code = OSP_CODE(4, 1);
+        EXPECT_OK(osp_msg_add(&r, OSP_OPT_ECHO, osp_slice_str("e")));
+    }
     if (!is_current && !known) {
         h->begun++;
         osp_octx_unref(l.ctx);
@@ -542,6 +548,30 @@ told(void)
         return m.code;
     }
     return 0;
+}
+
+/* row S11: what was proven to a context ends with it */
+static void
+echo_of_a_lost_context_is_not_sent_in_the_next(void **state)
+{
+    struct hop h = { .base = shared(true), .challenges = true };
+
+    (void)state;
+    world_start(&w);
+    ask_plain(OSP_NON);
+    assert_true(hop_answers(&h));                               /* #1, and #2 that is challenged */
+    assert_true(hop_answers(&h));
+    osp_octx_unref(h.base);                                     /* and then it restarts */
+    h.base = new_base("X", "P");
+    assert_true(hop_answers(&h));                               /* with Echo: request #1 to it */
+    assert_true(h.begun == 2 && h.echoes == 1);
+    h.challenges = true;
+    assert_true(hop_answers(&h));
+    assert_int_equal(h.echoes, 1);
+    assert_true(hop_answers(&h));                               /* its own challenge is answered */
+    assert_int_equal(h.echoes, 2);
+    assert_int_equal(told(), OSP_CODE(2, 5));
+    osp_octx_unref(h.base);
 }
 
 /* row S11 */
@@ -763,6 +793,7 @@ main(void)
         T(of_two_runs_at_a_time_one_ends),
         T(forgeries_lead_nowhere),
         T(rules_and_answers_are_those_of_the_base),
+        T(echo_of_a_lost_context_is_not_sent_in_the_next),
         T(first_request_to_a_next_hop_makes_the_context),
         T(others_wait_for_the_run),
         T(loss_of_any_message_is_survived),
