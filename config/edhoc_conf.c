@@ -303,6 +303,37 @@ check_trusted(struct cfg_load *l, const struct cfg_credentials *all, size_t i)
         cfg_error_key(l, &c->pos, "trusted", CFG_UNKNOWN_NAME " stands for those that nobody configured; choose another name");
 }
 
+static int
+by_item(const void *a, const void *b)
+{
+    const struct cfg_credential *x = *(const struct cfg_credential *const *)a, *y = *(const struct cfg_credential *const *)b;
+    int                          d = x->item.n == y->item.n ? 0 : x->item.n < y->item.n ? -1 : 1;
+
+    if (d == 0 && x->item.n > 0)
+        d = memcmp(x->item.p, y->item.p, x->item.n);
+    return d ? d : (x > y) - (x < y);
+}
+
+/* Under two names one would count: rules for the other fit nobody, and without it the peer would not be shut out. */
+static void
+check_once(struct cfg_load *l, const struct cfg_credentials *all)
+{
+    const struct cfg_credential **sorted = all->trusted_count > 1 ? cfg_get(l, all->trusted_count * sizeof(*sorted)) : NULL;
+
+    if (!sorted)
+        return;
+    for (size_t i = 0; i < all->trusted_count; i++)
+        sorted[i] = &all->trusted[i];
+    qsort(sorted, all->trusted_count, sizeof(*sorted), by_item);
+    for (size_t i = 1; i < all->trusted_count; i++) {
+        const struct cfg_credential *a = sorted[i - 1], *b = sorted[i];
+
+        if (b->item.n > 0 && a->item.n == b->item.n && memcmp(a->item.p, b->item.p, b->item.n) == 0 &&
+            strcmp(name_of(a), name_of(b)) != 0)
+            cfg_error_key(l, &b->pos, "trusted", "%s: is the credential of %s; leave one of both", name_of(b), name_of(a));
+    }
+}
+
 static void
 check(struct cfg_load *l, struct cfg_credentials *all)
 {
@@ -322,6 +353,8 @@ check(struct cfg_load *l, struct cfg_credentials *all)
         finish_print(l, &all->trusted[i]);
         authorities += all->trusted[i].ca.form == CFG_CRED_X509;
     }
+    if (l->errors == before)
+        check_once(l, all);
     if (authorities > 1)        /* which of several vouched is not told [rfc5280#6] */
         cfg_error_key(l, &all->trusted[0].pos, "trusted", "%zu have a ca; put the certificates of all authorities into one file",
                       authorities);

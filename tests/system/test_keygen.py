@@ -163,6 +163,16 @@ def test_what_cannot_be_made_is_refused(desks, words):
     assert not os.path.exists(alice.path) or os.listdir(alice.path) == []
 
 
+def test_a_credential_has_one_name(desks):
+    alice, bob = desks
+    assert alice.keygen()[0] == 0 and bob.keygen()[0] == 0
+    assert alice.trust("bob", bob.file("bob.ccs"))[0] == 0
+    before = alice.read("edhoc.yaml")
+    status, _, said = alice.trust("robert", bob.file("bob.ccs"))
+    assert status == 1 and "robert: is the credential of bob" in said
+    assert alice.read("edhoc.yaml") == before
+
+
 def test_directories_are_made(workdir):
     desk = Desk(os.path.join(workdir, "home", ".config"), "alice")
     assert desk.keygen()[0] == 0
