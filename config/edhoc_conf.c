@@ -429,31 +429,27 @@ cfg_load_credentials(const char *path, struct cfg_report *r)
     return &b->all;
 }
 
-static const struct cfg_credential *
-find_trusted(const struct cfg_edhoc *e, const char *name)
-{
-    for (size_t i = 0; e->file && i < e->creds.trusted_count; i++)
-        if (strcmp(e->creds.trusted[i].name, name) == 0)
-            return &e->creds.trusted[i];
-    return NULL;
-}
-
 static bool
 is_unknown(const struct cfg_edhoc *e, const char *name)
 {
     return e->file && e->unknown == CFG_UNKNOWN_ACCEPT && strcmp(name, CFG_UNKNOWN_NAME) == 0;
 }
 
+/* Several may have one name, while the keys of a peer are replaced. */
 bool
 cfg_edhoc_knows(const struct cfg_edhoc *e, const char *name)
 {
-    return find_trusted(e, name) || is_unknown(e, name);
+    for (size_t i = 0; e->file && i < e->creds.trusted_count; i++)
+        if (strcmp(e->creds.trusted[i].name, name) == 0)
+            return true;
+    return is_unknown(e, name);
 }
 
 bool
 cfg_edhoc_trusts(const struct cfg_edhoc *e, const char *name, uint64_t print)
 {
-    const struct cfg_credential *c = find_trusted(e, name);
-
-    return c ? c->print == print : is_unknown(e, name);
+    for (size_t i = 0; e->file && i < e->creds.trusted_count; i++)
+        if (e->creds.trusted[i].print == print && strcmp(e->creds.trusted[i].name, name) == 0)
+            return true;
+    return is_unknown(e, name);
 }

@@ -397,6 +397,11 @@ kept_contexts_end_with_what_vouched_for_them(void **s)
     print = 0;
     start();
     assert_false(is_live("a"));         /* and it was forgotten */
+    trusted[1] = (struct cfg_credential){ .name = meter };      /* the old one too, while its keys are replaced */
+    (void)lease(make("meter", "kid 1", "d", "secret number four"));
+    stop();
+    start();
+    assert_true(is_live("c") && is_live("d"));
     stop();
 }
 
