@@ -12,12 +12,6 @@
 #define SECRET_MIN 16u          /* bytes of a Master Secret: the strength of AES-128 */
 #define NONCE_TAKEN 6u          /* bytes of a nonce that are not the ID's [rfc8613#5.2] */
 
-static struct osp_slice
-slice_of(const struct cfg_bytes *b)
-{
-    return osp_slice(b->p, b->n);
-}
-
 /* ---- one context ---- */
 
 static bool
@@ -41,7 +35,7 @@ check_context(struct cfg_load *l, const struct cfg_context *c)
                       sender ? "sender-id" : "recipient-id", sender ? c->sender_id.n : c->recipient_id.n, aead->name, max);
     if (c->rekey != CFG_REKEY_NONE && c->has_id_context)
         cfg_error_key(l, &c->pos, "contexts", "%s: has an id-context and rekey, which makes ID Contexts of its own", c->name);
-    if (osp_slice_eq(slice_of(&c->sender_id), slice_of(&c->recipient_id)))
+    if (osp_slice_eq(cfg_slice(&c->sender_id), cfg_slice(&c->recipient_id)))
         cfg_error_key(l, &c->pos, "contexts", "%s: sender-id and recipient-id are the same, so both parties would have one key",
                       c->name);
 }
@@ -77,13 +71,13 @@ compare_id_context(const struct cfg_context *a, const struct cfg_context *b)
 {
     int c = compare_int(a->has_id_context, b->has_id_context);
 
-    return c ? c : osp_slice_cmp(slice_of(&a->id_context), slice_of(&b->id_context));
+    return c ? c : osp_slice_cmp(cfg_slice(&a->id_context), cfg_slice(&b->id_context));
 }
 
 static int
 compare_kid(const struct entry *a, const struct entry *b)
 {
-    int c = osp_slice_cmp(slice_of(&a->c->recipient_id), slice_of(&b->c->recipient_id));
+    int c = osp_slice_cmp(cfg_slice(&a->c->recipient_id), cfg_slice(&b->c->recipient_id));
 
     return c ? c : compare_id_context(a->c, b->c);
 }
@@ -92,7 +86,7 @@ compare_kid(const struct entry *a, const struct entry *b)
 static struct osp_slice
 salt_of(const struct cfg_context *c)
 {
-    struct osp_slice s = slice_of(&c->master_salt.value);
+    struct osp_slice s = cfg_slice(&c->master_salt.value);
 
     while (s.n && s.p[s.n - 1] == 0)
         s.n--;
@@ -103,7 +97,7 @@ salt_of(const struct cfg_context *c)
 static int
 compare_key(const struct entry *a, const struct entry *b)
 {
-    int c = osp_slice_cmp(slice_of(&a->c->master_secret.value), slice_of(&b->c->master_secret.value));
+    int c = osp_slice_cmp(cfg_slice(&a->c->master_secret.value), cfg_slice(&b->c->master_secret.value));
 
     if (c == 0)
         c = osp_slice_cmp(salt_of(a->c), salt_of(b->c));
@@ -165,7 +159,7 @@ check_run(struct cfg_load *l, struct entry *e, size_t n, int (*sort)(const void 
 static bool
 told_by_other_key(const struct entry *later, const struct entry *first)
 {
-    return !later->sends && first->sends && osp_slice_eq(slice_of(&later->c->sender_id), slice_of(&first->c->recipient_id));
+    return !later->sends && first->sends && osp_slice_eq(cfg_slice(&later->c->sender_id), cfg_slice(&first->c->recipient_id));
 }
 
 /*
@@ -198,13 +192,13 @@ cfg_check_contexts(struct cfg_load *l, const struct cfg_context *c, size_t count
         if (!is_whole(&c[i]))
             continue;
         check_context(l, &c[i]);
-        e[n++] = (struct entry){ &c[i], slice_of(&c[i].sender_id), true };
+        e[n++] = (struct entry){ &c[i], cfg_slice(&c[i].sender_id), true };
     }
     if (e) {
         check_run(l, e, n, sort_name, compare_name, "has the name of");
         check_run(l, e, n, sort_kid, compare_kid, "has the recipient-id and id-context of");
         for (size_t i = 0, half = n; i < half; i++)
-            e[n++] = (struct entry){ e[i].c, slice_of(&e[i].c->recipient_id), false };
+            e[n++] = (struct entry){ e[i].c, cfg_slice(&e[i].c->recipient_id), false };
         check_keys(l, e, n);
     }
     l->nomem = l->nomem || !e;

@@ -19,6 +19,12 @@ struct cfg_pos { const char *file; unsigned line, column; };
 
 struct cfg_bytes { uint8_t *p; size_t n; };
 
+static inline struct osp_slice
+cfg_slice(const struct cfg_bytes *b)
+{
+    return osp_slice(b->p, b->n);
+}
+
 /* Where a secret or ID came from, so that --dump can write it back. */
 enum cfg_bytes_from { CFG_FROM_NONE, CFG_FROM_HEX, CFG_FROM_FILE, CFG_FROM_ENV };
 struct cfg_secret { struct cfg_bytes value; enum cfg_bytes_from from; char *source; /* file or variable name */ };

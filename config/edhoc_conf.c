@@ -68,7 +68,7 @@ take_content(struct cfg_load *l, struct osp_slice content, struct cfg_cred *out)
     if (osp_pem_is(content))
         return take_pem(l, content, out);
     if (cfg_decode_hex(l, cfg_trim(content), &decoded))
-        return take_bytes(l, osp_slice(decoded.p, decoded.n), out);
+        return take_bytes(l, cfg_slice(&decoded), out);
     return take_bytes(l, content, out);
 }
 
@@ -106,7 +106,7 @@ read_cred(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *p
         return;
     }
     text = cfg_scalar(l, c, &at, "hexadecimal digits");
-    if (text && (!cfg_decode_hex(l, osp_slice_str(text), &decoded) || !take_bytes(l, osp_slice(decoded.p, decoded.n), obj)))
+    if (text && (!cfg_decode_hex(l, osp_slice_str(text), &decoded) || !take_bytes(l, cfg_slice(&decoded), obj)))
         cfg_error(l, &c->pos, &at, "holds neither a CWT Claims Set nor a certificate in hexadecimal digits");
 }
 
@@ -151,12 +151,6 @@ static const struct cfg_item file_items[] = {
 
 /* ---- checks ---- */
 
-static struct osp_slice
-slice_of(const struct cfg_bytes *b)
-{
-    return osp_slice(b->p, b->n);
-}
-
 static const char *
 name_of(const struct cfg_credential *c)
 {
@@ -172,12 +166,12 @@ finish_key(struct cfg_load *l, struct cfg_credential *c)
 
     if (!v->p)
         return;
-    if (osp_pem_is(osp_slice(v->p, v->n))) {
+    if (osp_pem_is(cfg_slice(v))) {
         uint8_t *raw = cfg_get(l, PRIVATE_KEY_LEN);
 
         if (!raw)
             return;
-        if (osp_pem_private_key(osp_slice(v->p, v->n), &curve, raw) != OSP_OK) {
+        if (osp_pem_private_key(cfg_slice(v), &curve, raw) != OSP_OK) {
             cfg_error_key(l, &c->pos, "own", "%s: private-key is no Ed25519, X25519 or P-256 key without passphrase",
                           name_of(c));
             return;
@@ -204,10 +198,10 @@ check_id(struct cfg_load *l, const struct cfg_credential *c)
 static void
 put_id(const struct cfg_credential *c, struct osp_wr *w)
 {
-    struct osp_slice ders[CFG_CHAIN_MAX], kid = osp_claims_kid(slice_of(&c->cred.part[0]));
+    struct osp_slice ders[CFG_CHAIN_MAX], kid = osp_claims_kid(cfg_slice(&c->cred.part[0]));
 
     for (size_t i = 0; i < c->cred.count; i++)
-        ders[i] = slice_of(&c->cred.part[i]);
+        ders[i] = cfg_slice(&c->cred.part[i]);
     if (c->id == CFG_ID_X5CHAIN)
         osp_edhoc_id_x5chain_put(w, ders, c->cred.count);
     else if (c->cred.form == CFG_CRED_X509)
@@ -235,9 +229,9 @@ make_items(struct cfg_load *l, struct cfg_credential *c)
     c->id_cred = (struct cfg_bytes){ w.p, w.n };
     start = w.n;
     if (c->cred.form == CFG_CRED_X509)
-        osp_edhoc_cert_put(&w, slice_of(&c->cred.part[0]));
+        osp_edhoc_cert_put(&w, cfg_slice(&c->cred.part[0]));
     else
-        osp_wr_put(&w, slice_of(&c->cred.part[0]));
+        osp_wr_put(&w, cfg_slice(&c->cred.part[0]));
     c->item = (struct cfg_bytes){ w.p + start, w.n - start };
     return !osp_wr_bad(&w);
 }
@@ -250,12 +244,12 @@ finish_cred(struct cfg_load *l, struct cfg_credential *c, const char *list)
 
     if (c->cred.form == CFG_CRED_NONE || !make_items(l, c))
         return;
-    e = osp_edhoc_cred_init(&made, slice_of(&c->id_cred), slice_of(&c->item));
+    e = osp_edhoc_cred_init(&made, cfg_slice(&c->id_cred), cfg_slice(&c->item));
     if (e == OSP_E_ALGORITHM)
         cfg_error_key(l, &c->pos, list, "%s: has a key of another kind than Ed25519, X25519 and P-256", name_of(c));
     else if (e != OSP_OK)
         cfg_error_key(l, &c->pos, list, "%s: %s", name_of(c),
-                      c->cred.form == CFG_CRED_CCS && c->id == CFG_ID_KID && osp_claims_kid(slice_of(&c->cred.part[0])).n == 0
+                      c->cred.form == CFG_CRED_CCS && c->id == CFG_ID_KID && osp_claims_kid(cfg_slice(&c->cred.part[0])).n == 0
                           ? "has no kid to be referred to; write id: value"
                           : "has no key that could be read");
 }
@@ -268,7 +262,7 @@ check_own(struct cfg_load *l, const struct cfg_credential *c)
 
     if (!c->item.p || c->private_key.value.n != PRIVATE_KEY_LEN)
         return;
-    if (osp_edhoc_own_init(&own, slice_of(&c->id_cred), slice_of(&c->item), slice_of(&c->private_key.value)) == OSP_E_INVALID)
+    if (osp_edhoc_own_init(&own, cfg_slice(&c->id_cred), cfg_slice(&c->item), cfg_slice(&c->private_key.value)) == OSP_E_INVALID)
         cfg_error_key(l, &c->pos, "own", "%s: private-key is not the one of its credential", name_of(c));
     osp_edhoc_own_fini(&own);
 }
@@ -283,7 +277,7 @@ finish_print(struct cfg_load *l, struct cfg_credential *c)
     struct osp_rd          r = osp_rd_from(osp_slice(hash, sizeof(hash)));
 
     for (size_t i = 0; i < from->count; i++)
-        parts[i] = slice_of(&from->part[i]);
+        parts[i] = cfg_slice(&from->part[i]);
     if (osp_digest(OSP_SHA256, parts, from->count, hash) != OSP_OK)
         l->nomem = true;
     else

@@ -97,12 +97,6 @@ static const struct cfg_item group_items[] = {
 
 /* ---- checks over what could be read; what could not is NULL or zero, and passed over ---- */
 
-static struct osp_slice
-slice_of(const struct cfg_bytes *b)
-{
-    return osp_slice(b->p, b->n);
-}
-
 /* The name of a member, or what stands for one. */
 static const char *
 name_of(const struct cfg_group *g, const struct cfg_group_member *m)
@@ -141,8 +135,8 @@ find_key(const struct cfg_group *g, const struct cfg_group_member *m, struct osp
 
     if (m->credential.n == 0 || m->credential.n > OSP_CREDENTIAL_MAX)
         return "its credential is empty, or longer than 2048 bytes";
-    e = beside ? osp_credential_key_raw(g->signature, slice_of(&m->public_key), key)
-               : osp_credential_key(slice_of(&m->credential), key);
+    e = beside ? osp_credential_key_raw(g->signature, cfg_slice(&m->public_key), key)
+               : osp_credential_key(cfg_slice(&m->credential), key);
     if (e == OSP_E_ALGORITHM)
         return "the key in its credential is of a curve that is not supported";
     if (e != OSP_OK)
@@ -162,7 +156,7 @@ check_member(struct cfg_load *l, const struct cfg_group *g, const struct cfg_gro
     if (wrong)
         report(l, g, m, wrong);
     else if (m == &g->self && m->credential.p && g->private_key.value.p &&
-             osp_credential_key_fits(&key, slice_of(&g->private_key.value)) != OSP_OK)
+             osp_credential_key_fits(&key, cfg_slice(&g->private_key.value)) != OSP_OK)
         report(l, g, m, "private-key is not the one of its credential");
 }
 
@@ -172,14 +166,14 @@ check_unique(struct cfg_load *l, const struct cfg_group *g, size_t i)
 {
     const struct cfg_group_member *m = &g->members[i];
 
-    if (m->id.p && g->det.id.p && osp_slice_eq(slice_of(&m->id), slice_of(&g->det.id)))
+    if (m->id.p && g->det.id.p && osp_slice_eq(cfg_slice(&m->id), cfg_slice(&g->det.id)))
         report(l, g, m, "its id is that of the deterministic-client");
-    if (m->id.p && g->has_self && g->self.id.p && osp_slice_eq(slice_of(&m->id), slice_of(&g->self.id)))
+    if (m->id.p && g->has_self && g->self.id.p && osp_slice_eq(cfg_slice(&m->id), cfg_slice(&g->self.id)))
         report(l, g, m, "its id is our own");
     for (size_t k = 0; k < i; k++) {
         const struct cfg_group_member *o = &g->members[k];
 
-        if (m->id.p && o->id.p && osp_slice_eq(slice_of(&m->id), slice_of(&o->id)))
+        if (m->id.p && o->id.p && osp_slice_eq(cfg_slice(&m->id), cfg_slice(&o->id)))
             report(l, g, m, "another member has its id");
         if (m->name && o->name && strcmp(m->name, o->name) == 0)
             report(l, g, m, "another member has its name");
@@ -200,7 +194,7 @@ check(struct cfg_load *l, const struct cfg_group *g)
                       id_limit(g));
     if (g->has_self)
         check_member(l, g, &g->self);
-    if (g->has_self && g->self.id.p && g->det.id.p && osp_slice_eq(slice_of(&g->self.id), slice_of(&g->det.id)))
+    if (g->has_self && g->self.id.p && g->det.id.p && osp_slice_eq(cfg_slice(&g->self.id), cfg_slice(&g->det.id)))
         report(l, g, &g->self, "its id is that of the deterministic-client");
     for (size_t i = 0; i < g->member_count; i++) {
         check_member(l, g, &g->members[i]);

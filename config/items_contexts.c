@@ -231,7 +231,7 @@ print_secret(struct cfg_out *o, const char *key, const void *obj)
     case CFG_FROM_ENV: cfg_out_tagged(o, key, "env", s->source); break;
     case CFG_FROM_HEX:
         if (o->secrets)
-            cfg_out_hex(o, key, osp_slice(s->value.p, s->value.n));
+            cfg_out_hex(o, key, cfg_slice(&s->value));
         else
             cfg_out_tagged(o, key, "hex", CFG_MASK);
         break;
@@ -262,7 +262,7 @@ print_id(struct cfg_out *o, const char *key, const void *obj)
 {
     const struct cfg_bytes *b = obj;
 
-    cfg_out_hex(o, key, osp_slice(b->p, b->n));
+    cfg_out_hex(o, key, cfg_slice(b));
 }
 
 const struct cfg_kind cfg_kind_id = { "{ hex: DIGITS }", read_id, print_id, NULL };

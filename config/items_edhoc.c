@@ -150,7 +150,7 @@ has_key_for_suites(const struct cfg_edhoc *e)
     for (size_t i = 0; i < e->creds.own_count; i++) {
         const struct cfg_credential *c = &e->creds.own[i];
 
-        if (osp_edhoc_cred_init(&cred, osp_slice(c->id_cred.p, c->id_cred.n), osp_slice(c->item.p, c->item.n)) == OSP_OK &&
+        if (osp_edhoc_cred_init(&cred, cfg_slice(&c->id_cred), cfg_slice(&c->item)) == OSP_OK &&
             is_of_a_suite(e, (int)cred.key.curve))
             return true;
     }

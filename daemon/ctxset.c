@@ -121,24 +121,18 @@ new_set(size_t count)
     return set;
 }
 
-static struct osp_slice
-bytes_of(const struct cfg_bytes *b)
-{
-    return osp_slice(b->p, b->n);
-}
-
 static struct osp_octx_params
 params_of(const struct cfg_context *c)
 {
     struct osp_octx_params p = {
         .aead = c->aead,
         .hkdf = c->hkdf,
-        .master_secret = bytes_of(&c->master_secret.value),
-        .master_salt = bytes_of(&c->master_salt.value),
-        .sender_id = bytes_of(&c->sender_id),
-        .recipient_id = bytes_of(&c->recipient_id),
+        .master_secret = cfg_slice(&c->master_secret.value),
+        .master_salt = cfg_slice(&c->master_salt.value),
+        .sender_id = cfg_slice(&c->sender_id),
+        .recipient_id = cfg_slice(&c->recipient_id),
         .has_id_context = c->has_id_context,
-        .id_context = bytes_of(&c->id_context),
+        .id_context = cfg_slice(&c->id_context),
     };
 
     return p;

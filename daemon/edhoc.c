@@ -29,12 +29,6 @@ osp_edhoc_setup_free(struct osp_edhoc_setup *s)
     free(s);
 }
 
-static struct osp_slice
-slice_of(const struct cfg_bytes *b)
-{
-    return osp_slice(b->p, b->n);
-}
-
 static enum osp_err
 make_own(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg)
 {
@@ -45,8 +39,8 @@ make_own(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg)
     if (!s->own)
         return OSP_E_NOMEM;
     for (size_t i = 0; i < c->own_count && e == OSP_OK; i++) {
-        e = osp_edhoc_own_init(&s->own[i], slice_of(&c->own[i].id_cred), slice_of(&c->own[i].item),
-                               slice_of(&c->own[i].private_key.value));
+        e = osp_edhoc_own_init(&s->own[i], cfg_slice(&c->own[i].id_cred), cfg_slice(&c->own[i].item),
+                               cfg_slice(&c->own[i].private_key.value));
         s->conf.profile.own_count += e == OSP_OK;
     }
     s->conf.profile.own = s->own;
@@ -88,7 +82,7 @@ make_anchors(struct osp_edhoc_setup *s, const struct cfg_credential *c, uint32_t
     struct osp_slice ders[CFG_CHAIN_MAX];
 
     for (size_t i = 0; i < c->ca.count; i++)
-        ders[i] = slice_of(&c->ca.part[i]);
+        ders[i] = cfg_slice(&c->ca.part[i]);
     s->conf.profile.chain_label = label;
     return osp_x509_anchors_new(ders, c->ca.count, &s->anchors);
 }
@@ -111,7 +105,7 @@ make_peers(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_ke
             continue;
         }
         s->peers[n].label = label;
-        e = osp_edhoc_cred_init(&s->peers[n++].cred, slice_of(&c->trusted[i].id_cred), slice_of(&c->trusted[i].item));
+        e = osp_edhoc_cred_init(&s->peers[n++].cred, cfg_slice(&c->trusted[i].id_cred), cfg_slice(&c->trusted[i].item));
     }
     s->conf.profile.anchors = s->anchors;
     return e == OSP_OK ? osp_edhoc_peers_init(&s->conf.trusted, s->peers, n) : e;

@@ -80,12 +80,12 @@ add_context(struct osprey_contexts *set, const struct cfg_context *cfg)
     struct osp_octx_params p = {
         .aead = cfg->aead,
         .hkdf = cfg->hkdf,
-        .master_secret = osp_slice(cfg->master_secret.value.p, cfg->master_secret.value.n),
-        .master_salt = osp_slice(cfg->master_salt.value.p, cfg->master_salt.value.n),
-        .sender_id = osp_slice(cfg->sender_id.p, cfg->sender_id.n),
-        .recipient_id = osp_slice(cfg->recipient_id.p, cfg->recipient_id.n),
+        .master_secret = cfg_slice(&cfg->master_secret.value),
+        .master_salt = cfg_slice(&cfg->master_salt.value),
+        .sender_id = cfg_slice(&cfg->sender_id),
+        .recipient_id = cfg_slice(&cfg->recipient_id),
         .has_id_context = cfg->has_id_context,
-        .id_context = osp_slice(cfg->id_context.p, cfg->id_context.n),
+        .id_context = cfg_slice(&cfg->id_context),
     };
     struct osprey_context *made;
     enum osp_err           e;

@@ -11,12 +11,6 @@
 
 /* ---- the file ---- */
 
-static struct osp_slice
-slice_of(const struct cfg_bytes *b)
-{
-    return osp_slice(b->p, b->n);
-}
-
 static enum osp_err
 add_own(struct osprey_edhoc *e, const char *name)
 {
@@ -30,8 +24,8 @@ add_own(struct osprey_edhoc *e, const char *name)
 
         if (name && strcmp(c->name, name) != 0)
             continue;
-        err = osp_edhoc_own_init(&e->own[e->own_count], slice_of(&c->id_cred), slice_of(&c->item),
-                                 slice_of(&c->private_key.value));
+        err = osp_edhoc_own_init(&e->own[e->own_count], cfg_slice(&c->id_cred), cfg_slice(&c->item),
+                                 cfg_slice(&c->private_key.value));
         e->own_count += err == OSP_OK;
     }
     return err;
@@ -43,7 +37,7 @@ osprey_edhoc_authority(const struct osprey_edhoc *e, struct osp_slice ders[CFG_C
     const struct cfg_cred *ca = &e->file->trusted[e->chain_label].ca;
 
     for (size_t k = 0; k < ca->count; k++)
-        ders[k] = slice_of(&ca->part[k]);
+        ders[k] = cfg_slice(&ca->part[k]);
     return ca->count;
 }
 
@@ -73,7 +67,7 @@ add_trusted(struct osprey_edhoc *e)
             continue;
         }
         e->list[n].label = (uint32_t)i;
-        err = osp_edhoc_cred_init(&e->list[n++].cred, slice_of(&c->id_cred), slice_of(&c->item));
+        err = osp_edhoc_cred_init(&e->list[n++].cred, cfg_slice(&c->id_cred), cfg_slice(&c->item));
     }
     return err == OSP_OK ? osp_edhoc_peers_init(&e->peers, e->list, n) : err;
 }

@@ -7,16 +7,10 @@
 #include "config/group_conf.h"
 #include "daemon/osprey_context.h"
 
-static struct osp_slice
-slice_of(const struct cfg_bytes *b)
-{
-    return osp_slice(b->p, b->n);
-}
-
 static struct osp_group_member
 member_of(const struct cfg_group_member *m)
 {
-    struct osp_group_member out = { slice_of(&m->id), slice_of(&m->credential), slice_of(&m->public_key) };
+    struct osp_group_member out = { cfg_slice(&m->id), cfg_slice(&m->credential), cfg_slice(&m->public_key) };
 
     return out;
 }
@@ -26,21 +20,21 @@ make(struct osprey_group *g, const struct cfg_group *cfg)
 {
     struct osp_group_member *members = calloc(cfg->member_count + 1, sizeof(*members));
     struct osp_group_params  p = {
-         .gid = slice_of(&cfg->gid),
-         .master_secret = slice_of(&cfg->master_secret.value),
-         .master_salt = slice_of(&cfg->master_salt.value),
-         .gm_credential = slice_of(&cfg->manager_credential),
+         .gid = cfg_slice(&cfg->gid),
+         .master_secret = cfg_slice(&cfg->master_secret.value),
+         .master_salt = cfg_slice(&cfg->master_salt.value),
+         .gm_credential = cfg_slice(&cfg->manager_credential),
          .hkdf = cfg->hkdf,
          .aead = cfg->aead,
          .agreement = cfg->hkdf == OSP_HKDF_SHA512 ? OSP_ECDH_SS_HKDF512 : OSP_ECDH_SS_HKDF256,
          .group_enc = cfg->group_enc,
          .signature = cfg->signature,
          .has_det = true,
-         .det_id = slice_of(&cfg->det.id),
+         .det_id = cfg_slice(&cfg->det.id),
          .det_hash = cfg->det.hash,
          .has_self = cfg->has_self,
          .self = member_of(&cfg->self),
-         .private_key = slice_of(&cfg->private_key.value),
+         .private_key = cfg_slice(&cfg->private_key.value),
          .members = members,
          .member_count = cfg->member_count,
     };
