@@ -161,16 +161,11 @@ make_context(struct client *c, struct client_key *k, struct osp_edhoc *s)
 {
     struct osp_edhoc_oscore o;
     enum osp_err            e = osp_edhoc_oscore(s, &o);
-    struct osp_octx_params  p = { .label = 0 };
+    struct osp_octx_params  p;
 
     if (e != OSP_OK)
         return e;
-    p.aead = o.aead;
-    p.hkdf = o.hkdf;
-    p.master_secret = osp_slice(o.master_secret, o.master_secret_len);
-    p.master_salt = osp_slice(o.master_salt, sizeof(o.master_salt));
-    p.sender_id = osp_slice(o.sender_id.bytes, o.sender_id.len);
-    p.recipient_id = osp_slice(o.recipient_id.bytes, o.recipient_id.len);
+    p = osp_edhoc_octx_params(&o, 0);
     e = osp_made_new(&p, k->plan.peer, osp_edhoc_who(s)->name, &k->made);
     if (e == OSP_OK)
         e = adopt(c, k, &p, true);

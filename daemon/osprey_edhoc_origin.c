@@ -203,16 +203,11 @@ make_context(struct origin *o, const struct osp_edhoc *s)
     struct osp_edhoc_oscore made;
     struct osp_octx        *c = NULL;
     enum osp_err            e = osp_edhoc_oscore(s, &made);
-    struct osp_octx_params  p = { .label = OSP_MADE_LABEL | o->edhoc.made };
+    struct osp_octx_params  p;
 
     if (e != OSP_OK)
         return e;
-    p.aead = made.aead;
-    p.hkdf = made.hkdf;
-    p.master_secret = osp_slice(made.master_secret, made.master_secret_len);
-    p.master_salt = osp_slice(made.master_salt, sizeof(made.master_salt));
-    p.sender_id = osp_slice(made.sender_id.bytes, made.sender_id.len);
-    p.recipient_id = osp_slice(made.recipient_id.bytes, made.recipient_id.len);
+    p = osp_edhoc_octx_params(&made, OSP_MADE_LABEL | o->edhoc.made);
     e = osp_octx_new(&p, &c);
     osp_wipe(&made, sizeof(made));
     if (e != OSP_OK)

@@ -27,6 +27,7 @@
 #include "edhoc/credential.h"
 #include "edhoc/item.h"
 #include "edhoc/suite.h"
+#include "oscore/context.h"
 
 /* Bytes of the longest message this library makes or takes. */
 #define OSP_EDHOC_MESSAGE_MAX (OSP_EDHOC_ID_CRED_MAX + OSP_EDHOC_EAD_MAX + 256)
@@ -255,6 +256,9 @@ struct osp_edhoc_oscore {
 
 /* OSP_E_EDHOC_STATE, OSP_E_CRYPTO. */
 OSP_CHECKED enum osp_err osp_edhoc_oscore(const struct osp_edhoc *s, struct osp_edhoc_oscore *out);
+
+/* For osp_octx_new(); borrows from `o`. */
+struct osp_octx_params osp_edhoc_octx_params(const struct osp_edhoc_oscore *o, uint32_t label);
 
 /* ---- over CoAP ---- */
 

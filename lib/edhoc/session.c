@@ -246,6 +246,20 @@ osp_edhoc_oscore(const struct osp_edhoc *s, struct osp_edhoc_oscore *out)
     return e;
 }
 
+struct osp_octx_params
+osp_edhoc_octx_params(const struct osp_edhoc_oscore *o, uint32_t label)
+{
+    return (struct osp_octx_params){
+        .aead = o->aead,
+        .hkdf = o->hkdf,
+        .master_secret = osp_slice(o->master_secret, o->master_secret_len),
+        .master_salt = osp_slice(o->master_salt, sizeof(o->master_salt)),
+        .sender_id = edh_cid(&o->sender_id),
+        .recipient_id = edh_cid(&o->recipient_id),
+        .label = label,
+    };
+}
+
 struct osp_edhoc_secrets
 osp_edhoc_secrets(const struct osp_edhoc *s)
 {

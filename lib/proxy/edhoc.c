@@ -257,15 +257,7 @@ px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char
     struct osp_edhoc_oscore        o = { 0 };
     char                           peer[OSP_MADE_PEER_MAX];
     enum osp_err                   e = osp_edhoc_oscore(s, &o);
-    struct osp_octx_params         p = {
-                .aead = o.aead,
-                .hkdf = o.hkdf,
-                .master_secret = osp_slice(o.master_secret, o.master_secret_len),
-                .master_salt = osp_slice(o.master_salt, sizeof(o.master_salt)),
-                .sender_id = osp_slice(o.sender_id.bytes, o.sender_id.len),
-                .recipient_id = osp_slice(o.recipient_id.bytes, o.recipient_id.len),
-                .label = who ? who->label : 0,  /* there is one when there are keys */
-    };
+    struct osp_octx_params         p = osp_edhoc_octx_params(&o, who ? who->label : 0);   /* there is one when there are keys */
 
     if (e == OSP_OK && osp_octx_table_has_id(f->policy->contexts, p.recipient_id))
         e = OSP_E_EXISTS;       /* [rfc9668#4.1.2] a reload gave it to somebody else: requests under it would be theirs */

@@ -270,11 +270,7 @@ take_3(struct run *r, struct osp_slice message)
 
     if (osp_edhoc_take_message_3(&r->s, message, NULL) != OSP_OK || osp_edhoc_oscore(&r->s, &o) != OSP_OK)
         return false;
-    p = (struct osp_octx_params){ .aead = o.aead, .hkdf = o.hkdf,
-                                  .master_secret = osp_slice(o.master_secret, o.master_secret_len),
-                                  .master_salt = osp_slice(o.master_salt, sizeof(o.master_salt)),
-                                  .sender_id = osp_slice(o.sender_id.bytes, o.sender_id.len),
-                                  .recipient_id = osp_slice(o.recipient_id.bytes, o.recipient_id.len) };
+    p = osp_edhoc_octx_params(&o, 0);
     osp_octx_unref(r->octx);
     if (osp_octx_new(&p, &r->octx) != OSP_OK)
         abort();

@@ -281,11 +281,7 @@ derive(struct client *c)
     struct osp_octx_params  p;
 
     EXPECT_OK(osp_edhoc_oscore(&c->s, &o));
-    p = (struct osp_octx_params){ .aead = o.aead, .hkdf = o.hkdf,
-                                  .master_secret = osp_slice(o.master_secret, o.master_secret_len),
-                                  .master_salt = osp_slice(o.master_salt, sizeof(o.master_salt)),
-                                  .sender_id = osp_slice(o.sender_id.bytes, o.sender_id.len),
-                                  .recipient_id = osp_slice(o.recipient_id.bytes, o.recipient_id.len) };
+    p = osp_edhoc_octx_params(&o, 0);
     EXPECT_OK(osp_octx_new(&p, &c->octx));
     osp_octx_grant(c->octx, 0, 1000);
     osp_octx_set_window(c->octx, &(struct osp_replay){ 0 });

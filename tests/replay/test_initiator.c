@@ -177,11 +177,7 @@ answer_3(struct osp_slice message, struct osp_wr *out)
         e = osp_edhoc_oscore(&origin.s, &o);
     if (e != OSP_OK)
         return e;
-    p = (struct osp_octx_params){ .aead = o.aead, .hkdf = o.hkdf,
-                                  .master_secret = osp_slice(o.master_secret, o.master_secret_len),
-                                  .master_salt = osp_slice(o.master_salt, sizeof(o.master_salt)),
-                                  .sender_id = osp_slice(o.sender_id.bytes, o.sender_id.len),
-                                  .recipient_id = osp_slice(o.recipient_id.bytes, o.recipient_id.len) };
+    p = osp_edhoc_octx_params(&o, 0);
     osp_octx_unref(origin.octx);
     EXPECT_OK(osp_octx_new(&p, &origin.octx));
     osp_octx_set_window(origin.octx, &empty);
