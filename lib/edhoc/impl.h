@@ -82,11 +82,14 @@ OSP_CHECKED enum osp_err edh_verify(struct osp_edhoc *s, struct edh_auth *a, str
 
 /* ---- message_3.c, message_4.c ---- */
 
-/* The AEAD of message_3 and message_4: key and nonce derived with `prk` under `k_label` and the label after it. */
-OSP_CHECKED enum osp_err edh_seal(const struct osp_edhoc *s, const uint8_t *prk, int k_label, struct osp_slice plain,
-                                  uint8_t *out);
-OSP_CHECKED enum osp_err edh_open(const struct osp_edhoc *s, const uint8_t *prk, int k_label, struct osp_slice sealed,
-                                  uint8_t *out);
+/*
+ * message_3 and message_4 are a byte string, sealed with the key and the nonce that the PRK of the session gives under `k_label`
+ * and the label after it.  edh_seal() appends it; edh_open() decrypts into `plain` and gives the part that is used.
+ * OSP_E_NOSPACE; OSP_E_FORMAT, OSP_E_TOO_LARGE, OSP_E_DECRYPT.
+ */
+OSP_CHECKED enum osp_err edh_seal(const struct osp_edhoc *s, int k_label, struct osp_slice plain, struct osp_wr *out);
+OSP_CHECKED enum osp_err edh_open(const struct osp_edhoc *s, int k_label, struct osp_slice message,
+                                  uint8_t plain[OSP_EDHOC_MESSAGE_MAX], struct osp_slice *out);
 
 /* The single byte string that message_2, 3 and 4 are.  OSP_E_FORMAT, OSP_E_TOO_LARGE. */
 OSP_CHECKED enum osp_err edh_one_bstr(struct osp_slice message, struct osp_slice *out);

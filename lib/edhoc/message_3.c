@@ -9,41 +9,53 @@ struct sealing { uint8_t key[OSP_AEAD_KEY_MAX], nonce[OSP_AEAD_NONCE_MAX], aad[O
 
 /* K_3, IV_3 and A_3, or those of message_4; the label of the nonce is the one after the key's. */
 static enum osp_err
-sealing_of(const struct osp_edhoc *s, const uint8_t *prk, int k_label, struct sealing *out)
+sealing_of(const struct osp_edhoc *s, int k_label, struct sealing *out)
 {
     const struct osp_aead_info *info = osp_aead_info(s->suite->aead);
-    struct osp_slice            p = osp_slice(prk, osp_digest_len(s->suite->digest));
     struct osp_wr               w = osp_wr_to(out->aad, sizeof(out->aad));
-    enum osp_err                e = osp_edhoc_kdf(s->suite->digest, p, k_label, edh_th(s), out->key, info->key_len);
+    enum osp_err                e = osp_edhoc_kdf(s->suite->digest, edh_prk(s), k_label, edh_th(s), out->key, info->key_len);
 
     if (e == OSP_OK)
-        e = osp_edhoc_kdf(s->suite->digest, p, k_label + 1, edh_th(s), out->nonce, info->nonce_len);
+        e = osp_edhoc_kdf(s->suite->digest, edh_prk(s), k_label + 1, edh_th(s), out->nonce, info->nonce_len);
     osp_edhoc_enc_structure_put(&w, edh_th(s));
     out->aad_len = w.n;
     return e;
 }
 
 enum osp_err
-edh_seal(const struct osp_edhoc *s, const uint8_t *prk, int k_label, struct osp_slice plain, uint8_t *out)
+edh_seal(const struct osp_edhoc *s, int k_label, struct osp_slice plain, struct osp_wr *out)
 {
+    size_t         n = plain.n + osp_aead_info(s->suite->aead)->tag_len;
     struct sealing k;
-    enum osp_err   e = sealing_of(s, prk, k_label, &k);
+    enum osp_err   e = sealing_of(s, k_label, &k);
+    uint8_t       *at;
 
+    osp_cbor_put_bstr_head(out, n);
+    at = osp_wr_reserve(out, n);
     if (e == OSP_OK)
-        e = osp_aead_seal(s->crypto, s->suite->aead, k.key, k.nonce, osp_slice(k.aad, k.aad_len), plain, out);
+        e = at ? osp_aead_seal(s->crypto, s->suite->aead, k.key, k.nonce, osp_slice(k.aad, k.aad_len), plain, at) : OSP_E_NOSPACE;
     osp_wipe(&k, sizeof(k));
     return e;
 }
 
 enum osp_err
-edh_open(const struct osp_edhoc *s, const uint8_t *prk, int k_label, struct osp_slice sealed, uint8_t *out)
+edh_open(const struct osp_edhoc *s, int k_label, struct osp_slice message, uint8_t plain[OSP_EDHOC_MESSAGE_MAX],
+         struct osp_slice *out)
 {
-    struct sealing k;
-    enum osp_err   e = sealing_of(s, prk, k_label, &k);
+    size_t           tag = osp_aead_info(s->suite->aead)->tag_len;
+    struct sealing   k;
+    struct osp_slice sealed;
+    enum osp_err     e = edh_one_bstr(message, &sealed);
 
+    if (e == OSP_OK && sealed.n < tag)
+        e = OSP_E_FORMAT;
+    if (e != OSP_OK)
+        return e;
+    e = sealing_of(s, k_label, &k);
     if (e == OSP_OK)
-        e = osp_aead_open(s->crypto, s->suite->aead, k.key, k.nonce, osp_slice(k.aad, k.aad_len), sealed, out);
+        e = osp_aead_open(s->crypto, s->suite->aead, k.key, k.nonce, osp_slice(k.aad, k.aad_len), sealed, plain);
     osp_wipe(&k, sizeof(k));
+    *out = osp_slice(plain, sealed.n - tag);
     return e;
 }
 
@@ -95,17 +107,13 @@ edh_make_3(struct osp_edhoc *s, const struct edh_args *a)
 {
     uint8_t       plain[OSP_EDHOC_MESSAGE_MAX], prk[OSP_DIGEST_MAX];
     struct osp_wr w = osp_wr_to(plain, sizeof(plain));
-    size_t        tag = osp_aead_info(s->suite->aead)->tag_len;
     enum osp_err  e = edh_check_ead(a->ead);
-    uint8_t      *at;
 
     if (e == OSP_OK)
         e = plaintext_3(s, a->ead, &w, prk);
     if (e != OSP_OK)
         return e;
-    osp_cbor_put_bstr_head(a->out, w.n + tag);
-    at = osp_wr_reserve(a->out, w.n + tag);
-    e = at ? edh_seal(s, s->prk, OSP_EDHOC_K_3, osp_wr_slice(&w), at) : OSP_E_NOSPACE;
+    e = edh_seal(s, OSP_EDHOC_K_3, osp_wr_slice(&w), a->out);
     if (e == OSP_OK)
         e = finish_keys(s, osp_wr_slice(&w), s->own->cred.cred, prk);
     osp_wipe(prk, sizeof(prk));
@@ -141,14 +149,9 @@ judge_3(struct osp_edhoc *s, struct osp_slice plain, struct osp_edhoc_eads *eads
 enum osp_err
 edh_take_3(struct osp_edhoc *s, const struct edh_args *a)
 {
-    uint8_t          plain[OSP_EDHOC_MESSAGE_MAX];
-    size_t           tag = osp_aead_info(s->suite->aead)->tag_len;
-    struct osp_slice sealed;
-    enum osp_err     e = edh_one_bstr(a->in, &sealed);
+    uint8_t          bytes[OSP_EDHOC_MESSAGE_MAX];
+    struct osp_slice plain;
+    enum osp_err     e = edh_open(s, OSP_EDHOC_K_3, a->in, bytes, &plain);
 
-    if (e == OSP_OK && sealed.n < tag)
-        e = OSP_E_FORMAT;
-    if (e == OSP_OK)
-        e = edh_open(s, s->prk, OSP_EDHOC_K_3, sealed, plain);
-    return e == OSP_OK ? judge_3(s, osp_slice(plain, sealed.n - tag), a->eads) : e;
+    return e == OSP_OK ? judge_3(s, plain, a->eads) : e;
 }
