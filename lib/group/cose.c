@@ -2,38 +2,21 @@
 /* The COSE parts of Group OSCORE: the option with its Group Flag, what is authenticated, what is signed. */
 #include "cbor/enc.h"
 #include "group/impl.h"
+#include "oscore/parts.h"
 
-#define FLAG_N 0x07
-#define FLAG_KID 0x08
-#define FLAG_KID_CONTEXT 0x10
 #define FLAG_GROUP 0x20
-#define FLAG_RESERVED 0xc0
-#define PIV_MAX_LEN 5
 
 /* [gosc#4.1] [rfc8613#6.1] */
 enum osp_err
 osp_group_opt_parse(struct osp_slice value, struct osp_group_opt *out)
 {
-    struct osp_rd        r = osp_rd_from(value);
-    struct osp_group_opt g = { 0 };
-    uint8_t              flags = 0;
+    struct osp_group_opt g;
+    uint8_t              set;
+    enum osp_err         e = osp_oscore_opt_read(value, FLAG_GROUP, &g.o, &set);
 
-    if (value.n > 0) {
-        flags = osp_rd_u8(&r);
-        /* all-zero flags are sent as an empty value, never as a zero byte */
-        if ((flags & FLAG_RESERVED) || (flags & FLAG_N) > PIV_MAX_LEN || flags == 0)
-            return OSP_E_OSCORE_OPTION;
-    }
-    g.group_mode = flags & FLAG_GROUP;
-    g.o.piv = osp_rd_take(&r, flags & FLAG_N);
-    g.o.has_kid_context = flags & FLAG_KID_CONTEXT;
-    if (g.o.has_kid_context)
-        g.o.kid_context = osp_rd_take(&r, osp_rd_u8(&r));
-    g.o.has_kid = flags & FLAG_KID;
-    if (g.o.has_kid)
-        g.o.kid = osp_rd_rest(&r);
-    if (!osp_rd_done(&r))
-        return OSP_E_OSCORE_OPTION;
+    if (e != OSP_OK)
+        return e;
+    g.group_mode = set & FLAG_GROUP;
     *out = g;
     return OSP_OK;
 }
@@ -41,20 +24,7 @@ osp_group_opt_parse(struct osp_slice value, struct osp_group_opt *out)
 enum osp_err
 osp_group_opt_write(const struct osp_group_opt *g, struct osp_wr *w)
 {
-    unsigned flags = (unsigned)g->o.piv.n | (g->o.has_kid ? FLAG_KID : 0u) | (g->o.has_kid_context ? FLAG_KID_CONTEXT : 0u) |
-                     (g->group_mode ? FLAG_GROUP : 0u);
-
-    if (flags == 0)
-        return OSP_OK;
-    osp_wr_u8(w, (uint8_t)flags);
-    osp_wr_put(w, g->o.piv);
-    if (g->o.has_kid_context) {
-        osp_wr_u8(w, (uint8_t)g->o.kid_context.n);
-        osp_wr_put(w, g->o.kid_context);
-    }
-    if (g->o.has_kid)
-        osp_wr_put(w, g->o.kid);
-    return osp_wr_bad(w) ? OSP_E_NOSPACE : OSP_OK;
+    return osp_oscore_opt_put(&g->o, g->group_mode ? FLAG_GROUP : 0, w);
 }
 
 bool

@@ -15,14 +15,6 @@ struct open {
     struct osp_slice        hash;       /* of a deterministic request: recomputed after decryption; else empty */
 };
 
-static uint64_t
-piv_value(struct osp_slice piv)
-{
-    struct osp_rd r = osp_rd_from(piv);
-
-    return osp_rd_uint(&r, piv.n);
-}
-
 static size_t
 count_of(const struct osp_msg *m, uint16_t num)
 {
@@ -73,7 +65,6 @@ open_message(struct osp_crypto *cr, const struct open *v, const struct osp_msg *
     struct osp_wr    a = osp_wr_to(aad, sizeof(aad)), x = osp_wr_to(enc, sizeof(enc));
     size_t           signature = v->signer ? OSP_SIGNATURE_LEN : 0;
     struct osp_slice sealed = osp_slice_head(in->payload, in->payload.n - signature), plain;
-    struct osp_rd    r;
     uint8_t         *to;
     enum osp_err     e = osp_group_aad_array(v->g, &v->aad, &a);
 
@@ -95,12 +86,7 @@ open_message(struct osp_crypto *cr, const struct open *v, const struct osp_msg *
         e = check_hash(v, osp_wr_slice(&a), plain);
     if (e != OSP_OK)
         return e;
-    r = osp_rd_from(plain);
-    osp_msg_init(inner, osp_rd_u8(&r));
-    inner->type = in->type;
-    inner->mid = in->mid;
-    inner->token = in->token;
-    return osp_msg_decode_body(osp_rd_rest(&r), inner);
+    return osp_oscore_decode(plain, in, inner);
 }
 
 /* Adds what stays of the outer message; Request-Hash, inside or outside, has done its work here. */
@@ -175,7 +161,7 @@ open_from_member(struct osp_crypto *cr, struct osp_group *g, struct open *v, boo
 {
     size_t             peer = grp_member_find(g, v->aad.request_kid);
     struct grp_member *m = &g->members[peer];
-    uint64_t           piv = piv_value(v->nonce_piv);
+    uint64_t           piv = osp_oscore_piv_value(v->nonce_piv);
     enum osp_err       e;
 
     if (peer == g->member_count)        /* our own ID, too [gosc#7.2] */
@@ -320,5 +306,5 @@ osp_group_unprotect_response(struct osp_crypto *cr, struct osp_group_layer *laye
     if (e != OSP_OK)
         return e;
     return osp_oscore_check_order(&layer->nonce_used, &layer->last_piv, osp_msg_has(out, OSP_OPT_OBSERVE), has_piv,
-                                  piv_value(opt.o.piv));
+                                  osp_oscore_piv_value(opt.o.piv));
 }

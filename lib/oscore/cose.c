@@ -2,16 +2,17 @@
 /* The COSE parts of OSCORE: the option's encoding, info, AAD and nonce. */
 #include "cbor/enc.h"
 #include "oscore/impl.h"
+#include "oscore/parts.h"
 
 #define FLAG_N 0x07
 #define FLAG_KID 0x08
 #define FLAG_KID_CONTEXT 0x10
-#define FLAG_RESERVED 0xe0      /* 0x80 is KUDOS's, 0x20 the group flag: neither is understood here */
+#define FLAG_RESERVED 0xe0      /* 0x80 is KUDOS's, 0x20 the group flag: neither is understood in what is not of a group */
 #define PIV_MAX_LEN 5
 
 /* [rfc8613#6.1] */
 enum osp_err
-osp_oscore_opt_parse(struct osp_slice value, struct osp_oscore_opt *out)
+osp_oscore_opt_read(struct osp_slice value, uint8_t extra, struct osp_oscore_opt *out, uint8_t *set)
 {
     struct osp_rd         r = osp_rd_from(value);
     struct osp_oscore_opt o = { 0 };
@@ -20,7 +21,7 @@ osp_oscore_opt_parse(struct osp_slice value, struct osp_oscore_opt *out)
     if (value.n > 0) {
         flags = osp_rd_u8(&r);
         /* all-zero flags are sent as an empty value, never as a zero byte */
-        if ((flags & FLAG_RESERVED) || (flags & FLAG_N) > PIV_MAX_LEN || flags == 0)
+        if ((flags & FLAG_RESERVED & ~extra) || (flags & FLAG_N) > PIV_MAX_LEN || flags == 0)
             return OSP_E_OSCORE_OPTION;
     }
     o.piv = osp_rd_take(&r, flags & FLAG_N);
@@ -33,13 +34,22 @@ osp_oscore_opt_parse(struct osp_slice value, struct osp_oscore_opt *out)
     if (!osp_rd_done(&r))               /* a short field, or bytes left over */
         return OSP_E_OSCORE_OPTION;
     *out = o;
+    *set = flags & extra;
     return OSP_OK;
 }
 
 enum osp_err
-osp_oscore_opt_write(const struct osp_oscore_opt *o, struct osp_wr *w)
+osp_oscore_opt_parse(struct osp_slice value, struct osp_oscore_opt *out)
 {
-    unsigned flags = (unsigned)o->piv.n | (o->has_kid ? FLAG_KID : 0u) | (o->has_kid_context ? FLAG_KID_CONTEXT : 0u);
+    uint8_t none;
+
+    return osp_oscore_opt_read(value, 0, out, &none);
+}
+
+enum osp_err
+osp_oscore_opt_put(const struct osp_oscore_opt *o, uint8_t extra, struct osp_wr *w)
+{
+    unsigned flags = (unsigned)o->piv.n | (o->has_kid ? FLAG_KID : 0u) | (o->has_kid_context ? FLAG_KID_CONTEXT : 0u) | extra;
 
     if (flags == 0)
         return OSP_OK;
@@ -52,6 +62,12 @@ osp_oscore_opt_write(const struct osp_oscore_opt *o, struct osp_wr *w)
     if (o->has_kid)
         osp_wr_put(w, o->kid);
     return osp_wr_bad(w) ? OSP_E_NOSPACE : OSP_OK;
+}
+
+enum osp_err
+osp_oscore_opt_write(const struct osp_oscore_opt *o, struct osp_wr *w)
+{
+    return osp_oscore_opt_put(o, 0, w);
 }
 
 /* info = [ id, id_context / null, alg_aead, type, L ]  [rfc8613#3.2.1] */

@@ -53,3 +53,23 @@ osp_oscore_check_order(bool *nonce_used, uint64_t *last_piv, bool notification, 
     *last_piv = piv + 1;
     return OSP_OK;
 }
+
+uint64_t
+osp_oscore_piv_value(struct osp_slice piv)
+{
+    struct osp_rd r = osp_rd_from(piv);
+
+    return osp_rd_uint(&r, piv.n);
+}
+
+enum osp_err
+osp_oscore_decode(struct osp_slice plain, const struct osp_msg *in, struct osp_msg *out)
+{
+    struct osp_rd r = osp_rd_from(plain);
+
+    osp_msg_init(out, osp_rd_u8(&r));
+    out->type = in->type;
+    out->mid = in->mid;
+    out->token = in->token;
+    return osp_msg_decode_body(osp_rd_rest(&r), out);
+}

@@ -4,6 +4,7 @@
 #define OSP_OSCORE_PARTS_H
 
 #include "msg/msg.h"
+#include "oscore/oscore.h"
 
 /*
  * Adds to the decrypted message `out` what stays of the outer one `in`: options of Class U and I but the OSCORE option
@@ -29,5 +30,18 @@ bool osp_oscore_shows_uri(const struct osp_msg *in, const uint8_t *classes);
  */
 OSP_CHECKED enum osp_err osp_oscore_check_order(bool *nonce_used, uint64_t *last_piv, bool notification, bool has_piv,
                                                 uint64_t piv);
+
+/*
+ * The OSCORE option with flag bits that are reserved in RFC 8613: `extra` are allowed, `set` tells which of them were there.
+ * As osp_oscore_opt_parse() and osp_oscore_opt_write().
+ */
+OSP_CHECKED enum osp_err osp_oscore_opt_read(struct osp_slice value, uint8_t extra, struct osp_oscore_opt *out, uint8_t *set);
+OSP_CHECKED enum osp_err osp_oscore_opt_put(const struct osp_oscore_opt *o, uint8_t extra, struct osp_wr *w);
+
+/* 0 to 5 bytes as a number. */
+uint64_t osp_oscore_piv_value(struct osp_slice piv);
+
+/* Decodes the plaintext of `in`; type, Message ID and Token are those of `in`.  As osp_msg_decode_body(). */
+OSP_CHECKED enum osp_err osp_oscore_decode(struct osp_slice plain, const struct osp_msg *in, struct osp_msg *out);
 
 #endif

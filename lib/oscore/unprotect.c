@@ -3,13 +3,6 @@
 #include "oscore/impl.h"
 #include "oscore/parts.h"
 
-static uint64_t
-piv_value(struct osp_slice piv)
-{
-    struct osp_rd r = osp_rd_from(piv);
-    return osp_rd_uint(&r, piv.n);
-}
-
 /* Opens in->payload into `scratch`: code, then the body decoded into `inner`. */
 static enum osp_err
 open_message(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in, struct osp_slice request_kid,
@@ -19,7 +12,6 @@ open_message(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *
     struct osp_wr    a = osp_wr_to(aad, sizeof(aad));
     size_t           at = scratch->n;
     struct osp_slice plain;
-    struct osp_rd    r;
     uint8_t         *to;
     enum osp_err     e = osp_oscore_aad(ctx->aead, request_kid, request_piv, &a);
 
@@ -36,12 +28,7 @@ open_message(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *
     if (e != OSP_OK)
         return e;
     plain = osp_slice_tail(osp_wr_slice(scratch), at);
-    r = osp_rd_from(plain);
-    osp_msg_init(inner, osp_rd_u8(&r));
-    inner->type = in->type;
-    inner->mid = in->mid;
-    inner->token = in->token;
-    return osp_msg_decode_body(osp_rd_rest(&r), inner);
+    return osp_oscore_decode(plain, in, inner);
 }
 
 static enum osp_err
@@ -74,7 +61,7 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
         return OSP_E_OSCORE_OPTION;
     if (!osp_slice_eq(opt.kid, osp_octx_recipient_id(ctx)))     /* not for this context: no key of it fits */
         return OSP_E_DECRYPT;
-    piv = piv_value(opt.piv);
+    piv = osp_oscore_piv_value(opt.piv);
     e = octx_may_open(ctx, piv);                /* [rfc8613#7.4] asked before, moved after */
     if (e != OSP_OK)
         return e;
@@ -148,5 +135,5 @@ osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, co
     if (e != OSP_OK)
         return e;
     return osp_oscore_check_order(&layer->nonce_used, &layer->last_piv, osp_msg_has(out, OSP_OPT_OBSERVE), has_piv,
-                                  piv_value(opt.piv));
+                                  osp_oscore_piv_value(opt.piv));
 }
