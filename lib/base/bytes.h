@@ -238,6 +238,16 @@ osp_wr_put(struct osp_wr *w, struct osp_slice s)
     }
 }
 
+/* As osp_wr_put(); returns the copy, which is empty when there was no room. */
+static inline struct osp_slice
+osp_wr_keep(struct osp_wr *w, struct osp_slice s)
+{
+    size_t start = w->n;
+
+    osp_wr_put(w, s);
+    return osp_slice(w->p + start, w->n - start);
+}
+
 static inline void
 osp_wr_u8(struct osp_wr *w, uint8_t v)
 {

@@ -64,14 +64,6 @@ take_id(const struct osp_group *g, struct osp_slice id, struct grp_id *out)
     return true;
 }
 
-static struct osp_slice
-keep(struct osp_wr *w, struct osp_slice s)
-{
-    uint8_t *at = s.n ? osp_wr_reserve(w, s.n) : NULL;
-
-    return at && osp_slice_copy(s, at, s.n) ? osp_slice(at, s.n) : OSP_EMPTY;
-}
-
 static enum osp_err
 take_key(const struct osp_group *g, const struct osp_group_member *m, struct osp_group_key *out)
 {
@@ -97,7 +89,7 @@ take_members(struct osp_group *g, const struct osp_group_params *p, struct osp_w
         e = take_key(g, &p->members[i], &m->key);
         if (e == OSP_OK && !take_id(g, p->members[i].id, &m->id))
             e = OSP_E_ID_LENGTH;
-        m->credential = keep(bytes, p->members[i].credential);
+        m->credential = osp_wr_keep(bytes, p->members[i].credential);
     }
     return e;
 }
@@ -119,7 +111,7 @@ take_self(struct osp_group *g, const struct osp_group_params *p, struct osp_wr *
     if (!take_id(g, p->self.id, &g->self_id))
         return OSP_E_ID_LENGTH;
     g->has_self = true;
-    g->self_credential = keep(bytes, p->self.credential);
+    g->self_credential = osp_wr_keep(bytes, p->self.credential);
     return osp_slice_copy(p->private_key, g->private_key, sizeof(g->private_key)) ? OSP_OK : OSP_E_INVALID;
 }
 
@@ -148,7 +140,7 @@ fill(struct osp_group *g, const struct osp_group_params *p, struct osp_wr *bytes
     g->gid_len = p->gid.n;
     if (!osp_slice_copy(p->gid, g->gid, sizeof(g->gid)))
         return OSP_E_ID_LENGTH;
-    g->gm_credential = keep(bytes, p->gm_credential);
+    g->gm_credential = osp_wr_keep(bytes, p->gm_credential);
     g->has_det = p->has_det;
     g->det_hash = p->det_hash;
     if (p->has_det && !take_id(g, p->det_id, &g->det_id))

@@ -30,15 +30,6 @@ struct osp_b2 {
 
 /* ---- the base ---- */
 
-static struct osp_slice
-keep(struct osp_wr *w, struct osp_slice s)
-{
-    size_t at = w->n;
-
-    osp_wr_put(w, s);
-    return osp_slice(w->p + at, w->n - at);
-}
-
 enum osp_err
 osp_b2_new(const struct osp_octx_params *p, struct osp_octx **out)
 {
@@ -58,10 +49,10 @@ osp_b2_new(const struct osp_octx_params *p, struct osp_octx **out)
     w = osp_wr_to(b->bytes, n);
     b->byte_count = n;
     b->params = *p;
-    b->params.master_secret = keep(&w, p->master_secret);
-    b->params.master_salt = keep(&w, p->master_salt);
-    b->params.sender_id = keep(&w, p->sender_id);
-    b->params.recipient_id = keep(&w, p->recipient_id);
+    b->params.master_secret = osp_wr_keep(&w, p->master_secret);
+    b->params.master_salt = osp_wr_keep(&w, p->master_salt);
+    b->params.sender_id = osp_wr_keep(&w, p->sender_id);
+    b->params.recipient_id = osp_wr_keep(&w, p->recipient_id);
     c->b2 = b;
     *out = c;
     return OSP_OK;

@@ -12,16 +12,6 @@ copy_text(const char *from, char *to, size_t cap)
     to[s.n] = '\0';
 }
 
-/* `s` again, in `w`. */
-static struct osp_slice
-keep(struct osp_wr *w, struct osp_slice s)
-{
-    size_t start = w->n;
-
-    osp_wr_put(w, s);
-    return osp_slice(w->p + start, w->n - start);
-}
-
 enum osp_err
 osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer, struct osp_made **out)
 {
@@ -34,11 +24,11 @@ osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer
         return OSP_E_NOMEM;
     w = osp_wr_to(m->bytes, sizeof(m->bytes));
     m->params = *p;
-    m->params.master_secret = keep(&w, p->master_secret);
-    m->params.master_salt = keep(&w, p->master_salt);
-    m->params.sender_id = keep(&w, p->sender_id);
-    m->params.recipient_id = keep(&w, p->recipient_id);
-    m->params.id_context = keep(&w, p->has_id_context ? p->id_context : OSP_EMPTY);
+    m->params.master_secret = osp_wr_keep(&w, p->master_secret);
+    m->params.master_salt = osp_wr_keep(&w, p->master_salt);
+    m->params.sender_id = osp_wr_keep(&w, p->sender_id);
+    m->params.recipient_id = osp_wr_keep(&w, p->recipient_id);
+    m->params.id_context = osp_wr_keep(&w, p->has_id_context ? p->id_context : OSP_EMPTY);
     copy_text(name, m->name, sizeof(m->name));
     copy_text(peer, m->peer, sizeof(m->peer));
     e = osp_wr_bad(&w) ? OSP_E_INVALID : osp_octx_new(&m->params, &m->octx);
