@@ -21,29 +21,37 @@ is_name_glob(const char *s)
     return cfg_is_name(plain);
 }
 
-static void
-read_contexts(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+/* One or a list of patterns for names that `what` is defined under.  What is wrong stays an empty text. */
+static char **
+read_names(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *form, enum cfg_ref_kind what,
+           size_t *out)
 {
-    struct cfg_client     *client = obj;
     const struct cfg_node *c = NULL;
-    size_t                 count = n ? cfg_each(l, n, path, CONTEXT_FORM, &c) : 0;
+    size_t                 count = n ? cfg_each(l, n, path, form, &c) : 0;
     char                 **all = count ? cfg_get(l, count * sizeof(*all)) : NULL;
     char                   show[CFG_SHOW_MAX];
 
     for (size_t i = 0; all && i < count; i++, c = c->next) {
         struct cfg_path at = { path, NULL, i };
-        const char     *text = cfg_scalar(l, c, &at, CONTEXT_FORM);
+        const char     *text = cfg_scalar(l, c, &at, form);
+        bool            good = text && is_name_glob(text);
 
-        if (text && !is_name_glob(text)) {
-            cfg_error(l, &c->pos, &at, "\"%s\" is not %s", cfg_show(text, show), CONTEXT_FORM);
-            continue;
-        }
-        all[i] = text ? cfg_text(l, osp_slice_str(text)) : NULL;
-        if (all[i])
-            cfg_refer(l, CFG_REF_CONTEXTS, all[i], &c->pos, n->kind == CFG_LIST ? &at : path);
+        if (text && !good)
+            cfg_error(l, &c->pos, &at, "\"%s\" is not %s", cfg_show(text, show), form);
+        all[i] = cfg_text(l, osp_slice_str(good ? text : ""));
+        if (good && all[i])
+            cfg_refer(l, what, all[i], &c->pos, n->kind == CFG_LIST ? &at : path);
     }
-    client->contexts = all;
-    client->context_count = all ? count : 0;
+    *out = all ? count : 0;
+    return all;
+}
+
+static void
+read_contexts(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    struct cfg_client *client = obj;
+
+    client->contexts = read_names(l, n, path, CONTEXT_FORM, CFG_REF_CONTEXTS, &client->context_count);
 }
 
 static void
@@ -138,24 +146,9 @@ static const struct cfg_kind kind_address = { "one or a list of addresses and ne
 static void
 read_credentials(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
 {
-    struct cfg_client     *client = obj;
-    const struct cfg_node *c = NULL;
-    size_t                 count = n ? cfg_each(l, n, path, CREDENTIAL_FORM, &c) : 0;
-    char                 **all = count ? cfg_get(l, count * sizeof(*all)) : NULL;
-    char                   show[CFG_SHOW_MAX];
+    struct cfg_client *client = obj;
 
-    for (size_t i = 0; all && i < count; i++, c = c->next) {
-        struct cfg_path at = { path, NULL, i };
-        const char     *text = cfg_scalar(l, c, &at, CREDENTIAL_FORM);
-
-        if (text && !is_name_glob(text))
-            cfg_error(l, &c->pos, &at, "\"%s\" is not %s", cfg_show(text, show), CREDENTIAL_FORM);
-        all[i] = cfg_text(l, osp_slice_str(text ? text : ""));
-        if (text && all[i])
-            cfg_refer(l, CFG_REF_CREDENTIALS, all[i], &c->pos, n->kind == CFG_LIST ? &at : path);
-    }
-    client->credentials = all;
-    client->credential_count = all ? count : 0;
+    client->credentials = read_names(l, n, path, CREDENTIAL_FORM, CFG_REF_CREDENTIALS, &client->credential_count);
 }
 
 static void
