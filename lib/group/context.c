@@ -183,7 +183,6 @@ osp_group_new(const struct osp_group_params *p, struct osp_group **out, size_t *
     if (!g)
         return OSP_E_NOMEM;
     atomic_init(&g->refs, 1);
-    g->label = p->label;
     g->member_count = p->member_count;
     g->members = calloc(p->member_count + 1, sizeof(*g->members));
     g->bytes = malloc(n + 1);
@@ -228,22 +227,10 @@ osp_group_self(const struct osp_group *g)
     return grp_id(&g->self_id);
 }
 
-uint32_t
-osp_group_label(const struct osp_group *g)
-{
-    return g->label;
-}
-
 size_t
 osp_group_member_count(const struct osp_group *g)
 {
     return g->member_count;
-}
-
-struct osp_slice
-osp_group_member_id(const struct osp_group *g, size_t i)
-{
-    return i < g->member_count ? grp_id(&g->members[i].id) : OSP_EMPTY;
 }
 
 size_t

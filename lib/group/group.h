@@ -61,7 +61,6 @@ struct osp_group_params {
     struct osp_slice private_key;       /* 32 bytes */
     const struct osp_group_member *members;     /* the others */
     size_t           member_count;
-    uint32_t         label;             /* the owner's number for it */
 };
 
 struct osp_group;
@@ -84,9 +83,7 @@ void osp_group_unref(struct osp_group *g);      /* the last one wipes and frees 
 /* Borrowed, constant for its life. */
 struct osp_slice osp_group_gid(const struct osp_group *g);
 struct osp_slice osp_group_self(const struct osp_group *g);             /* our Sender ID; empty without one */
-uint32_t osp_group_label(const struct osp_group *g);
 size_t osp_group_member_count(const struct osp_group *g);
-struct osp_slice osp_group_member_id(const struct osp_group *g, size_t i);
 
 /* SHA-256 of what determines our Sender Key: keys the state store.  Without a `self`, of what the group shares. */
 OSP_CHECKED enum osp_err osp_group_fingerprint(const struct osp_group_params *p, uint8_t out[32]);

@@ -30,7 +30,6 @@ struct grp_member {
 
 struct osp_group {
     atomic_uint          refs;
-    uint32_t             label;
     int                  hkdf, aead, agreement, group_enc, signature;
     const struct osp_aead_info *pairwise, *signed_enc;  /* NULL: the mode is not used */
     uint8_t              gid[OSP_GROUP_GID_MAX];

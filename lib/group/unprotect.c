@@ -15,16 +15,6 @@ struct open {
     struct osp_slice        hash;       /* of a deterministic request: recomputed after decryption; else empty */
 };
 
-static size_t
-count_of(const struct osp_msg *m, uint16_t num)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < m->opt_count; i++)
-        n += m->opts[i].num == num;
-    return n;
-}
-
 /* [gosc#7.4] the signature comes first: nothing that is not signed is decrypted */
 static enum osp_err
 verify(const struct open *v, struct osp_slice aad_array, struct osp_slice ciphertext, struct osp_slice signature,
@@ -104,7 +94,7 @@ find_option(const struct osp_msg *in, struct osp_group_opt *out, struct osp_slic
 {
     const struct osp_opt *o = osp_msg_get(in, OSP_OPT_OSCORE);
 
-    if (!o || count_of(in, OSP_OPT_OSCORE) != 1 || in->payload.n == 0)
+    if (!o || osp_msg_count(in, OSP_OPT_OSCORE) != 1 || in->payload.n == 0)
         return OSP_E_OSCORE_OPTION;
     *value = o->val;
     return osp_group_opt_parse(o->val, out);
@@ -137,7 +127,7 @@ open_deterministic(struct osp_crypto *cr, struct osp_group *g, struct open *v, c
     uint8_t               key[OSP_AEAD_KEY_MAX];
     enum osp_err          e;
 
-    if (!hash || count_of(in, OSP_OPT_REQUEST_HASH) != 1 || hash->val.n != osp_digest_len(g->det_hash))
+    if (!hash || osp_msg_count(in, OSP_OPT_REQUEST_HASH) != 1 || hash->val.n != osp_digest_len(g->det_hash))
         return OSP_E_DECRYPT;
     if (v->nonce_piv.n != 1 || v->nonce_piv.p[0] != 0)      /* the Deterministic Client has no other */
         return OSP_E_DECRYPT;
@@ -239,7 +229,7 @@ check_response(const struct osp_group_layer *l, const struct osp_group_opt *opt,
     if (!opt->group_mode || opt->o.piv.n == 0)
         return OSP_E_BAD_RESPONSE;
     /* step 2: a Request-Hash on the response, if there is one, is the request's */
-    if (hash && (count_of(in, OSP_OPT_REQUEST_HASH) != 1 || !osp_slice_eq(hash->val, osp_slice(l->hash, l->hash_len))))
+    if (hash && (osp_msg_count(in, OSP_OPT_REQUEST_HASH) != 1 || !osp_slice_eq(hash->val, osp_slice(l->hash, l->hash_len))))
         return OSP_E_DECRYPT;
     return OSP_OK;
 }
@@ -251,17 +241,13 @@ check_response(const struct osp_group_layer *l, const struct osp_group_opt *opt,
 static enum osp_err
 settle_observe(const struct osp_group_layer *l, const struct osp_msg *in, bool has_piv, struct osp_msg *out)
 {
-    const struct osp_opt *outer = osp_msg_get(in, OSP_OPT_OBSERVE);
-
     if (l->mode == OSP_GROUP_DETERMINISTIC && l->observe && !l->observe_outer)
         osp_msg_remove(out, OSP_OPT_OBSERVE);
     if (!osp_msg_has(out, OSP_OPT_OBSERVE))
         return OSP_OK;
     if (!l->observe)
         return OSP_E_BAD_RESPONSE;
-    for (size_t i = 0; outer && has_piv && i < out->opt_count; i++)
-        if (out->opts[i].num == OSP_OPT_OBSERVE)
-            out->opts[i].val = outer->val;
+    osp_oscore_take_observe(in, has_piv, out);
     return OSP_OK;
 }
 

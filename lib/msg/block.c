@@ -36,16 +36,13 @@ enum osp_err
 osp_block_get(const struct osp_msg *m, uint16_t num, bool *has, struct osp_block *out)
 {
     const struct osp_opt *o = osp_msg_get(m, num);
-    size_t                count = 0;
     enum osp_err          e;
 
     if (!o) {
         *has = false;
         return OSP_OK;
     }
-    for (size_t i = 0; i < m->opt_count; i++)
-        count += m->opts[i].num == num;
-    if (count > 1)
+    if (osp_msg_count(m, num) > 1)
         return OSP_E_UNKNOWN_OPTION;
     e = osp_block_parse(o->val, out);
     if (e == OSP_OK)

@@ -110,6 +110,16 @@ osp_msg_get(const struct osp_msg *m, uint16_t num)
     return NULL;
 }
 
+size_t
+osp_msg_count(const struct osp_msg *m, uint16_t num)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->opt_count && m->opts[i].num <= num; i++)
+        n += m->opts[i].num == num;
+    return n;
+}
+
 void
 osp_msg_remove(struct osp_msg *m, uint16_t num)
 {

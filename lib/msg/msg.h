@@ -91,6 +91,9 @@ OSP_CHECKED enum osp_err osp_msg_add(struct osp_msg *m, uint16_t num, struct osp
 /* First option `num`; NULL when absent. */
 const struct osp_opt *osp_msg_get(const struct osp_msg *m, uint16_t num);
 
+/* How many options `num` there are. */
+size_t osp_msg_count(const struct osp_msg *m, uint16_t num);
+
 static inline bool
 osp_msg_has(const struct osp_msg *m, uint16_t num)
 {

@@ -73,3 +73,15 @@ osp_oscore_decode(struct osp_slice plain, const struct osp_msg *in, struct osp_m
     out->token = in->token;
     return osp_msg_decode_body(osp_rd_rest(&r), out);
 }
+
+void
+osp_oscore_take_observe(const struct osp_msg *in, bool has_piv, struct osp_msg *out)
+{
+    const struct osp_opt *outer = osp_msg_get(in, OSP_OPT_OBSERVE);
+
+    if (!has_piv || !outer)
+        return;
+    for (size_t i = 0; i < out->opt_count; i++)
+        if (out->opts[i].num == OSP_OPT_OBSERVE)
+            out->opts[i].val = outer->val;
+}

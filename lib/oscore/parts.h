@@ -38,6 +38,12 @@ OSP_CHECKED enum osp_err osp_oscore_check_order(bool *nonce_used, uint64_t *last
 OSP_CHECKED enum osp_err osp_oscore_opt_read(struct osp_slice value, uint8_t extra, struct osp_oscore_opt *out, uint8_t *set);
 OSP_CHECKED enum osp_err osp_oscore_opt_put(const struct osp_oscore_opt *o, uint8_t extra, struct osp_wr *w);
 
+/*
+ * The Observe value of a notification: the outer one orders for those who cannot see the Partial IV; without a Partial IV it is
+ * the oldest, and the empty Inner value stays. [rfc8613#4.1.3.5.2]
+ */
+void osp_oscore_take_observe(const struct osp_msg *in, bool has_piv, struct osp_msg *out);
+
 /* 0 to 5 bytes as a number. */
 uint64_t osp_oscore_piv_value(struct osp_slice piv);
 

@@ -35,11 +35,8 @@ static enum osp_err
 find_option(const struct osp_msg *in, struct osp_oscore_opt *out)
 {
     const struct osp_opt *o = osp_msg_get(in, OSP_OPT_OSCORE);
-    size_t                count = 0;
 
-    for (size_t i = 0; i < in->opt_count; i++)
-        count += in->opts[i].num == OSP_OPT_OSCORE;
-    if (count != 1 || in->payload.n == 0)       /* [rfc8613#2] not repeatable; nothing without ciphertext */
+    if (osp_msg_count(in, OSP_OPT_OSCORE) != 1 || in->payload.n == 0) /* [rfc8613#2] not repeatable, not without ciphertext */
         return OSP_E_OSCORE_OPTION;
     return osp_oscore_opt_parse(o->val, out);
 }
@@ -85,20 +82,6 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
     return e;
 }
 
-/* The Observe value of a notification: the outer one orders for those who cannot see the Partial IV; without
-   a Partial IV it is the oldest, and the empty Inner value stays. [rfc8613#4.1.3.5.2] */
-static void
-take_observe(const struct osp_msg *in, bool has_piv, struct osp_msg *out)
-{
-    const struct osp_opt *outer = osp_msg_get(in, OSP_OPT_OBSERVE);
-
-    if (!has_piv || !outer)
-        return;
-    for (size_t i = 0; i < out->opt_count; i++)
-        if (out->opts[i].num == OSP_OPT_OBSERVE)
-            out->opts[i].val = outer->val;
-}
-
 /* [rfc8613#8.4] */
 enum osp_err
 osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, const struct osp_msg *in, struct osp_wr *scratch,
@@ -130,7 +113,7 @@ osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, co
         return e;
     if (osp_msg_has(out, OSP_OPT_OBSERVE) && !layer->observe)   /* a notification nobody asked for */
         return OSP_E_BAD_RESPONSE;
-    take_observe(in, has_piv, out);
+    osp_oscore_take_observe(in, has_piv, out);
     e = osp_oscore_merge_outer(in, out);
     if (e != OSP_OK)
         return e;

@@ -72,11 +72,8 @@ parse_option(const struct osp_msg *req, struct osp_oscore_opt *out)
 {
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OSCORE);
     enum osp_err          e;
-    size_t                count = 0;
 
-    for (size_t i = 0; i < req->opt_count; i++)
-        count += req->opts[i].num == OSP_OPT_OSCORE;
-    if (count > 1)                      /* [rfc7252#5.4.5] which one would it be? */
+    if (osp_msg_count(req, OSP_OPT_OSCORE) > 1)         /* [rfc7252#5.4.5] which one would it be? */
         return OSP_E_OSCORE_OPTION;
     if (!o)
         return OSP_E_NO_CONTEXT;

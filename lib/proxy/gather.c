@@ -14,12 +14,7 @@
 static const struct osp_opt *
 only_etag(const struct osp_msg *m)
 {
-    const struct osp_opt *etag = osp_msg_get(m, OSP_OPT_ETAG);
-    size_t                count = 0;
-
-    for (size_t i = 0; i < m->opt_count; i++)
-        count += m->opts[i].num == OSP_OPT_ETAG;
-    return count == 1 ? etag : NULL;
+    return osp_msg_count(m, OSP_OPT_ETAG) == 1 ? osp_msg_get(m, OSP_OPT_ETAG) : NULL;
 }
 
 /* ---- out of an entry ---- */
