@@ -54,7 +54,7 @@ UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c tests/replay/test_*.c))
 UNIT_AID   := $(sort $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/replay/*.c)))
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC  := $(sort $(wildcard tests/bench/bench_*.c))
-HEADERS    := $(sort $(wildcard lib/*/*.h config/*.h daemon/*.h tests/unit/*.h tests/replay/*.h))
+HEADERS    := $(sort $(wildcard lib/*/*.h config/*.h daemon/*.h tests/*.h tests/*/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 

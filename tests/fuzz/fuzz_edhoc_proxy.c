@@ -7,10 +7,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "crypto/pk.h"
-#include "edhoc/parts.h"
 #include "proxy/proxy.h"
 #include "proxy/responder.h"
+
+#include "../prng.h"
+#include "identity.h"
 
 #define SESSIONS 3
 #define MADE_MAX 64
@@ -18,42 +19,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
-fill(void *ctx, uint8_t *dst, size_t n)
-{
-    uint64_t *s = ctx;
-
-    for (size_t i = 0; i < n; i++) {
-        *s = *s * 6364136223846793005u + 1442695040888963407u;
-        dst[i] = (uint8_t)(*s >> 56);
-    }
-}
-
-static void
 released(struct osp_policy *p)
 {
     (void)p;
-}
-
-/* A CCS of a P-256 key, and what stands for it. */
-struct identity {
-    uint8_t              id[64], cred[256];
-    struct osp_edhoc_own own;
-};
-
-static void
-make_identity(struct identity *x, uint8_t seed)
-{
-    uint8_t             bytes[32], priv[32];
-    struct osp_cose_key key = { .curve = OSP_P256, .len = 64 };
-    struct osp_wr       wi = osp_wr_to(x->id, sizeof(x->id)), wc = osp_wr_to(x->cred, sizeof(x->cred));
-
-    memset(bytes, seed, sizeof(bytes));
-    if (osp_pk_pair(OSP_P256, bytes, priv, key.bytes) != OSP_OK)
-        abort();
-    osp_edhoc_ccs_put(&wc, "x", osp_slice(&seed, 1), &key);
-    osp_edhoc_id_kid_put(&wi, osp_slice(&seed, 1));
-    if (osp_edhoc_own_init(&x->own, osp_wr_slice(&wi), osp_wr_slice(&wc), osp_slice(priv, 32)) != OSP_OK)
-        abort();
 }
 
 struct run {
@@ -295,7 +263,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         osp_crypto_new(&r.crypto) != OSP_OK || osp_octx_table_new(4, key, &table) != OSP_OK ||
         osp_octx_live_new(1000, key, &r.live) != OSP_OK || osp_responder_new(&bounds, key, r.live, &r.responder) != OSP_OK ||
         osp_txq_init(&r.tx, 64, 64 * 2048) != OSP_OK ||
-        osp_proxy_new(&cfg, (struct osp_rand){ fill, &seed }, r.now, &r.px) != OSP_OK)
+        osp_proxy_new(&cfg, (struct osp_rand){ prng_fill, &seed }, r.now, &r.px) != OSP_OK)
         abort();
     r.profile = (struct osp_edhoc_profile){ .methods = 0xf, .suites = { { 2 }, 1 }, .own = &client.own, .own_count = 1,
                                             .find = osp_edhoc_peers_find, .find_ctx = &servers };

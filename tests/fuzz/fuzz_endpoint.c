@@ -13,22 +13,13 @@
 
 #include "msg/endpoint.h"
 
+#include "../prng.h"
+
 #define REQUESTS 256
 #define MESSAGES 32
 #define DATAGRAM 256
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-fill(void *ctx, uint8_t *dst, size_t n)
-{
-    uint64_t *s = ctx;
-
-    for (size_t i = 0; i < n; i++) {
-        *s = *s * 6364136223846793005u + 1442695040888963407u;
-        dst[i] = (uint8_t)(*s >> 56);
-    }
-}
 
 enum request_state { UNUSED, OPEN, OPEN_KEPT, ENDED };
 
@@ -232,7 +223,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cfg.max_datagram = DATAGRAM;
     osp_pool_init(&pool, (size_t)16 << 20);
     if (osp_txq_init(&r.tx, 64, 64 * DATAGRAM) != OSP_OK ||
-        osp_ep_new(&cfg, (struct osp_rand){ fill, &seed }, &pool, r.now, &r.ep) != OSP_OK)
+        osp_ep_new(&cfg, (struct osp_rand){ prng_fill, &seed }, &pool, r.now, &r.ep) != OSP_OK)
         abort();
     while (osp_rd_left(&in) > 0)
         step(&r, &in);

@@ -11,18 +11,9 @@
 #include "oscore/b2.h"
 #include "proxy/proxy.h"
 
+#include "../prng.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-fill(void *ctx, uint8_t *dst, size_t n)
-{
-    uint64_t *s = ctx;
-
-    for (size_t i = 0; i < n; i++) {
-        *s = *s * 6364136223846793005u + 1442695040888963407u;
-        dst[i] = (uint8_t)(*s >> 56);
-    }
-}
 
 static void
 released(struct osp_policy *p)
@@ -200,7 +191,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (osp_octx_table_new(4, key, &table) != OSP_OK || osp_octx_table_add(table, cp) != OSP_OK ||
         osp_octx_table_add(table, ps) != OSP_OK || osp_octx_table_add(table, b2) != OSP_OK ||
         osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
-        osp_proxy_new(&cfg, (struct osp_rand){ fill, &seed }, r.now, &r.px) != OSP_OK)
+        osp_proxy_new(&cfg, (struct osp_rand){ prng_fill, &seed }, r.now, &r.px) != OSP_OK)
         abort();
     policy.contexts = table;
     osp_proxy_set_policy(r.px, &policy);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../prng.h"
 #include "../unit/unit.h"
 
 #define QUEUE 32768
@@ -20,8 +21,7 @@ static size_t          queue_head, queue_count;
 unsigned
 crowd_roll(unsigned sides)
 {
-    crowd.dice = crowd.dice * 6364136223846793005u + 1442695040888963407u;
-    return (unsigned)(crowd.dice >> 33) % sides;
+    return (unsigned)(prng_next(&crowd.dice) >> 33) % sides;
 }
 
 static bool

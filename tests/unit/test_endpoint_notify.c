@@ -9,6 +9,8 @@
 
 #include "msg/endpoint.h"
 
+#include "../prng.h"
+
 #define STEP OSP_MS(100)
 
 static const struct osp_respond plain = { .keep = true }, con = { .keep = true, .confirmable = true }, last;
@@ -26,18 +28,10 @@ static char                payload[8192];
 static struct { uint16_t mid; uint64_t us; } sent[4096];
 static size_t sent_count, plain_count;
 
-static void
-fill(void *ctx, uint8_t *dst, size_t n)
-{
-    (void)ctx;
-    for (size_t i = 0; i < n; i++)
-        dst[i] = (uint8_t)((rng = rng * 6364136223846793005u + 1442695040888963407u) >> 56);
-}
-
 static int
 setup(void **state)
 {
-    struct osp_rand   rand = { .fill = fill };
+    struct osp_rand   rand = { prng_fill, &rng };
     struct osp_ep_cfg cfg;
 
     (void)state;

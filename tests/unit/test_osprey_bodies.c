@@ -6,6 +6,8 @@
 
 #include "daemon/osprey_bodies.h"
 
+#include "../prng.h"
+
 static struct osprey_bodies        b;
 static struct osprey_block_request br;
 static struct osp_msg              req, reply;
@@ -216,8 +218,7 @@ bad_values_are_refused(void **state)
 static uint32_t
 draw(uint32_t below)
 {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(seed >> 33) % below;
+    return (uint32_t)(prng_next(&seed) >> 33) % below;
 }
 
 /* 10^5 blocks of anything, by many: bounded, and what comes together is what one of them sent. */
