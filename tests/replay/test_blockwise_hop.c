@@ -10,8 +10,7 @@ protect_upstream(void)
 {
     struct osp_octx *c = world_context(&w, secret, "", "d4", "54", 0);
 
-    w.upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN }, .ctx = c };
-    w.policy.upstream_count = 1;
+    world_protect_upstream(&w, c);
     return other_side("T", "\xd4");
 }
 

@@ -49,11 +49,7 @@ setup_with(size_t sessions, size_t verify_above)
 {
     struct osp_responder_cfg cfg = { .sessions = sessions, .verify_above = verify_above, .session_us = OSP_SEC(SESSION_S) };
 
-    world_init(&w);
-    w.policy.forward = true;
-    world_allow_all(&w);
-    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
-    w.policy.host_count = 1;
+    world_init_forward(&w);
     make_credentials();
     world_edhoc(&w, &cfg);
     w.edhoc.profile = (struct osp_edhoc_profile){ .methods = 0xf, .suites = { { 2, 0 }, 2 }, .own = own[1], .own_count = KEYS };
@@ -99,9 +95,7 @@ teardown(void **state)
     osp_responder_expire(w.responder, w.now);
     s = sessions();
     assert_int_equal(0, s.unfinished + s.finished);
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
-    osp_txq_reset(&w.tx);
-    assert_true(osp_proxy_idle(w.px));
+    world_stop(&w);
     assert_int_equal(1, atomic_load(&w.policy.refs) - 1);       /* ours and the proxy's: no session holds it */
     world_fini(&w);
     return 0;
@@ -180,16 +174,7 @@ send_from(const struct osp_addr *from, struct osp_msg *m)
 static bool
 take(struct world_out *o, struct osp_msg *m)
 {
-    static uint8_t keep[4][2048];
-    static int     turn;
-    bool           header;
-
-    if (!world_take(&w, o))
-        return false;
-    turn = (turn + 1) % 4;
-    memcpy(keep[turn], o->bytes, o->n);
-    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o->n), m, &header));
-    return true;
+    return world_take_msg(&w, o, m);
 }
 
 /* What the client was told; 0: nothing. */

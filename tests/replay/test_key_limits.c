@@ -15,11 +15,7 @@ static int
 setup(void **state)
 {
     (void)state;
-    world_init(&w);
-    w.policy.forward = true;
-    world_allow_all(&w);
-    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
-    w.policy.host_count = 1;
+    world_init_forward(&w);
     return osp_crypto_new(&cr) == OSP_OK ? 0 : -1;
 }
 
@@ -28,9 +24,7 @@ teardown(void **state)
 {
     (void)state;
     world_run(&w, OSP_SEC(500));
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
-    osp_txq_reset(&w.tx);
-    assert_true(osp_proxy_idle(w.px));
+    world_stop(&w);
     world_fini(&w);
     osp_crypto_free(cr);
     return 0;
@@ -41,18 +35,7 @@ teardown(void **state)
 static struct osp_octx *
 client_side(const char *sid, const char *rid)
 {
-    uint8_t                key[16];
-    size_t                 n;
-    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str(sid),
-                                 .recipient_id = osp_slice_str(rid) };
-    struct osp_octx       *c;
-
-    assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
-    p.master_secret = osp_slice(key, 16);
-    EXPECT_OK(osp_octx_new(&p, &c));
-    osp_octx_grant(c, 0, 1u << 30);
-    osp_octx_set_window(c, &(struct osp_replay){ 0 });
-    return c;
+    return world_other_side(secret, sid, rid);
 }
 
 static void
@@ -73,14 +56,10 @@ plain_get(struct osp_msg *m)
 static void
 send(struct osp_msg *m)
 {
-    uint8_t       buf[2048];
-    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
     m->type = OSP_NON;
     m->mid = ++next_mid;
     m->token = osp_slice_str("tk");
-    EXPECT_OK(osp_msg_encode_udp(m, &d));
-    world_in(&w, WORLD_LISTENER, 1, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, 1, 40000, m);
 }
 
 /* A GET under the client's layer; `broken`: with a tag that does not verify. */
@@ -106,16 +85,7 @@ send_protected(struct osp_octx *c, bool broken, struct osp_layer *l)
 static bool
 take(struct world_out *o, struct osp_msg *m)
 {
-    static uint8_t keep[4][2048];
-    static int     turn;
-    bool           header;
-
-    if (!world_take(&w, o))
-        return false;
-    turn = (turn + 1) % 4;
-    memcpy(keep[turn], o->bytes, o->n);
-    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o->n), m, &header));
-    return true;
+    return world_take_msg(&w, o, m);
 }
 
 /* The origin answers 2.05 to the request that left last; true if there was one. */
@@ -165,8 +135,7 @@ protect_upstream(void)
 {
     struct osp_octx *c = world_context(&w, secret, "", "d4", "54", 0);
 
-    w.upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN }, .ctx = c };
-    w.policy.upstream_count = 1;
+    world_protect_upstream(&w, c);
     return c;
 }
 

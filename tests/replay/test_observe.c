@@ -13,11 +13,7 @@ static int
 setup(void **state)
 {
     (void)state;
-    world_init(&w);
-    w.policy.forward = true;
-    world_allow_all(&w);
-    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
-    w.policy.host_count = 1;
+    world_init_forward(&w);
     world_start(&w);
     return 0;
 }
@@ -26,9 +22,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
-    osp_txq_reset(&w.tx);
-    assert_true(osp_proxy_idle(w.px));
+    world_stop(&w);
     world_fini(&w);
     return 0;
 }
@@ -62,17 +56,7 @@ register_with(uint8_t host, const char *token, const char *observe, struct osp_m
 static struct world_out
 take(struct osp_msg *m)
 {
-    static uint8_t   keep[256][2048];
-    static int       turn;
-    struct world_out o;
-    bool             header;
-
-    if (!world_take(&w, &o))
-        fail_msg("nothing left the proxy");
-    turn = (turn + 1) % 256;
-    memcpy(keep[turn], o.bytes, o.n);
-    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o.n), m, &header));
-    return o;
+    return world_next(&w, m);
 }
 
 static void

@@ -16,18 +16,7 @@ static uint16_t           next_mid, origin_mid;
 static struct osp_octx *
 other_side(const char *sid, const char *rid)
 {
-    uint8_t                key[16];
-    size_t                 n;
-    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str(sid),
-                                 .recipient_id = osp_slice_str(rid) };
-    struct osp_octx       *c;
-
-    assert_true(osp_hex_decode(osp_slice_str(secret), key, sizeof(key), &n));
-    p.master_secret = osp_slice(key, sizeof(key));
-    EXPECT_OK(osp_octx_new(&p, &c));
-    osp_octx_grant(c, 0, 100);
-    osp_octx_set_window(c, &(struct osp_replay){ 0 });
-    return c;
+    return world_other_side(secret, sid, rid);
 }
 
 static int
@@ -35,11 +24,7 @@ setup(void **state)
 {
     (void)state;
     EXPECT_OK(osp_crypto_new(&cr));
-    world_init(&w);
-    w.policy.forward = true;
-    world_allow_all(&w);
-    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
-    w.policy.host_count = 1;
+    world_init_forward(&w);
     (void)world_context(&w, secret, "", "50", "43", 0);         /* "P" with client "C" */
     client = other_side("C", "P");
     origin = other_side("S", "Q");
@@ -50,18 +35,14 @@ setup(void **state)
 static void
 protect_upstream(void)
 {
-    w.upstreams[0].match = (struct osp_target){ .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN };
-    w.upstreams[0].ctx = world_context(&w, secret, "", "51", "53", 0);
-    w.policy.upstream_count = 1;
+    world_protect_upstream(&w, world_context(&w, secret, "", "51", "53", 0));
 }
 
 static int
 teardown(void **state)
 {
     (void)state;
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
-    osp_txq_reset(&w.tx);
-    assert_true(osp_proxy_idle(w.px));
+    world_stop(&w);
     world_fini(&w);
     osp_octx_unref(client);
     osp_octx_unref(origin);
@@ -74,11 +55,7 @@ teardown(void **state)
 static void
 to_proxy(uint16_t sock, uint8_t host, uint16_t port, const struct osp_msg *m)
 {
-    uint8_t       buf[2048];
-    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
-    EXPECT_OK(osp_msg_encode_udp(m, &d));
-    world_in(&w, sock, host, port, osp_wr_slice(&d));
+    world_send(&w, sock, host, port, m);
 }
 
 /*
@@ -122,10 +99,8 @@ ask(uint8_t host, const char *observe, struct osp_layer *l)
 static void
 acknowledge(uint8_t host, const struct osp_msg *m)
 {
-    uint8_t d[4] = { 0x60, 0, (uint8_t)(m->mid >> 8), (uint8_t)m->mid };
-
     if (m->type == OSP_CON)
-        world_in(&w, WORLD_LISTENER, host, 40000, osp_slice(d, 4));
+        world_acknowledge(&w, host, 40000, m->mid);
 }
 
 /* The origin's message to the request with Token `token`; under the layer `l` if given; observe < 0: without the option. */
@@ -158,17 +133,7 @@ origin_says(uint8_t type, uint16_t mid, struct osp_slice token, struct osp_layer
 static struct world_out
 take(struct osp_msg *m)
 {
-    static uint8_t   keep[16][2048];
-    static int       turn;
-    struct world_out o;
-    bool             header;
-
-    if (!world_take(&w, &o))
-        fail_msg("nothing left the proxy");
-    turn = (turn + 1) % 16;
-    memcpy(keep[turn], o.bytes, o.n);
-    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o.n), m, &header));
-    return o;
+    return world_next(&w, m);
 }
 
 static void

@@ -22,12 +22,6 @@ get(struct osp_msg *m)
     return m;
 }
 
-static void
-add(struct osp_msg *m, uint16_t num, const char *value)
-{
-    EXPECT_OK(osp_msg_add(m, num, osp_slice_str(value)));
-}
-
 /* GET coap://<host>/x, in forward-proxy form */
 static struct osp_msg *
 forward(struct osp_msg *m, const char *host)
@@ -42,11 +36,7 @@ forward(struct osp_msg *m, const char *host)
 static void
 send(const struct osp_msg *m)
 {
-    uint8_t       buf[2048];
-    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
-    EXPECT_OK(osp_msg_encode_udp(m, &d));
-    world_in(&w, WORLD_LISTENER, 1, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, 1, 40000, m);
 }
 
 /* The next datagram that left the proxy, decoded. */
@@ -55,13 +45,7 @@ static struct world_out last;
 static struct osp_msg *
 taken(struct osp_msg *m)
 {
-    static uint8_t keep[2048];
-    bool           header;
-
-    if (!world_take(&w, &last))
-        fail_msg("nothing left the proxy");
-    memcpy(keep, last.bytes, last.n);
-    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep, last.n), m, &header));
+    last = world_next(&w, m);
     return m;
 }
 
@@ -111,11 +95,7 @@ expect_refused(const struct osp_msg *m, uint8_t code)
 static void
 open_world(void)
 {
-    world_init(&w);
-    w.policy.forward = true;
-    world_allow_all(&w);
-    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
-    w.policy.host_count = 1;
+    world_init_forward(&w);
 }
 
 static int
@@ -680,17 +660,7 @@ static const char secret[] = "000102030405060708090a0b0c0d0e0f";
 static struct osp_octx *
 client_side(const char *sid, const char *rid)
 {
-    uint8_t                key[16];
-    size_t                 n;
-    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str(sid),
-                                 .recipient_id = osp_slice_str(rid) };
-    struct osp_octx       *c;
-
-    assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
-    p.master_secret = osp_slice(key, 16);
-    EXPECT_OK(osp_octx_new(&p, &c));
-    osp_octx_grant(c, 0, 100000);
-    return c;
+    return world_other_side(secret, sid, rid);
 }
 
 static struct osp_crypto *cr;
@@ -798,7 +768,6 @@ option_that_cannot_be_classified_is_4_02_and_5_02(void **state)
                                             .ctx = world_context(&w, secret, "", "d4", "54", 0) };
     w.policy.upstream_count = 1;
     origin = client_side("T", "\xd4");
-    osp_octx_set_window(origin, &(struct osp_replay){ 0 });
     world_start(&w);
     forward(&m, "s.example");
     add(&m, 65000, "x");
@@ -1001,7 +970,6 @@ echo_challenge_of_the_next_hop_is_answered_once(void **state)
                                             .ctx = world_context(&w, secret, "", "d4", "54", 0) };
     w.policy.upstream_count = 1;
     origin = client_side("T", "\xd4");
-    osp_octx_set_window(origin, &(struct osp_replay){ 0 });
     world_start(&w);
     send(forward(&m, "s.example"));
     for (int round = 0; round < 2; round++) {
@@ -1043,9 +1011,7 @@ bound_of_exchanges_is_kept(void **state)
     taken(&q);
     assert_int_equal(q.code, OSP_CODE(5, 3));
     w.resolving_count = 0;
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
-    osp_txq_reset(&w.tx);
-    assert_true(osp_proxy_idle(w.px));
+    world_stop(&w);
 }
 
 static int

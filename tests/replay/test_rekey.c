@@ -44,11 +44,8 @@ shared(bool with_next_hop)
     proxys = new_base("P", "X");
     EXPECT_OK(osp_octx_table_add(w.table, proxys));
     w.ctxs[w.ctx_count++] = proxys;
-    if (with_next_hop) {
-        w.upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN },
-                                                .ctx = proxys };
-        w.policy.upstream_count = 1;
-    }
+    if (with_next_hop)
+        world_protect_upstream(&w, proxys);
     return new_base("X", "P");
 }
 
@@ -56,11 +53,7 @@ static int
 setup(void **state)
 {
     (void)state;
-    world_init(&w);
-    w.policy.forward = true;
-    world_allow_all(&w);
-    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
-    w.policy.host_count = 1;
+    world_init_forward(&w);
     osp_randbuf_init(&rnd, (struct osp_rand){ .fill = fill });
     return osp_crypto_new(&cr) == OSP_OK ? 0 : -1;
 }
@@ -70,9 +63,7 @@ teardown(void **state)
 {
     (void)state;
     world_run(&w, OSP_SEC(500));
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
-    osp_txq_reset(&w.tx);
-    assert_true(osp_proxy_idle(w.px));
+    world_stop(&w);
     world_fini(&w);
     osp_crypto_free(cr);
     return 0;
@@ -127,16 +118,7 @@ send(struct datagram *d)
 static bool
 take(struct world_out *o, struct osp_msg *m)
 {
-    static uint8_t keep[8][2048];
-    static int     turn;
-    bool           header;
-
-    if (!world_take(&w, o))
-        return false;
-    turn = (turn + 1) % 8;
-    memcpy(keep[turn], o->bytes, o->n);
-    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o->n), m, &header));
-    return true;
+    return world_take_msg(&w, o, m);
 }
 
 static struct osp_slice

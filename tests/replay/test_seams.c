@@ -15,11 +15,7 @@ static int
 setup(void **state)
 {
     (void)state;
-    world_init(&w);
-    w.policy.forward = true;
-    world_allow_all(&w);
-    w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
-    w.policy.host_count = 1;
+    world_init_forward(&w);
     return 0;
 }
 
@@ -28,17 +24,9 @@ teardown(void **state)
 {
     (void)state;
     world_run(&w, OSP_SEC(500));
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
-    osp_txq_reset(&w.tx);
-    assert_true(osp_proxy_idle(w.px));
+    world_stop(&w);
     world_fini(&w);
     return 0;
-}
-
-static void
-add(struct osp_msg *m, uint16_t num, const char *value)
-{
-    EXPECT_OK(osp_msg_add(m, num, osp_slice_str(value)));
 }
 
 /* NON GET coap://<host>/x, in forward-proxy form; NULL: to the proxy itself */
@@ -59,58 +47,29 @@ get(struct osp_msg *m, const char *host)
 static void
 send(const struct osp_msg *m)
 {
-    uint8_t       buf[2048];
-    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
-    EXPECT_OK(osp_msg_encode_udp(m, &d));
-    world_in(&w, WORLD_LISTENER, 1, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, 1, 40000, m);
 }
 
 static struct world_out
 take(struct osp_msg *m)
 {
-    static uint8_t   keep[8][2048];
-    static int       turn;
-    struct world_out o;
-    bool             header;
-
-    if (!world_take(&w, &o))
-        fail_msg("nothing left the proxy");
-    turn = (turn + 1) % 8;
-    memcpy(keep[turn], o.bytes, o.n);
-    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], o.n), m, &header));
-    return o;
+    return world_next(&w, m);
 }
 
 /* The origin's message to the request `q`, which left as `to`. */
 static void
 origin_says(const struct world_out *to, const struct osp_msg *q, struct osp_msg *r)
 {
-    uint8_t       buf[2048];
-    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
     r->type = OSP_NON;
     r->mid = ++next_mid;
     r->token = q->token;
-    EXPECT_OK(osp_msg_encode_udp(r, &d));
-    world_in(&w, to->to.sock, to->to.peer.ip.b[15], to->to.peer.port, osp_wr_slice(&d));
+    world_send(&w, to->to.sock, to->to.peer.ip.b[15], to->to.peer.port, r);
 }
 
 static struct osp_octx *
 other_side(const char *sid, const char *rid)
 {
-    uint8_t                key[16];
-    size_t                 n;
-    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str(sid),
-                                 .recipient_id = osp_slice_str(rid) };
-    struct osp_octx       *c;
-
-    assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
-    p.master_secret = osp_slice(key, 16);
-    EXPECT_OK(osp_octx_new(&p, &c));
-    osp_octx_grant(c, 0, 100000);
-    osp_octx_set_window(c, &(struct osp_replay){ 0 });
-    return c;
+    return world_other_side(secret, sid, rid);
 }
 
 /* Every forward-proxied request gets the layer of a context that the origin has as `T`. */
@@ -119,8 +78,7 @@ protect_upstream(void)
 {
     struct osp_octx *c = world_context(&w, secret, "", "d4", "54", 0);
 
-    w.upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN }, .ctx = c };
-    w.policy.upstream_count = 1;
+    world_protect_upstream(&w, c);
     return c;
 }
 
@@ -287,9 +245,7 @@ notify(const struct world_out *to, const struct osp_msg *q, struct osp_layer *l,
 static void
 acknowledge(const struct world_out *o, uint16_t mid)
 {
-    uint8_t d[4] = { 0x60, 0, (uint8_t)(mid >> 8), (uint8_t)mid };
-
-    world_in(&w, WORLD_LISTENER, o->to.peer.ip.b[15], o->to.peer.port, osp_slice(d, 4));
+    world_acknowledge(&w, o->to.peer.ip.b[15], o->to.peer.port, mid);
 }
 
 /*

@@ -49,6 +49,16 @@ world_init(struct world *w)
     w->policy.contexts = w->table;
 }
 
+void
+world_init_forward(struct world *w)
+{
+    world_init(w);
+    w->policy.forward = true;
+    world_allow_all(w);
+    w->hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, 9) };
+    w->policy.host_count = 1;
+}
+
 static struct osp_slice
 unhex(const char *text, uint8_t *buf)
 {
@@ -75,6 +85,27 @@ world_context(struct world *w, const char *secret, const char *salt, const char 
     EXPECT_OK(osp_octx_table_add(w->table, c));
     w->ctxs[w->ctx_count++] = c;
     return c;
+}
+
+struct osp_octx *
+world_other_side(const char *secret, const char *sid, const char *rid)
+{
+    uint8_t                key[64];
+    struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .master_secret = unhex(secret, key),
+                                 .sender_id = osp_slice_str(sid), .recipient_id = osp_slice_str(rid) };
+    struct osp_octx       *c;
+
+    EXPECT_OK(osp_octx_new(&p, &c));
+    osp_octx_grant(c, 0, 1u << 30);
+    osp_octx_set_window(c, &(struct osp_replay){ 0 });
+    return c;
+}
+
+void
+world_protect_upstream(struct world *w, struct osp_octx *c)
+{
+    w->upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN }, .ctx = c };
+    w->policy.upstream_count = 1;
 }
 
 void
@@ -116,6 +147,14 @@ world_start(struct world *w)
         w->tune(&cfg);
     EXPECT_OK(osp_proxy_new(&cfg, rand, w->now, &w->px));
     osp_proxy_set_policy(w->px, &w->policy);
+}
+
+void
+world_stop(struct world *w)
+{
+    osp_proxy_abort_all(w->px, w->now, &w->tx);
+    osp_txq_reset(&w->tx);
+    assert_true(osp_proxy_idle(w->px));
 }
 
 void
@@ -244,6 +283,24 @@ world_in_from(struct world *w, uint16_t sock, const struct osp_addr *from, struc
     answer_asks(w);
 }
 
+void
+world_send(struct world *w, uint16_t sock, uint8_t host, uint16_t port, const struct osp_msg *m)
+{
+    uint8_t       buf[4096];
+    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+    EXPECT_OK(osp_msg_encode_udp(m, &d));
+    world_in(w, sock, host, port, osp_wr_slice(&d));
+}
+
+void
+world_acknowledge(struct world *w, uint8_t host, uint16_t port, uint16_t mid)
+{
+    uint8_t d[4] = { 0x60, 0, (uint8_t)(mid >> 8), (uint8_t)mid };
+
+    world_in(w, WORLD_LISTENER, host, port, osp_slice(d, 4));
+}
+
 bool
 world_expire(struct world *w)
 {
@@ -283,6 +340,37 @@ world_take(struct world *w, struct world_out *out)
     *out = w->out[0];
     memmove(&w->out[0], &w->out[1], --w->out_count * sizeof(w->out[0]));
     return true;
+}
+
+bool
+world_take_msg(struct world *w, struct world_out *out, struct osp_msg *m)
+{
+    static uint8_t keep[256][sizeof(out->bytes)];
+    static int     turn;
+    bool           header;
+
+    if (!world_take(w, out))
+        return false;
+    turn = (turn + 1) % 256;
+    memcpy(keep[turn], out->bytes, out->n);
+    EXPECT_OK(osp_msg_decode_udp(osp_slice(keep[turn], out->n), m, &header));
+    return true;
+}
+
+struct world_out
+world_next(struct world *w, struct osp_msg *m)
+{
+    struct world_out o = { .n = 0 };
+
+    if (!world_take_msg(w, &o, m))
+        fail_msg("nothing left the proxy");
+    return o;
+}
+
+void
+add(struct osp_msg *m, uint16_t num, const char *value)
+{
+    EXPECT_OK(osp_msg_add(m, num, osp_slice_str(value)));
 }
 
 void

@@ -55,11 +55,19 @@ struct world {
 
 /* An empty proxy that allows nothing; tests set w->policy before world_start(). */
 void world_init(struct world *w);
+/* The same as a forward-proxy for everybody, whose host s.example is 192.0.2.9. */
+void world_init_forward(struct world *w);
 struct osp_octx *world_context(struct world *w, const char *secret_hex, const char *salt_hex, const char *sid, const char *rid,
                                uint64_t ssn);
+/* The other side of such a context, with its empty window and more numbers than anybody needs; the caller's. */
+struct osp_octx *world_other_side(const char *secret_hex, const char *sid, const char *rid);
+/* Every forward-proxied request gets the layer of `c`, which the world has. */
+void world_protect_upstream(struct world *w, struct osp_octx *c);
 /* The policy gets an EDHOC Responder with these bounds; credentials and profile are the test's: w->edhoc. */
 void world_edhoc(struct world *w, const struct osp_responder_cfg *cfg);
 void world_start(struct world *w);
+/* Ends what goes on without an end of its own; then nothing may be pending. */
+void world_stop(struct world *w);
 void world_fini(struct world *w);
 
 /* An allow entry for every client, forward or all routes. */
@@ -71,6 +79,12 @@ void world_in(struct world *w, uint16_t sock, uint8_t host, uint16_t port, struc
 /* The same from any address. */
 void world_in_from(struct world *w, uint16_t sock, const struct osp_addr *from, struct osp_slice bytes);
 
+/* The same as a message, complete but for its encoding. */
+void world_send(struct world *w, uint16_t sock, uint8_t host, uint16_t port, const struct osp_msg *m);
+
+/* The client at 192.0.2.x:port acknowledges what came with this Message ID. */
+void world_acknowledge(struct world *w, uint8_t host, uint16_t port, uint16_t mid);
+
 /* Moves the clock, doing what is due on the way. */
 void world_run(struct world *w, uint64_t us);
 
@@ -80,7 +94,16 @@ bool world_expire(struct world *w);
 /* Takes the oldest datagram that left the proxy; false when there is none. */
 bool world_take(struct world *w, struct world_out *out);
 
+/* The same, decoded into `m`, whose bytes stay for 255 more calls. */
+bool world_take_msg(struct world *w, struct world_out *out, struct osp_msg *m);
+
+/* The same where something must have left. */
+struct world_out world_next(struct world *w, struct osp_msg *m);
+
 void world_resolved(struct world *w, const char *host, enum osp_err err, const char *ip, uint64_t ttl_s);
 void world_release_leases(struct world *w, bool grant);
+
+/* One more option of `m`, which borrows `value`. */
+void add(struct osp_msg *m, uint16_t num, const char *value);
 
 #endif
