@@ -359,14 +359,10 @@ blocks_on_one_leg_are_not_blocks_on_the_other(void **state)
 static void
 notify(const struct osp_msg *sub, struct osp_msg *r)
 {
-    uint8_t       d[2048];
-    struct osp_wr dw = osp_wr_to(d, sizeof(d));
-
     r->type = OSP_NON;
     r->mid = ++next_mid;
     r->token = sub->token;
-    EXPECT_OK(osp_msg_encode_udp(r, &dw));
-    world_in(&w, 0, 9, 5683, osp_wr_slice(&dw));
+    world_send(&w, 0, 9, 5683, r);
 }
 
 static void

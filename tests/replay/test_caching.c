@@ -53,16 +53,12 @@ exchange_from(uint8_t host, const struct osp_msg *m, struct osp_msg *answer)
     send_bytes(m, host);
     o = take(answer);
     if (o.to.sock == 0) {
-        uint8_t       buf[2048];
-        struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
         asked++;
         osp_msg_copy(&at_origin, answer);
         reply.type = OSP_ACK;
         reply.mid = answer->mid;
         reply.token = answer->token;
-        EXPECT_OK(osp_msg_encode_udp(&reply, &d));
-        world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+        world_send(&w, 0, 9, 5683, &reply);
         o = take(answer);
     }
     assert_int_equal(o.to.sock, WORLD_LISTENER);
@@ -668,14 +664,10 @@ all_ask(const char *path)
 static void
 origin_answers(const struct osp_msg *to)
 {
-    uint8_t       buf[2048];
-    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
     reply.type = OSP_ACK;
     reply.mid = to->mid;
     reply.token = to->token;
-    EXPECT_OK(osp_msg_encode_udp(&reply, &d));
-    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+    world_send(&w, 0, 9, 5683, &reply);
     (void)world_expire(&w);
 }
 

@@ -287,15 +287,6 @@ finish(struct client *c)
 
 /* ---- requests under the keys ---- */
 
-static void
-forward_request(struct osp_msg *m)
-{
-    osp_msg_init(m, OSP_GET);
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_PATH, osp_slice_str("x")));
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
-}
-
 /* `m` under the client's layer; with `m3` as a combined request [rfc9668#3.2]. */
 static void
 send_protected(struct client *c, const struct osp_msg *m, struct osp_slice m3, struct osp_layer *l)
@@ -322,8 +313,6 @@ origin_answers(void)
 {
     struct world_out o;
     struct osp_msg   q, r;
-    uint8_t          buf[256];
-    struct osp_wr    d = osp_wr_to(buf, sizeof(buf));
 
     if (w.out_count == 0 || w.out[0].to.sock != 0)
         return false;
@@ -333,8 +322,7 @@ origin_answers(void)
     r.type = OSP_NON;
     r.mid = ++next_mid;
     r.token = q.token;
-    EXPECT_OK(osp_msg_encode_udp(&r, &d));
-    world_in(&w, o.to.sock, o.to.peer.ip.b[15], o.to.peer.port, osp_wr_slice(&d));
+    world_send(&w, o.to.sock, o.to.peer.ip.b[15], o.to.peer.port, &r);
     return true;
 }
 
@@ -348,7 +336,7 @@ passes_with(struct client *c, struct osp_slice m3)
     struct osp_wr    b = osp_wr_to(buf, sizeof(buf));
     bool             ok;
 
-    forward_request(&m);
+    world_get(&m);
     send_protected(c, &m, m3, &l);
     ok = origin_answers();
     ok = told(&resp) == OSP_CODE(2, 4) && ok;
@@ -522,7 +510,7 @@ repeated_combined_request_makes_no_second_context(void **state)
     world_start(&w);
     begin(&c, 3, 2, "I");
     derive(&c);
-    forward_request(&m);
+    world_get(&m);
     EXPECT_OK(osp_classes(&leg, &m, classes));
     EXPECT_OK(osp_oscore_protect_request(edhoc_crypto, c.octx, &m, classes, &b, &out, &l));
     osp_wr_put(&d, m3_of(&c));
@@ -569,7 +557,7 @@ combined_request_that_fails_leaves_no_context(void **state)
         else
             bad[c.n3 - 1] ^= 1;
         w.edhoc.profile.has_message_4 = what == 2;
-        forward_request(&m);
+        world_get(&m);
         send_protected(&c, &m, osp_slice(bad, c.n3), &l);
         osp_layer_fini(&l);
         assert_int_equal(OSP_CODE(4, 0), told(&resp));
@@ -599,7 +587,7 @@ bad_request_behind_a_good_message_3(void **state)
     derive(&c);
     osp_wr_put(&d, m3_of(&c));
     osp_wr_put(&d, osp_slice_str("garbage that nobody sealed"));
-    forward_request(&m);
+    world_get(&m);
     send_protected(&c, &m, osp_wr_slice(&d), &l);
     osp_layer_fini(&l);
     assert_int_equal(OSP_CODE(4, 0), told(&resp));

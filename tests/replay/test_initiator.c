@@ -79,14 +79,10 @@ origin_init(const struct edhoc_side *who)
 static void
 reply_to(const struct osp_msg *req, struct osp_msg *resp)
 {
-    uint8_t       buf[2048];
-    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
     resp->type = req->type == OSP_CON ? OSP_ACK : OSP_NON;
     resp->mid = req->mid;
     resp->token = req->token;
-    EXPECT_OK(osp_msg_encode_udp(resp, &d));
-    world_in(&w, 0, ORIGIN, 5683, osp_wr_slice(&d));
+    world_send(&w, 0, ORIGIN, 5683, resp);
 }
 
 /* Block `num` of the answer, of 16 bytes. */
@@ -347,11 +343,8 @@ note_answer(const struct world_out *o, const struct osp_msg *m)
     last_code[client] = m->code;
     memset(last_text[client], 0, sizeof(last_text[0]));
     (void)osp_slice_copy(osp_slice_head(m->payload, 15), last_text[client], 15);
-    if (m->type == OSP_CON) {           /* a notification */
-        uint8_t ack[4] = { 0x60, 0, (uint8_t)(m->mid >> 8), (uint8_t)m->mid };
-
-        world_in(&w, WORLD_LISTENER, client, 40000, osp_slice(ack, sizeof(ack)));
-    }
+    if (m->type == OSP_CON)             /* a notification */
+        world_acknowledge(&w, client, 40000, m->mid);
 }
 
 /* Everybody does what is to be done now. */
@@ -397,8 +390,6 @@ static void
 send_with(uint8_t client, uint8_t code, const char *path, int observe)
 {
     uint8_t        value[4], at[4];
-    uint8_t        buf[512];
-    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg m;
 
     osp_msg_init(&m, code);
@@ -416,8 +407,7 @@ send_with(uint8_t client, uint8_t code, const char *path, int observe)
         EXPECT_OK(osp_msg_add(&m, OSP_OPT_OSCORE, osp_slice("\x09\x01\x77", 3)));
         m.payload = osp_slice_str("ciphertext");
     }
-    EXPECT_OK(osp_msg_encode_udp(&m, &d));
-    world_in(&w, WORLD_LISTENER, client, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, client, 40000, &m);
 }
 
 static void
@@ -725,8 +715,8 @@ static void
 notify_from_origin(const char *text)
 {
     static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    uint8_t                     buf[256], scratch[1024], classes[OSP_MSG_OPTS_MAX], one = 1;
-    struct osp_wr               d = osp_wr_to(buf, sizeof(buf)), s = osp_wr_to(scratch, sizeof(scratch));
+    uint8_t                     scratch[1024], classes[OSP_MSG_OPTS_MAX], one = 1;
+    struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_msg              m, out;
 
     osp_msg_init(&m, OSP_CODE(2, 5));
@@ -737,8 +727,7 @@ notify_from_origin(const char *text)
     out.type = OSP_NON;
     out.mid = ++next_mid;
     out.token = osp_slice(origin.registered, origin.registered_len);
-    EXPECT_OK(osp_msg_encode_udp(&out, &d));
-    world_in(&w, 0, ORIGIN, 5683, osp_wr_slice(&d));
+    world_send(&w, 0, ORIGIN, 5683, &out);
     go();
 }
 
@@ -1370,8 +1359,8 @@ send_from_origin(uint8_t client, int observe)
 {
     uint8_t                     value[4];
     static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    uint8_t                     buf[512], scratch[1024], classes[OSP_MSG_OPTS_MAX];
-    struct osp_wr               d = osp_wr_to(buf, sizeof(buf)), s = osp_wr_to(scratch, sizeof(scratch));
+    uint8_t                     scratch[1024], classes[OSP_MSG_OPTS_MAX];
+    struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_layer            layer;
     struct osp_msg              m, out;
 
@@ -1387,8 +1376,7 @@ send_from_origin(uint8_t client, int observe)
     out.type = OSP_NON;
     out.mid = ++next_mid;
     out.token = osp_slice_str("tk");
-    EXPECT_OK(osp_msg_encode_udp(&out, &d));
-    world_in(&w, WORLD_LISTENER, client, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, client, 40000, &out);
     go();
 }
 
@@ -1570,8 +1558,6 @@ static void
 initiator_ignores_forged_notifications(void **state)
 {
     struct osp_octx *c;
-    uint8_t          buf[64];
-    struct osp_wr    d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg   m;
 
     (void)state;
@@ -1583,8 +1569,7 @@ initiator_ignores_forged_notifications(void **state)
     m.type = OSP_NON;
     m.mid = 4711;
     m.token = osp_slice(origin.registered, origin.registered_len);
-    EXPECT_OK(osp_msg_encode_udp(&m, &d));
-    world_in(&w, 0, ORIGIN, 5683, osp_wr_slice(&d));
+    world_send(&w, 0, ORIGIN, 5683, &m);
     go();
     assert_int_equal(0, answers[20]);
     assert_int_equal(1, origin.m1);

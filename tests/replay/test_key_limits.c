@@ -45,15 +45,6 @@ limit(struct osp_octx *c, uint32_t q, uint32_t v, bool stop)
 }
 
 static void
-plain_get(struct osp_msg *m)
-{
-    osp_msg_init(m, OSP_GET);
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_PATH, osp_slice_str("x")));
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
-}
-
-static void
 send(struct osp_msg *m)
 {
     m->type = OSP_NON;
@@ -72,7 +63,7 @@ send_protected(struct osp_octx *c, bool broken, struct osp_layer *l)
     struct osp_wr  b = osp_wr_to(buf, sizeof(buf));
     size_t         n;
 
-    plain_get(&m);
+    world_get(&m);
     EXPECT_OK(osp_classes(&leg, &m, classes));
     EXPECT_OK(osp_oscore_protect_request(cr, c, &m, classes, &b, &out, l));
     n = out.payload.n;
@@ -94,8 +85,6 @@ origin_answers(void)
 {
     struct world_out o;
     struct osp_msg   q, r;
-    uint8_t          buf[256];
-    struct osp_wr    d = osp_wr_to(buf, sizeof(buf));
 
     if (!take(&o, &q))
         return false;
@@ -104,8 +93,7 @@ origin_answers(void)
     r.type = OSP_NON;
     r.mid = ++next_mid;
     r.token = q.token;
-    EXPECT_OK(osp_msg_encode_udp(&r, &d));
-    world_in(&w, o.to.sock, o.to.peer.ip.b[15], o.to.peer.port, osp_wr_slice(&d));
+    world_send(&w, o.to.sock, o.to.peer.ip.b[15], o.to.peer.port, &r);
     return true;
 }
 
@@ -205,7 +193,7 @@ leg_whose_context_is_at_q_is_closed_with_a_reason(void **state)
     limit(up, 3, 0, true);
     world_start(&w);
     for (int i = 0; i < 5; i++) {
-        plain_get(&m);
+        world_get(&m);
         send(&m);
         assert_true(take(&o, &m));
         assert_int_equal(o.to.sock, i < 3 ? 0 : WORLD_LISTENER);
@@ -214,7 +202,7 @@ leg_whose_context_is_at_q_is_closed_with_a_reason(void **state)
     EXPECT_BYTES(osp_slice_str("key usage limit of the security context reached"), m.payload);
     assert_int_equal(errors(OSP_E_KEY_LIMIT), 2);
     limit(up, 4, 0, true);                              /* a reload gave it more */
-    plain_get(&m);
+    world_get(&m);
     send(&m);
     assert_true(take(&o, &m) && o.to.sock == 0);
 }
@@ -262,7 +250,7 @@ parked_exchange_ends_at_its_deadline(void **state)
         ;
     w.hold_leases = true;
     world_start(&w);
-    plain_get(&m);
+    world_get(&m);
     send(&m);
     world_run(&w, w.policy.response_timeout_us - OSP_SEC(1));
     assert_int_equal(w.out_count, 0);
@@ -298,7 +286,7 @@ parked_challenge_and_name_end_at_their_deadline(void **state)
     w.hold_leases = true;
     world_start(&w);
     send_protected(c, false, &l);
-    plain_get(&m);
+    world_get(&m);
     osp_msg_remove(&m, OSP_OPT_URI_HOST);
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("dns.example")));
     send(&m);

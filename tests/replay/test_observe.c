@@ -30,9 +30,6 @@ teardown(void **state)
 static void
 register_tagged(uint8_t host, const char *token, const char *observe, const char *tag, struct osp_msg *m)
 {
-    uint8_t       buf[2048];
-    struct osp_wr d = osp_wr_to(buf, sizeof(buf));
-
     osp_msg_init(m, OSP_GET);
     m->type = OSP_CON;
     m->mid = ++next_mid;
@@ -43,8 +40,7 @@ register_tagged(uint8_t host, const char *token, const char *observe, const char
     EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
     if (tag)
         EXPECT_OK(osp_msg_add(m, OSP_OPT_REQUEST_TAG, osp_slice_str(tag)));
-    EXPECT_OK(osp_msg_encode_udp(m, &d));
-    world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, host, 40000, m);
 }
 
 static void
@@ -70,8 +66,7 @@ nothing_left(void)
 static void
 origin_says(uint8_t type, uint16_t mid, struct osp_slice token, uint8_t code, int observe, const char *payload)
 {
-    uint8_t        buf[2048], value[4];
-    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
+    uint8_t        value[4];
     struct osp_msg r;
 
     osp_msg_init(&r, code);
@@ -83,8 +78,7 @@ origin_says(uint8_t type, uint16_t mid, struct osp_slice token, uint8_t code, in
         EXPECT_OK(osp_msg_add(&r, OSP_OPT_OBSERVE, osp_opt_uint_make((uint32_t)observe, value)));
         EXPECT_OK(osp_msg_add(&r, OSP_OPT_MAX_AGE, osp_slice_str("\x0f\xff\xff")));  /* fresh all the time */
     }
-    EXPECT_OK(osp_msg_encode_udp(&r, &d));
-    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+    world_send(&w, 0, 9, 5683, &r);
 }
 
 /* A registration up to its first notification; the request as the origin got it in `q`. */
@@ -134,8 +128,7 @@ notify(const struct osp_msg *q, uint8_t type, int observe, const char *payload)
 static void
 notify_block(const struct osp_msg *q, uint8_t observe)
 {
-    uint8_t        buf[2048], payload[64] = { 0 };
-    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
+    uint8_t        payload[64] = { 0 };
     struct osp_msg r;
 
     osp_msg_init(&r, OSP_CODE(2, 5));
@@ -146,8 +139,7 @@ notify_block(const struct osp_msg *q, uint8_t observe)
     EXPECT_OK(osp_msg_add(&r, OSP_OPT_ETAG, osp_slice_str("e")));
     EXPECT_OK(osp_msg_add(&r, OSP_OPT_OBSERVE, osp_slice(&observe, 1)));
     EXPECT_OK(osp_msg_add(&r, OSP_OPT_BLOCK2, osp_slice_str("\x0a")));     /* 0, more, 64 */
-    EXPECT_OK(osp_msg_encode_udp(&r, &d));
-    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+    world_send(&w, 0, 9, 5683, &r);
 }
 
 /* The origin is told that nobody is interested. [rfc7641#3.6] */
@@ -355,8 +347,6 @@ one_notification_a_day_is_confirmable(void **state)
 static void
 sealed(uint8_t host, const char *observe)
 {
-    uint8_t        buf[2048];
-    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg m;
 
     osp_msg_init(&m, OSP_FETCH);
@@ -367,8 +357,7 @@ sealed(uint8_t host, const char *observe)
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_OSCORE, osp_slice("\x09\x05\x63", 3)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
     m.payload = osp_slice_str("sealed");
-    EXPECT_OK(osp_msg_encode_udp(&m, &d));
-    world_in(&w, WORLD_LISTENER, host, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, host, 40000, &m);
 }
 
 /* rows O10, O13 */
@@ -517,8 +506,6 @@ who_may_not_go_there_does_not_join(void **state)
 {
     struct osp_proxy_stats st;
     struct osp_msg         m, q, a;
-    uint8_t                buf[2048];
-    struct osp_wr          d = osp_wr_to(buf, sizeof(buf));
 
     (void)state;
     w.policy.host_count = 0;
@@ -532,8 +519,7 @@ who_may_not_go_there_does_not_join(void **state)
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("a.dev.example")));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("t")));
-    EXPECT_OK(osp_msg_encode_udp(&m, &d));
-    world_in(&w, WORLD_LISTENER, 1, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, 1, 40000, &m);
     assert_int_equal(w.resolving_count, 1);
     register_with(3, "tk", "", &m);             /* before it is known where the name leads, and after */
     world_resolved(&w, "s.example", OSP_OK, "127.0.0.1", 1000);
@@ -590,8 +576,8 @@ notification_without_a_lease_waits_and_the_newest_counts(void **state)
     struct osp_layer       l;
     struct osp_leg         leg = { OSP_LEG_TO_PROXY, true, false };
     struct osp_msg         m, out, q, a, plain;
-    uint8_t                classes[OSP_MSG_OPTS_MAX], buf[2048], dat[2048], got[2048];
-    struct osp_wr          b = osp_wr_to(buf, sizeof(buf)), d = osp_wr_to(dat, sizeof(dat)), g;
+    uint8_t                classes[OSP_MSG_OPTS_MAX], buf[2048], got[2048];
+    struct osp_wr          b = osp_wr_to(buf, sizeof(buf)), g;
 
     (void)state;
     EXPECT_OK(osp_crypto_new(&cr));
@@ -612,8 +598,7 @@ notification_without_a_lease_waits_and_the_newest_counts(void **state)
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
     EXPECT_OK(osp_classes(&leg, &m, classes));
     EXPECT_OK(osp_oscore_protect_request(cr, client, &m, classes, &b, &out, &l));
-    EXPECT_OK(osp_msg_encode_udp(&out, &d));
-    world_in(&w, WORLD_LISTENER, 1, 40000, osp_wr_slice(&d));
+    world_send(&w, WORLD_LISTENER, 1, 40000, &out);
     take(&q);
     origin_says(OSP_ACK, q.mid, q.token, OSP_CODE(2, 5), 10, "first");
     take(&a);

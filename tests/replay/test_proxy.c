@@ -60,15 +60,12 @@ nothing_left(void)
 static void
 origin_answers(const struct osp_msg *req, struct osp_msg *resp)
 {
-    uint8_t          buf[2048];
-    struct osp_wr    d = osp_wr_to(buf, sizeof(buf));
     struct world_out to = last;
 
     resp->type = req->type == OSP_CON ? OSP_ACK : OSP_NON;
     resp->mid = req->mid;
     resp->token = req->token;
-    EXPECT_OK(osp_msg_encode_udp(resp, &d));
-    world_in(&w, to.to.sock, to.to.peer.ip.b[15], to.to.peer.port, osp_wr_slice(&d));
+    world_send(&w, to.to.sock, to.to.peer.ip.b[15], to.to.peer.port, resp);
 }
 
 static void

@@ -82,15 +82,6 @@ stats(void)
 
 static const struct osp_leg to_proxy = { OSP_LEG_TO_PROXY, true, false }, to_server = { OSP_LEG_TO_SERVER, true, false };
 
-static void
-plain_get(struct osp_msg *m)
-{
-    osp_msg_init(m, OSP_GET);
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_PATH, osp_slice_str("x")));
-    EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
-}
-
 struct datagram { uint8_t bytes[1024]; size_t n; };
 
 static void
@@ -147,7 +138,7 @@ client_asks(struct client *c)
     struct osp_wr   b = osp_wr_to(buf, sizeof(buf));
     struct datagram d;
 
-    plain_get(&m);
+    world_get(&m);
     osp_layer_fini(&c->l);
     EXPECT_OK(osp_classes(&to_proxy, &m, classes));
     EXPECT_OK(osp_oscore_protect_request(cr, c->ctx, &m, classes, &b, &out, &c->l));
@@ -511,7 +502,7 @@ ask_plain(uint8_t type)
     struct osp_msg  m;
     struct datagram d;
 
-    plain_get(&m);
+    world_get(&m);
     make(&m, type, &d);
     send(&d);
 }

@@ -93,8 +93,6 @@ static bool origin_has_a_long_location;
 static void
 origin_answers(uint8_t code, size_t n, const char *etag, const struct osp_msg *q)
 {
-    uint8_t        buf[2048];
-    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg r;
 
     osp_msg_init(&r, code);
@@ -108,8 +106,7 @@ origin_answers(uint8_t code, size_t n, const char *etag, const struct osp_msg *q
     r.type = OSP_ACK;
     r.mid = q->mid;
     r.token = q->token;
-    EXPECT_OK(osp_msg_encode_udp(&r, &d));
-    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+    world_send(&w, 0, 9, 5683, &r);
 }
 
 /* The origin answers what was sent on. */
@@ -257,8 +254,6 @@ client_says(uint8_t type, uint16_t mid)
 static void
 origin_notifies(struct osp_slice token, uint8_t type, uint16_t mid, const char *number, size_t n)
 {
-    uint8_t        buf[2048];
-    struct osp_wr  d = osp_wr_to(buf, sizeof(buf));
     struct osp_msg r;
 
     osp_msg_init(&r, OSP_CODE(2, 5));
@@ -268,8 +263,7 @@ origin_notifies(struct osp_slice token, uint8_t type, uint16_t mid, const char *
     add(&r, OSP_OPT_OBSERVE, number);
     add(&r, OSP_OPT_MAX_AGE, "\x10\x10");
     r.payload = osp_slice(body, n);
-    EXPECT_OK(osp_msg_encode_udp(&r, &d));
-    world_in(&w, 0, 9, 5683, osp_wr_slice(&d));
+    world_send(&w, 0, 9, 5683, &r);
 }
 
 /* Who acknowledged a notification is asked no more, however late the next one comes and long it is. */

@@ -368,6 +368,15 @@ world_next(struct world *w, struct osp_msg *m)
 }
 
 void
+world_get(struct osp_msg *m)
+{
+    osp_msg_init(m, OSP_GET);
+    add(m, OSP_OPT_URI_HOST, "s.example");
+    add(m, OSP_OPT_URI_PATH, "x");
+    add(m, OSP_OPT_PROXY_SCHEME, "coap");
+}
+
+void
 add(struct osp_msg *m, uint16_t num, const char *value)
 {
     EXPECT_OK(osp_msg_add(m, num, osp_slice_str(value)));

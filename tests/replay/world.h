@@ -103,6 +103,9 @@ struct world_out world_next(struct world *w, struct osp_msg *m);
 void world_resolved(struct world *w, const char *host, enum osp_err err, const char *ip, uint64_t ttl_s);
 void world_release_leases(struct world *w, bool grant);
 
+/* GET coap://s.example/x for a forward-proxy; Token and Message ID are the caller's. */
+void world_get(struct osp_msg *m);
+
 /* One more option of `m`, which borrows `value`. */
 void add(struct osp_msg *m, uint16_t num, const char *value);
 
