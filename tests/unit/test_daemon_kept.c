@@ -40,14 +40,8 @@ setup(void **s)
 static int
 teardown(void **s)
 {
-    char path[128];
-
     (void)s;
-    (void)snprintf(path, sizeof(path), "%s/state.mdb", dir);
-    (void)unlink(path);
-    (void)snprintf(path, sizeof(path), "%s/lock", dir);
-    (void)unlink(path);
-    return rmdir(dir);
+    return unit_remove_store(dir);
 }
 
 static void

@@ -45,14 +45,8 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-    char path[128];
-
     (void)state;
-    (void)snprintf(path, sizeof(path), "%s/state.mdb", dir);
-    (void)unlink(path);
-    (void)snprintf(path, sizeof(path), "%s/lock", dir);
-    (void)unlink(path);
-    return rmdir(dir);
+    return unit_remove_store(dir);
 }
 
 static void

@@ -34,14 +34,8 @@ path_of(const char *name, char *dst, size_t cap)
 static int
 teardown(void **state)
 {
-    char path[128];
-
     (void)state;
-    path_of("state.mdb", path, sizeof(path));
-    (void)unlink(path);
-    path_of("lock", path, sizeof(path));
-    (void)unlink(path);
-    return rmdir(dir);
+    return unit_remove_store(dir);
 }
 
 static struct osp_store *

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "unit.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 void
 unit_expect_bytes(struct osp_slice want, struct osp_slice got, const char *what, const char *file, int line)
 {
@@ -11,4 +14,17 @@ unit_expect_bytes(struct osp_slice want, struct osp_slice got, const char *what,
     osp_hex_encode(want, a, sizeof(a));
     osp_hex_encode(got, b, sizeof(b));
     fail_msg("%s:%d: %s\n  want %s\n  got  %s", file, line, what, a, b);
+}
+
+int
+unit_remove_store(const char *dir)
+{
+    static const char *const files[] = { "state.mdb", "lock" };
+    char                     path[128];
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
+        (void)unlink(path);
+    }
+    return rmdir(dir);
 }
