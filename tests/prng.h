@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Numbers of tests and fuzz targets that look random and come again with the same seed: a linear congruence. */
+/* Numbers of tests and fuzz targets that look random and come again with the same seed. */
 #ifndef OSP_TESTS_PRNG_H
 #define OSP_TESTS_PRNG_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* The next state of `s`, which is the caller's; its high bits are the good ones. */
+/* A linear congruence: the next state of `s`, whose high bits are the good ones. */
 static inline uint64_t
 prng_next(uint64_t *s)
 {
@@ -19,6 +19,25 @@ prng_fill(void *ctx, uint8_t *dst, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         dst[i] = (uint8_t)(prng_next(ctx) >> 56);
+}
+
+/* Xorshift, of 32 and of 64 bits; a state is never 0. */
+static inline uint32_t
+prng_xorshift32(uint32_t *s)
+{
+    *s ^= *s << 13;
+    *s ^= *s >> 17;
+    *s ^= *s << 5;
+    return *s;
+}
+
+static inline uint64_t
+prng_xorshift64(uint64_t *s)
+{
+    *s ^= *s << 13;
+    *s ^= *s >> 7;
+    *s ^= *s << 17;
+    return *s;
 }
 
 #endif

@@ -53,6 +53,29 @@ bench_now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* Seconds of the processor that this program took. */
+static inline double
+bench_cpu_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Bytes of this program in memory. */
+static inline long
+bench_resident(void)
+{
+    long  pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+
+    if (!f || fscanf(f, "%*d %ld", &pages) != 1)
+        exit(2);
+    fclose(f);
+    return pages * 4096;
+}
+
 static inline struct sockaddr_in
 bench_addr(const char *ip, const char *port)
 {

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cache/cache.h"
+
+#include "../prng.h"
+#include "bench.h"
 
 #define RESOURCES 100000u
 #define REQUESTS 1000000u
@@ -23,10 +25,7 @@ static uint64_t rng = 88172645463325252ull;
 static uint64_t
 rnd(void)
 {
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng;
+    return prng_xorshift64(&rng);
 }
 
 static double *cumulative;
@@ -236,27 +235,6 @@ request_for(uint32_t id, struct osp_msg *req, char path[16], uint8_t *buf, size_
         exit(2);
 }
 
-static double
-seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static long
-resident(void)
-{
-    long  pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-
-    if (!f || fscanf(f, "%*d %ld", &pages) != 1)
-        exit(2);
-    fclose(f);
-    return pages * 4096;
-}
-
 /* A cache of `bytes`, and the response it keeps. */
 static struct osp_cache *
 make_cache(size_t bytes, struct osp_msg *resp)
@@ -348,23 +326,23 @@ real(void)
     struct osp_time        now = { 0 };
     char                   path[16];
     uint32_t               age, hits = 0;
-    long                   before = resident(), after;
+    long                   before = bench_resident(), after;
     double                 t0, t1, t2;
 
     c = make_cache((size_t)256 << 20, &resp);
-    t0 = seconds();
+    t0 = bench_cpu_s();
     for (uint32_t i = 0; i < REQUESTS; i++) {
         request_for(i, &req, path, keybuf, sizeof(keybuf), &key);
         osp_cache_store(c, &key, &resp, now);
     }
-    t1 = seconds();
-    after = resident();
+    t1 = bench_cpu_s();
+    after = bench_resident();
     for (uint32_t i = 0; i < REQUESTS; i++) {
         struct osp_wr w = osp_wr_to(outbuf, sizeof(outbuf));
         request_for((uint32_t)(rnd() % REQUESTS), &req, path, keybuf, sizeof(keybuf), &key);
         hits += osp_cache_lookup(c, &key, &req, now, &w, &out, &age) == OSP_CACHE_HIT;
     }
-    t2 = seconds();
+    t2 = bench_cpu_s();
     osp_cache_stats(c, &st);
     printf("\"entries\": %zu, \"bytes\": %zu, \"resident\": %ld, \"resident_per_entry\": %.1f, "
            "\"store_us\": %.3f, \"lookup_us\": %.3f, \"found\": %u",

@@ -5,32 +5,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "oscore/table.h"
 
+#include "bench.h"
+
 #define COUNT 1000000u
-
-static double
-seconds(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static long
-resident(void)
-{
-    long  pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-
-    if (!f || fscanf(f, "%*d %ld", &pages) != 1)
-        exit(2);
-    fclose(f);
-    return pages * 4096;
-}
 
 static void
 id_of(uint32_t i, uint8_t id[4])
@@ -45,8 +25,8 @@ main(void)
     struct osp_octx_table *t;
     struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str("P") };
     uint8_t                secret[16] = { 0 }, id[4];
-    long                   before = resident(), after;
-    double                 t0 = seconds(), t1, t2;
+    long                   before = bench_resident(), after;
+    double                 t0 = bench_cpu_s(), t1, t2;
     uint32_t               found = 0, x = 1;
 
     if (osp_octx_table_new(COUNT, (struct osp_hash_key){ 1, 2 }, &t) != OSP_OK)
@@ -62,14 +42,14 @@ main(void)
             return 2;
         osp_octx_unref(c);
     }
-    t1 = seconds();
-    after = resident();
+    t1 = bench_cpu_s();
+    after = bench_resident();
     for (uint32_t i = 0; i < COUNT; i++) {
         x = x * 1664525u + 1013904223u;
         id_of(x % COUNT, id);
         found += osp_octx_table_find(t, osp_slice(id, sizeof(id)), false, OSP_EMPTY) != NULL;
     }
-    t2 = seconds();
+    t2 = bench_cpu_s();
     printf("{\"contexts\": %u, \"resident_per_context\": %.1f, \"derive_and_add_us\": %.3f, \"find_us\": %.3f, \"found\": %u}\n",
            COUNT, (double)(after - before) / COUNT, (t1 - t0) * 1e6 / COUNT, (t2 - t1) * 1e6 / COUNT, found);
     osp_octx_table_free(t);

@@ -14,6 +14,8 @@
 #include "base/table.h"
 #include "base/time.h"
 
+#include "../prng.h"
+
 static struct osp_slice
 str(const char *s)
 {
@@ -25,10 +27,7 @@ static uint32_t rng = 1;
 static uint32_t
 next_random(void)
 {
-    rng ^= rng << 13;
-    rng ^= rng >> 17;
-    rng ^= rng << 5;
-    return rng;
+    return prng_xorshift32(&rng);
 }
 
 /* ---- bytes ---- */

@@ -8,6 +8,8 @@
 #include "msg/msg.h"
 #include "msg/txq.h"
 
+#include "../prng.h"
+
 static struct osp_msg m, other;
 static uint8_t        buf[140000], buf2[140000], filler[70000];
 
@@ -237,10 +239,7 @@ static uint32_t rng = 1;
 static uint32_t
 next_random(void)
 {
-    rng ^= rng << 13;
-    rng ^= rng >> 17;
-    rng ^= rng << 5;
-    return rng;
+    return prng_xorshift32(&rng);
 }
 
 /* Bytes that are often option heads, long forms and markers. */

@@ -6,6 +6,8 @@
 
 #include "base/timer.h"
 
+#include "../prng.h"
+
 #define TIMERS 300
 
 static struct osp_wheel wheel;
@@ -17,10 +19,7 @@ static uint64_t         rng = 1;
 static uint64_t
 next_random(void)
 {
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return rng;
+    return prng_xorshift64(&rng);
 }
 
 static void
