@@ -7,22 +7,16 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proxy/proxy.h"
 #include "proxy/responder.h"
 
 #include "../prng.h"
 #include "identity.h"
+#include "proxy_run.h"
 
 #define SESSIONS 3
 #define MADE_MAX 64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-released(struct osp_policy *p)
-{
-    (void)p;
-}
 
 struct run {
     struct osp_proxy        *px;
@@ -165,15 +159,7 @@ send_3(struct run *r, uint8_t host, struct osp_rd *in, bool combined)
 static void
 pass(struct run *r, uint64_t us)
 {
-    struct osp_time end = osp_time_after(r->now, us), due;
-
-    while (osp_proxy_deadline(r->px, &due) && due.us <= end.us) {
-        r->now.us = due.us > r->now.us ? due.us : r->now.us + 1000;
-        while (osp_proxy_expire(r->px, r->now, &r->tx))
-            osp_txq_reset(&r->tx);
-        after(r);
-    }
-    r->now = end;
+    pass_time(r->px, &r->tx, &r->now, us, after, r);
 }
 
 static void

@@ -11,11 +11,11 @@
 #include <stdlib.h>
 
 #include "oscore/oscore.h"
-#include "proxy/proxy.h"
 #include "proxy/responder.h"
 
 #include "../prng.h"
 #include "identity.h"
+#include "proxy_run.h"
 
 #define MADE_MAX 64
 #define SEEN_MAX 512
@@ -23,12 +23,6 @@
 #define PURPOSE "coap://192.0.2.9:5683 plant"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-released(struct osp_policy *p)
-{
-    (void)p;
-}
 
 /* What was sealed under one Partial IV to one C_R, which is another one in each session. */
 struct seen { uint16_t c_r; uint64_t piv, payload; };

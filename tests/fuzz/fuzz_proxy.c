@@ -9,17 +9,11 @@
 #include <stdlib.h>
 
 #include "oscore/b2.h"
-#include "proxy/proxy.h"
 
 #include "../prng.h"
+#include "proxy_run.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-released(struct osp_policy *p)
-{
-    (void)p;
-}
 
 struct run {
     struct osp_proxy *px;
@@ -65,15 +59,7 @@ after(struct run *r)
 static void
 pass(struct run *r, uint64_t us)
 {
-    struct osp_time end = osp_time_after(r->now, us), due;
-
-    while (osp_proxy_deadline(r->px, &due) && due.us <= end.us) {
-        r->now.us = due.us > r->now.us ? due.us : r->now.us + 1000;
-        while (osp_proxy_expire(r->px, r->now, &r->tx))
-            osp_txq_reset(&r->tx);
-        after(r);
-    }
-    r->now = end;
+    pass_time(r->px, &r->tx, &r->now, us, after, r);
 }
 
 /* The next hop answers the last request with the options and payload given. */

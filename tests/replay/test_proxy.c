@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../unit/with_crypto.h"
 #include "world.h"
 
 static struct world w;
@@ -660,8 +661,6 @@ client_side(const char *sid, const char *rid)
     return world_other_side(secret, sid, rid);
 }
 
-static struct osp_crypto *cr;
-
 /* Puts a layer for the proxy on `m`; the result borrows from `buf`. */
 static void
 wrap(struct osp_octx *c, struct osp_msg *m, uint8_t *buf, size_t cap, struct osp_layer *l)
@@ -1011,21 +1010,6 @@ bound_of_exchanges_is_kept(void **state)
     world_stop(&w);
 }
 
-static int
-group_setup(void **state)
-{
-    (void)state;
-    return osp_crypto_new(&cr) != OSP_OK;
-}
-
-static int
-group_teardown(void **state)
-{
-    (void)state;
-    osp_crypto_free(cr);
-    return 0;
-}
-
 int
 main(void)
 {
@@ -1060,5 +1044,5 @@ main(void)
         T(echo_challenge_of_the_next_hop_is_answered_once),
         T(bound_of_exchanges_is_kept),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, crypto_setup, crypto_teardown);
 }

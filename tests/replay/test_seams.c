@@ -4,12 +4,12 @@
 
 #include <stdlib.h>
 
+#include "../unit/with_crypto.h"
 #include "world.h"
 
-static struct world       w;
-static struct osp_crypto *cr;
-static uint16_t           next_mid;
-static const char         secret[] = "000102030405060708090a0b0c0d0e0f";
+static struct world w;
+static uint16_t     next_mid;
+static const char   secret[] = "000102030405060708090a0b0c0d0e0f";
 
 static int
 setup(void **state)
@@ -288,21 +288,6 @@ partial_ivs_order_protected_notifications(void **state)
     osp_octx_unref(origin);
 }
 
-static int
-group_setup(void **state)
-{
-    (void)state;
-    return osp_crypto_new(&cr) != OSP_OK;
-}
-
-static int
-group_teardown(void **state)
-{
-    (void)state;
-    osp_crypto_free(cr);
-    return 0;
-}
-
 int
 main(void)
 {
@@ -314,5 +299,5 @@ main(void)
         T(outer_authority_does_not_complete_the_inner_one),
         T(partial_ivs_order_protected_notifications),
     };
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, crypto_setup, crypto_teardown);
 }

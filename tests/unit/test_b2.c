@@ -9,9 +9,9 @@
 #include "oscore/b2.h"
 #include "oscore/oscore.h"
 #include "vec.h"
+#include "with_crypto.h"
 
-static struct osp_crypto *cr;
-static uint64_t           counter;
+static uint64_t counter;
 
 static void
 fill(void *ctx, uint8_t *dst, size_t n)
@@ -450,21 +450,6 @@ one_of_several_accepts_wins(void **state)
     osp_octx_unref(server);
 }
 
-static int
-group_setup(void **state)
-{
-    (void)state;
-    return osp_crypto_new(&cr) != OSP_OK;
-}
-
-static int
-group_teardown(void **state)
-{
-    (void)state;
-    osp_crypto_free(cr);
-    return 0;
-}
-
 int
 main(void)
 {
@@ -480,5 +465,5 @@ main(void)
         cmocka_unit_test(one_of_several_accepts_wins),
     };
 
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, crypto_setup, crypto_teardown);
 }

@@ -7,11 +7,11 @@
 #include "crypto/pk.h"
 #include "group/parts.h"
 #include "msg/option.h"
+#include "with_crypto.h"
 
 #define BIG 8192
 
-static struct osp_crypto *cr;
-static uint8_t            scratch[4][3 * BIG];
+static uint8_t scratch[4][3 * BIG];
 
 /* ---- groups to play with ---- */
 
@@ -1169,21 +1169,6 @@ a_compressed_key_is_the_same_key(void **state)
     EXPECT_ERR(OSP_E_INVALID, osp_credential_key_fits(&k, osp_slice(c.priv[0], 32)));
 }
 
-static int
-setup(void **state)
-{
-    (void)state;
-    return osp_crypto_new(&cr) != OSP_OK;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    osp_crypto_free(cr);
-    return 0;
-}
-
 int
 main(void)
 {
@@ -1215,5 +1200,5 @@ main(void)
         cmocka_unit_test(credentials_are_read_whole_or_not_at_all),
         cmocka_unit_test(a_compressed_key_is_the_same_key),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, crypto_setup, crypto_teardown);
 }

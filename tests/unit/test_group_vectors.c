@@ -9,10 +9,9 @@
 #include "group/parts.h"
 #include "oscore/table.h"
 #include "vec.h"
+#include "with_crypto.h"
 
 #define BIG 4096
-
-static struct osp_crypto *cr;
 
 /* ---- the group of the files ---- */
 
@@ -673,21 +672,6 @@ pairwise_messages_are_exact_at_both_ends(void **state)
     json_decref(j);
 }
 
-static int
-setup(void **state)
-{
-    (void)state;
-    return osp_crypto_new(&cr) != OSP_OK;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    osp_crypto_free(cr);
-    return 0;
-}
-
 int
 main(void)
 {
@@ -702,5 +686,5 @@ main(void)
         cmocka_unit_test(the_server_refuses_what_the_vectors_refuse),
         cmocka_unit_test(pairwise_messages_are_exact_at_both_ends),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, crypto_setup, crypto_teardown);
 }

@@ -9,8 +9,7 @@
 #include "oscore/oscore.h"
 #include "oscore/table.h"
 #include "vec.h"
-
-static struct osp_crypto *cr;
+#include "with_crypto.h"
 
 /* ---- RFC 8613, C.1 to C.3 ---- */
 
@@ -660,21 +659,6 @@ every_layer_of_the_nested_scenarios_is_exact(void **state)
     json_decref(j);
 }
 
-static int
-setup(void **state)
-{
-    (void)state;
-    return osp_crypto_new(&cr) != OSP_OK;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    osp_crypto_free(cr);
-    return 0;
-}
-
 int
 main(void)
 {
@@ -686,5 +670,5 @@ main(void)
         cmocka_unit_test(lost_window_is_recovered_as_in_the_appendix),
         cmocka_unit_test(every_layer_of_the_nested_scenarios_is_exact),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, crypto_setup, crypto_teardown);
 }
