@@ -245,7 +245,7 @@ osp_wr_keep(struct osp_wr *w, struct osp_slice s)
     size_t start = w->n;
 
     osp_wr_put(w, s);
-    return osp_slice(w->p + start, w->n - start);
+    return osp_slice_tail(osp_wr_slice(w), start);
 }
 
 static inline void

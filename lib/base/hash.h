@@ -60,16 +60,19 @@ osp_hash_word(struct osp_hash128 *s, uint64_t w)
 static inline uint64_t
 osp_hash_rest(struct osp_slice data, size_t at)
 {
-    const uint8_t *p = data.p + at;
     size_t         n = data.n - at;
+    const uint8_t *p;
     uint32_t       lo, hi;
 
+    if (n == 0)
+        return 0;               /* nothing is added to the null pointer of an empty slice */
+    p = data.p + at;
     if (n >= 4) {
         memcpy(&lo, p, 4);
         memcpy(&hi, p + n - 4, 4);
         return lo | (uint64_t)hi << 8 * (n - 4);
     }
-    return n == 0 ? 0 : (uint64_t)p[0] | (uint64_t)p[n / 2] << 8 * (n / 2) | (uint64_t)p[n - 1] << 8 * (n - 1);
+    return (uint64_t)p[0] | (uint64_t)p[n / 2] << 8 * (n / 2) | (uint64_t)p[n - 1] << 8 * (n - 1);
 }
 
 static inline void
