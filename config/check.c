@@ -373,12 +373,19 @@ covering(const struct osp_cfg *cfg, const struct cfg_route *r)
     return NULL;
 }
 
+/* What could not be read has no name. */
+static const char *
+name_of(const struct cfg_route *r)
+{
+    return r->name ? r->name : "?";
+}
+
 /* The first route before `r` with its name; NULL when there is none. */
 static const struct cfg_route *
 namesake(const struct osp_cfg *cfg, const struct cfg_route *r)
 {
     for (const struct cfg_route *e = cfg->routes; e < r; e++) {
-        if (strcmp(e->name, r->name) == 0)
+        if (e->name && r->name && strcmp(e->name, r->name) == 0)
             return e;
     }
     return NULL;
@@ -391,13 +398,13 @@ check_routes(struct cfg_load *l, const struct osp_cfg *cfg)
         const struct cfg_route *r = &cfg->routes[i], *twin = namesake(cfg, r), *cover = covering(cfg, r);
 
         if (r->strip > r->path_count)
-            cfg_error_key(l, &r->pos, "routes", "%s: strips %u segments, but its match has %zu", r->name, r->strip,
+            cfg_error_key(l, &r->pos, "routes", "%s: strips %u segments, but its match has %zu", name_of(r), r->strip,
                           r->path_count);
         if (twin)
-            cfg_error_key(l, &r->pos, "routes", "%s: has the name of the route in line %u", r->name, twin->pos.line);
+            cfg_error_key(l, &r->pos, "routes", "%s: has the name of the route in line %u", name_of(r), twin->pos.line);
         if (cover)
             cfg_error_key(l, &r->pos, "routes", "%s: is never reached; all its requests go to %s (line %u)",
-                          r->name, cover->name, cover->pos.line);
+                          name_of(r), name_of(cover), cover->pos.line);
     }
 }
 
