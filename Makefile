@@ -69,8 +69,8 @@ BENCH   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
 PROGRAMS := $(BUILD)/ospreyd $(BUILD)/ospreyctl $(BUILD)/osprey
 
 .DELETE_ON_ERROR:
-.PHONY: all deps check check-asan test demo bench lint format headers trace fuzz install uninstall deb-free clean \
-        programs units aids conformance
+.PHONY: all deps check check-asan test demo bench lint format headers trace fuzz mutants install uninstall deb-free clean \
+        programs units unit-programs aids conformance
 
 all: deps
 	@$(MAKE) --no-print-directory programs
@@ -127,6 +127,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) -pthread
 
 units: $(UNIT) $(FUZZ)
+unit-programs: $(UNIT)
 
 # ---- tests ----
 check: programs units
@@ -152,6 +153,11 @@ bench:
 FUZZ_SECONDS ?= 60
 fuzz:
 	sh tests/fuzz/fuzz.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
+
+# Changes lib/ in one place at a time; says which changes no test notices.
+mutants:
+	@$(MAKE) --no-print-directory deps DEPS=test
+	$(PYTHON) tests/mutants.py $(MUTANTS_ARGS)
 
 # ---- house rules ----
 lint:
