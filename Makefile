@@ -180,7 +180,8 @@ conformance:
 	$(PYTHON) tests/conformance.py > docs/CONFORMANCE.md
 
 # ---- installation ----
-install: programs
+install: deps
+	@$(MAKE) --no-print-directory programs
 	install -D -m 755 $(BUILD)/ospreyd $(DESTDIR)$(SBINDIR)/ospreyd
 	install -D -m 755 $(BUILD)/ospreyctl $(DESTDIR)$(SBINDIR)/ospreyctl
 	install -D -m 755 $(BUILD)/osprey $(DESTDIR)$(BINDIR)/osprey
@@ -204,7 +205,8 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 # A tar archive of the installation, for machines that build no packages.
-deb-free: programs
+deb-free: deps
+	@$(MAKE) --no-print-directory programs
 	rm -rf $(BUILD)/image
 	@$(MAKE) --no-print-directory install DESTDIR=$(abspath $(BUILD)/image) PREFIX=/usr
 	tar -C $(BUILD)/image --owner=0 --group=0 -czf $(BUILD)/osprey-$(VERSION).tar.gz .

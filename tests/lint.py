@@ -43,6 +43,10 @@ BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|al
 ALLOWED_TOP = {"daemon", "config", "lib", "tests", "systemd", "docs", "Makefile", "README.md", "LICENSE"}
 MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9_.])/(work|root|home/[a-z]+)/")
 
+# what `make demo` and the build itself run has python3 and nothing else: their packages are installed for the tests only
+PYTHON_ALONE = ("tests/demo/",)
+IMPORT = re.compile(r"^\s*(?:import|from)\s+(\w+)")
+
 problems = []
 
 
@@ -98,6 +102,14 @@ def check_c(path, text):
         report(path, 1, f"{text.count(chr(10))} lines: two subjects?")
 
 
+def check_python(path, text):
+    siblings = {p.stem for p in (TOP / path).parent.glob("*.py")}
+    for number, line in enumerate(text.splitlines(), 1):
+        found = IMPORT.match(line)
+        if found and found.group(1) not in sys.stdlib_module_names | siblings:
+            report(path, number, f"{found.group(1)} comes with no package of `make demo`")
+
+
 def main():
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True, text=True,
                             check=True).stdout.split("\n")
@@ -120,6 +132,8 @@ def main():
                     report(name, number, "left open without an issue number")
         if path.suffix in {".c", ".h"}:
             check_c(name, text)
+        if name.startswith(PYTHON_ALONE) and path.suffix == ".py":
+            check_python(name, text)
     for problem in problems:
         print(problem)
     print(f"lint: {len(problems)} findings")

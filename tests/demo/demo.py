@@ -21,9 +21,6 @@ import tempfile
 import threading
 import time
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import coap  # noqa: E402
 from wire import Wires  # noqa: E402
@@ -48,19 +45,6 @@ MEMBERS = {"S": "53", "C": "43", "D": "44", "det": "dc"}
 
 def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)      # PR_SET_PDEATHSIG: nothing outlives the demo
-
-
-class Member:
-    """A key pair drawn now, and the credential that vouches for it: a CWT Claims Set [rfc9528#3.5.2]."""
-
-    def __init__(self, name):
-        key = ed25519.Ed25519PrivateKey.generate()
-        raw = serialization.Encoding.Raw
-        self.private = key.private_bytes(raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()).hex()
-        public = key.public_key().public_bytes(raw, serialization.PublicFormat.Raw)
-        subject = bytes([0x02, 0x60 | len(name)]) + name.encode()                       # {2: name,
-        cose_key = bytes.fromhex("a4010103272006215820") + public                       #  8: {1: {1: 1, 3: -8, -1: 6, -2: x}}}
-        self.credential = (b"\xa2" + subject + b"\x08\xa1\x01" + cose_key).hex()
 
 
 class Stage:
@@ -149,21 +133,28 @@ class Stage:
     def write_group(self):
         """What each member of the group has from its Group Manager: the common secret, its own key, the others' credentials."""
         self.write("group.key", secrets.token_hex(16))
-        people = {name: Member(name) for name in ("S", "C", "D", "manager")}
+        keys = self.path("members")
+        for name in ("S", "C", "D", "manager"):
+            self.tool("keygen", "-c", "ed25519", "-o", keys, name)
         for name in ("S", "C", "D"):
             others = "".join(f"  - {{ name: {other}, id: {{ hex: \"{MEMBERS[other]}\" }}, credential: {{ hex: "
-                             f"{people[other].credential} }} }}\n" for other in (("C", "D") if name == "S" else ("S",)))
+                             f"{self.credential(other)} }} }}\n" for other in (("C", "D") if name == "S" else ("S",)))
             self.write(f"group-{name}.yaml", f"""
 gid: {{ hex: "0a0b" }}
 master-secret: {{ file: {self.path('group.key')} }}
-manager-credential: {{ hex: {people['manager'].credential} }}
+manager-credential: {{ hex: {self.credential('manager')} }}
 deterministic-client: {{ id: {{ hex: {MEMBERS['det']} }}, hash: SHA-256 }}
 self:
   id: {{ hex: "{MEMBERS[name]}" }}
-  credential: {{ hex: {people[name].credential} }}
-  private-key: {{ hex: {people[name].private} }}
+  credential: {{ hex: {self.credential(name)} }}
+  private-key: {{ file: {keys}/{name}.key }}
 members:
 {others}""")
+
+    def credential(self, name):
+        """What vouches for a member's public key, a CWT Claims Set [rfc9528#3.5.2], in hexadecimal digits."""
+        with open(self.path("members", f"{name}.ccs"), encoding="ascii") as file:
+            return file.read().strip()
 
     def write_proxies(self):
         """P1: forward for C, plain for everybody towards some hosts, two routes. P2: forward for C's second layer."""
