@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * osprey keygen: a key pair, the credential around its public key, and the entry of both in EDHOC.yaml.
+ * osprey keygen: a key pair, the credential around its public key, and the entry of both in EDHOC.yaml; with --pair both ends
+ * of an OSCORE Security Context (osprey_pair.c).
  * osprey trust: the entry of somebody else's credential.
  */
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include "daemon/osprey.h"
 #include "daemon/osprey_credentials.h"
 #include "daemon/osprey_net.h"
+#include "daemon/osprey_pair.h"
 #include "daemon/osprey_state.h"
 #include "edhoc/credential.h"
 
@@ -27,6 +29,7 @@
 
 static const char keygen_usage[] =
     "usage: osprey keygen [options] NAME\n"
+    "       osprey keygen --pair [--sender-id HEX] [--recipient-id HEX] [-o DIR] NAME\n"
     "\n"
     "  -t, --type ccs|x509      what holds the public key: a CWT Claims Set (default), or a certificate\n"
     "  -c, --curve p256|ed25519|x25519\n"
@@ -40,7 +43,12 @@ static const char keygen_usage[] =
     "  -h, --help\n"
     "\n"
     "writes DIR/NAME.key, which stays secret, DIR/NAME.ccs or DIR/NAME.pem for the peers (osprey trust),\n"
-    "and an entry under `own` in DIR/edhoc.yaml, which --edhoc and the configuration of ospreyd take\n";
+    "and an entry under `own` in DIR/edhoc.yaml, which --edhoc and the configuration of ospreyd take\n"
+    "\n"
+    "      --pair               both ends of an OSCORE context instead, with a secret that is drawn now:\n"
+    "                           DIR/NAME.yaml (with DIR/NAME.key) is our side, DIR/NAME.peer the other's, complete in itself\n"
+    "      --sender-id HEX      our ID (4 random bytes); 0 to 7 bytes\n"
+    "      --recipient-id HEX   the peer's ID (4 random bytes)\n";
 
 static const char trust_usage[] =
     "usage: osprey trust [options] NAME FILE\n"
@@ -53,7 +61,8 @@ static const char trust_usage[] =
 
 struct job {
     const char    *name, *dir, *subject, *authority;
-    bool           is_cert, is_ca;
+    bool           is_cert, is_ca, is_pair;
+    bool           of_credential;           /* an option was given that --pair has no use for */
     enum osp_curve curve;
     uint8_t        kid[OSP_EDHOC_KID_MAX];
     size_t         kid_len;
@@ -61,6 +70,7 @@ struct job {
     uint8_t        priv[KEY_LEN];           /* secret */
     uint8_t        pub[64];
     size_t         pub_len;
+    struct osprey_pair pair;
     struct osp_randbuf rand;
 };
 
@@ -73,7 +83,7 @@ complain(const char *what, const char *wrong)
 
 /* ---- arguments ---- */
 
-enum { ARG_KID = 256, ARG_CA, ARG_SIGN_WITH, ARG_DAYS };
+enum { ARG_KID = 256, ARG_CA, ARG_SIGN_WITH, ARG_DAYS, ARG_PAIR, ARG_SENDER_ID, ARG_RECIPIENT_ID };
 
 static const struct option keygen_options[] = {
     { "type", required_argument, NULL, 't' },
@@ -83,6 +93,9 @@ static const struct option keygen_options[] = {
     { "ca", no_argument, NULL, ARG_CA },
     { "sign-with", required_argument, NULL, ARG_SIGN_WITH },
     { "days", required_argument, NULL, ARG_DAYS },
+    { "pair", no_argument, NULL, ARG_PAIR },
+    { "sender-id", required_argument, NULL, ARG_SENDER_ID },
+    { "recipient-id", required_argument, NULL, ARG_RECIPIENT_ID },
     { "directory", required_argument, NULL, 'o' },
     { "help", no_argument, NULL, 'h' },
     { NULL, 0, NULL, 0 },
@@ -131,8 +144,16 @@ set_days(struct job *j, const char *text)
 }
 
 static const char *
+set_id(const char *text, uint8_t *id, size_t *len, bool *has)
+{
+    *has = osp_hex_decode(osp_slice_str(text), id, OSP_OSCORE_ID_MAX, len);
+    return *has ? NULL : "not 0 to 7 bytes in hexadecimal digits";
+}
+
+static const char *
 apply(struct job *j, int c, const char *value)
 {
+    j->of_credential = j->of_credential || (c != 'o' && c < ARG_PAIR);
     switch (c) {
     case 't':
         j->is_cert = strcmp(value, "x509") == 0;
@@ -152,6 +173,13 @@ apply(struct job *j, int c, const char *value)
         return NULL;
     case ARG_DAYS:
         return set_days(j, value);
+    case ARG_PAIR:
+        j->is_pair = true;
+        return NULL;
+    case ARG_SENDER_ID:
+        return set_id(value, j->pair.sender_id, &j->pair.sender_id_len, &j->pair.has_sender_id);
+    case ARG_RECIPIENT_ID:
+        return set_id(value, j->pair.recipient_id, &j->pair.recipient_id_len, &j->pair.has_recipient_id);
     default:
         j->is_ca = true;
         return NULL;
@@ -195,6 +223,11 @@ check(struct job *j)
 {
     bool cert = j->is_cert || j->is_ca || j->authority;
 
+    if (j->is_pair)
+        return j->of_credential ? complain("--pair", "makes no credential: of the other options it takes only --sender-id, "
+                                           "--recipient-id and -o") : true;
+    if (j->pair.has_sender_id || j->pair.has_recipient_id)
+        return complain("--sender-id, --recipient-id", "are for --pair");
     j->is_cert = cert;
     if (!j->subject)
         j->subject = j->name;
@@ -350,6 +383,14 @@ generate(struct job *j)
     return true;
 }
 
+static bool
+make_pair(struct job *j)
+{
+    j->pair.dir = j->dir;
+    j->pair.name = j->name;
+    return osprey_pair_make(&j->pair, &j->rand);
+}
+
 int
 osprey_keygen_main(int argc, char **argv)
 {
@@ -359,7 +400,7 @@ osprey_keygen_main(int argc, char **argv)
     if (status >= 0)
         return status;
     osp_randbuf_init(&j.rand, osprey_random());
-    status = check(&j) && generate(&j) ? OSPREY_EXIT_OK : OSPREY_EXIT_USAGE;
+    status = check(&j) && (j.is_pair ? make_pair(&j) : generate(&j)) ? OSPREY_EXIT_OK : OSPREY_EXIT_USAGE;
     osp_wipe(&j, sizeof(j));
     return status;
 }

@@ -193,3 +193,68 @@ def test_only_credentials_are_trusted(desks):
         status, _, said = alice.trust("x", alice.file("x"))
         assert status == 1 and "left as it was" in said
     assert alice.trust("ca", alice.file("alice.ccs"), "--ca")[0] == 1
+
+
+# ---- both ends of an OSCORE context ----
+
+# [rfc8613#3.2]
+def test_a_pair_is_two_ends_of_one_context(stage, desks):
+    """Each end is a file, and either may be the client's; the peer's needs no other file."""
+    desk, other = desks
+    status, _, said = desk.keygen("--pair", name="meter-17")
+    assert status == 0, said
+    assert sorted(os.listdir(desk.path)) == ["meter-17.key", "meter-17.peer", "meter-17.yaml"]
+    for name in os.listdir(desk.path):
+        assert stat.S_IMODE(os.stat(desk.file(name)).st_mode) == 0o600
+    os.mkdir(other.path)
+    os.rename(desk.file("meter-17.peer"), other.file("elsewhere"))
+    origin = stage.add(Origin(stage.directory, "-E", desk.file("meter-17.yaml")))
+    status, answer, said = ask(stage.directory, "-E", other.file("elsewhere"), origin.uri + "/hello")
+    assert (status, answer["payload"], answer["layers"][0]["context"]) == (0, "Hello from the origin", "meter-17"), said
+    os.mkdir(os.path.join(stage.directory, "back"))     # the other way round, each with a state that knows nothing yet
+    assert desk.keygen("--pair", name="meter-18")[0] == 0
+    back = stage.add(Origin(os.path.join(stage.directory, "back"), "-E", desk.file("meter-18.peer")))
+    status, answer, said = ask(stage.directory, "-E", desk.file("meter-18.yaml"), back.uri + "/hello")
+    assert status == 0, said
+
+
+def test_a_directory_of_pairs_is_a_configuration(stage, desks):
+    """`include` reads our sides and not the peers'; each context has a secret and IDs of its own."""
+    desk, _ = desks
+    for name in ("meter-1", "meter-2", "meter-3"):
+        assert desk.keygen("--pair", name=name)[0] == 0
+    assert len({desk.read(f"meter-{n}.key") for n in (1, 2, 3)}) == 3
+    assert len({desk.read(f"meter-{n}.peer").split("recipient-id")[1] for n in (1, 2, 3)}) == 3
+    origin = stage.origin()
+    proxy = stage.proxy(contexts={"include": desk.path},
+                        clients=[{"match": {"context": "meter-*"}, "allow": ["forward coap://127.0.0.0/8"]}])
+    via = f"coap://{proxy.address[0]}:{proxy.address[1]},context={desk.file('meter-2.peer')}"
+    status, answer, said = ask(stage.directory, "--via", via, f"coap://{origin.address[0]}:{origin.address[1]}/hello")
+    assert (status, answer["code"]) == (0, "2.05"), said
+
+
+def test_a_pair_has_the_ids_that_were_asked_for(desks):
+    desk, _ = desks
+    assert desk.keygen("--pair", "--sender-id", "50", "--recipient-id", "", name="x")[0] == 0
+    assert 'sender-id: { hex: "50" }' in desk.read("x.yaml") and 'recipient-id: { hex: "" }' in desk.read("x.yaml")
+    assert 'sender-id: { hex: "" }' in desk.read("x.peer") and 'recipient-id: { hex: "50" }' in desk.read("x.peer")
+
+
+def test_a_pair_overwrites_nothing(desks):
+    desk, _ = desks
+    assert desk.keygen("--pair", name="x")[0] == 0
+    os.unlink(desk.file("x.key"))
+    before = desk.read("x.yaml")
+    status, _, said = desk.keygen("--pair", name="x")
+    assert status == 1 and "exists already" in said
+    assert desk.read("x.yaml") == before and sorted(os.listdir(desk.path)) == ["x.peer", "x.yaml"]
+
+
+@pytest.mark.parametrize("words", [
+    ("--pair", "--sender-id", "50", "--recipient-id", "50"), ("--pair", "--sender-id", "5"), ("--pair", "--sender-id", "00" * 8),
+    ("--pair", "-t", "ccs"), ("--pair", "--ca"), ("--pair", "--kid", "01"), ("--sender-id", "50"), ("--recipient-id", "50"),
+])
+def test_what_no_pair_can_have_is_refused(desks, words):
+    status, _, said = desks[0].keygen(*words)
+    assert status == 1 and said
+    assert not os.path.exists(desks[0].path) or os.listdir(desks[0].path) == []
