@@ -181,7 +181,12 @@ struct osp_cfg {
         uint64_t response_timeout_us, early_ack_us, drain_us;
         size_t   receive_buffer;
     } limits;
-    struct { size_t size, max_entry; bool serve_stale, single_flight; unsigned request_hash; } cache;     /* size 0: none */
+    struct {
+        size_t   size, max_entry;                       /* size 0: none */
+        uint64_t max_age_us;
+        bool     serve_stale, single_flight;
+        unsigned request_hash;
+    } cache;
     struct cfg_edhoc     edhoc;
     struct cfg_key_limits key_limits;                   /* of contexts that have none of their own */
     struct { unsigned block; } lease;                   /* sequence numbers leased at a time (K of B.1.1) */

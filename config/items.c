@@ -46,6 +46,10 @@ static const struct cfg_item cache_items[] = {
       .example = "64MiB" },
     { .key = "max-entry", .type = CFG_BYTES, .min = 64, .max = 65536, .dflt = KIB(16), AT(cache.max_entry),
       .doc = "largest response kept, its key included. A change needs a restart" },
+    { .key = "max-age", .type = CFG_DURATION, .min = OSP_SEC(1), .max = OSP_SEC(366 * 86400), .dflt = OSP_SEC(86400),
+      AT(cache.max_age_us),
+      .doc = "no response is given from the cache, or to those who join an observation, for longer than this after it came, "
+             "whatever its Max-Age says; whole seconds count. Responses that are stored already keep their time" },
     { .key = "serve-stale", .type = CFG_BOOL, .dflt = false, AT(cache.serve_stale),
       .doc = "where the next hop gives no usable answer, a response that is no longer fresh is given instead of 5.02 or 5.04, "
              "with Max-Age 0" },

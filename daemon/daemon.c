@@ -296,7 +296,9 @@ make_cache(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_W
     e = osp_crypto_random((uint8_t *)&seed, sizeof(seed));
     if (e == OSP_OK)
         e = osp_cache_new(&c, seed, &d->cache);
-    if (e != OSP_OK)
+    if (e == OSP_OK)
+        osp_cache_cap_age(d->cache, (uint32_t)(cfg->cache.max_age_us / OSP_SEC(1)));
+    else
         (void)snprintf(why, OSP_STORE_WHY_MAX, "cache: %s", osp_err_text(e));
     return e;
 }

@@ -189,6 +189,7 @@ render_cache(const struct osp_metrics *m, FILE *to)
     }, changes[] = {
         { "stored", c->stored },   { "refreshed", c->refreshed }, { "invalidated", c->invalidated }, { "evicted", c->evicted },
         { "expired", c->expired }, { "purged", c->purged },       { "refused", c->refused },
+        { "unprotected", c->unprotected },
     };
 
     head(to, "osprey_cache_lookups_total", "Questions to the cache, by what came of them.", COUNTER);

@@ -401,6 +401,7 @@ osp_policy_make(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct 
     b->policy.hop_limit = cfg->forward.hop_limit;
     b->policy.response_timeout_us = cfg->limits.response_timeout_us;
     b->policy.serve_stale = cfg->cache.serve_stale;
+    b->policy.max_age = (uint32_t)(cfg->cache.max_age_us / OSP_SEC(1));
     b->policy.single_flight = cfg->cache.single_flight;
     e = make_table(b, set, why);
     if (e == OSP_OK)

@@ -192,6 +192,8 @@ commit(struct osp_daemon *d, struct plan *p)
     osp_policy_unref(d->policy);
     d->policy = p->policy;
     osp_daemon_prune(d);
+    if (d->cache)
+        osp_cache_cap_age(d->cache, d->policy->max_age);
     log_setup(cfg->log.level, cfg->log.format);
     osp_dns_reload(d->dns);
     d->reloads++;

@@ -123,6 +123,7 @@ osp_cache_stats(struct osp_cache *c, struct osp_cache_stats *out)
         out->evicted += t->evicted;
         out->expired += t->expired;
         out->refused += t->refused;
+        out->unprotected += t->unprotected;
         out->purged += t->purged;
         out->entries += s->entries.count;
         out->bytes += s->used + (s->uri_mask + 1) * (sizeof(void *) + sizeof(struct osp_list));

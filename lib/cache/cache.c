@@ -57,6 +57,7 @@ osp_cache_new(const struct osp_cache_cfg *cfg, struct osp_hash_key seed, struct 
         return OSP_E_NOMEM;
     c->cfg = *cfg;
     c->seed = seed;
+    atomic_init(&c->max_age, UINT32_MAX);
     for (unsigned i = 0; i < cfg->shards; i++)      /* all of them, so that free finds valid lists */
         osp_list_init(&c->shards[i].queue);
     for (unsigned i = 0; i < cfg->shards && e == OSP_OK; i++)
@@ -85,6 +86,12 @@ osp_cache_free(struct osp_cache *c)
         free(s->uris);
     }
     free(c);
+}
+
+void
+osp_cache_cap_age(struct osp_cache *c, uint32_t max_age_s)
+{
+    atomic_store_explicit(&c->max_age, max_age_s, memory_order_relaxed);
 }
 
 const struct osp_hash_key *
@@ -202,14 +209,27 @@ osp_cache_lookup(struct osp_cache *c, const struct osp_cache_key *key, const str
 
 /* ---- taking in ---- */
 
-/* Max-Age of `m` in seconds [rfc7252#5.10.5]. */
+/* Max-Age of `m` in seconds [rfc7252#5.10.5], and the cap at most. */
 static uint32_t
 max_age_of(const struct osp_cache *c, const struct osp_msg *m)
 {
     const struct osp_opt *o = osp_msg_get(m, OSP_OPT_MAX_AGE);
+    uint32_t              most = atomic_load_explicit(&c->max_age, memory_order_relaxed);
     uint32_t              v;
 
-    return o && osp_opt_uint(o->val, &v) ? v : c->cfg.default_max_age;
+    if (!o || !osp_opt_uint(o->val, &v))
+        v = c->cfg.default_max_age;
+    return v < most ? v : most;
+}
+
+/*
+ * A response without an OSCORE option to a request with one proves nothing: anybody on the way can have
+ * written it, and the client that asked may use it only as what it is.  To others it would be a forgery that stays.
+ */
+static bool
+lacks_protection(const struct osp_cache_key *key, const struct osp_msg *resp)
+{
+    return key->hidden && !osp_msg_has(resp, OSP_OPT_OSCORE);
 }
 
 /* [rfc7252#5.9] A class 2 code that is not known to be cacheable never is. */
@@ -288,11 +308,12 @@ osp_cache_store(struct osp_cache *c, const struct osp_cache_key *key, const stru
 {
     struct cache_shard *s = cache_shard_of(c, key);
     uint32_t            max_age = max_age_of(c, resp);
+    bool                plain = lacks_protection(key, resp);
     enum osp_cache_kept kept = OSP_CACHE_KEPT;
 
     if (hash_differs(c->cfg.request_hash, key, resp))
         kept = OSP_CACHE_WRONG_HASH;
-    else if (max_age == 0 || !is_cacheable(resp))
+    else if (plain || max_age == 0 || !is_cacheable(resp))
         kept = OSP_CACHE_NOT_CACHEABLE;
     else if (key->bytes.n + osp_msg_size_udp(resp) > c->cfg.max_entry)
         kept = OSP_CACHE_TOO_LARGE;
@@ -301,6 +322,8 @@ osp_cache_store(struct osp_cache *c, const struct osp_cache_key *key, const stru
         kept = OSP_CACHE_TOO_LARGE;
     if (kept == OSP_CACHE_KEPT)
         s->stats.stored++;
+    else if (plain && kept == OSP_CACHE_NOT_CACHEABLE)
+        s->stats.unprotected++;
     else
         s->stats.refused++;
     osp_lock_release(&s->lock);

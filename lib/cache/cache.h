@@ -33,6 +33,12 @@ void osp_cache_cfg_default(struct osp_cache_cfg *cfg);
 OSP_CHECKED enum osp_err osp_cache_new(const struct osp_cache_cfg *cfg, struct osp_hash_key seed, struct osp_cache **out);
 void osp_cache_free(struct osp_cache *c);
 
+/*
+ * From now on no response is fresh for longer than `max_age_s` seconds (at least 1), whatever its Max-Age says.  What is
+ * stored already keeps its time.  Any thread may call it.
+ */
+void osp_cache_cap_age(struct osp_cache *c, uint32_t max_age_s);
+
 /* The seed keys are to be made with, and the settings. */
 const struct osp_hash_key *osp_cache_seed(const struct osp_cache *c);
 const struct osp_cache_cfg *osp_cache_cfg(const struct osp_cache *c);
@@ -55,7 +61,8 @@ enum osp_cache_found osp_cache_lookup(struct osp_cache *c, const struct osp_cach
 
 enum osp_cache_kept {
     OSP_CACHE_KEPT,
-    OSP_CACHE_NOT_CACHEABLE,    /* code, Max-Age 0, Observe, a block, or an option that forbids it */
+    OSP_CACHE_NOT_CACHEABLE,    /* code, Max-Age 0, Observe, a block, an option that forbids it, or no OSCORE option where the
+                                   request has one */
     OSP_CACHE_TOO_LARGE,
     OSP_CACHE_WRONG_HASH,       /* Request-Hash differs from the request's: do not use the response either [cacheable#3.4.4] */
 };
@@ -85,6 +92,7 @@ size_t osp_cache_purge(struct osp_cache *c, const char *pattern);
 
 struct osp_cache_stats {
     uint64_t hits, misses, stale, not_modified, stored, refreshed, invalidated, evicted, expired, refused, purged;
+    uint64_t unprotected;       /* plain responses to protected requests, which are never stored */
     size_t   entries, bytes, limit;
 };
 

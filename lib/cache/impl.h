@@ -8,6 +8,8 @@
 #ifndef OSP_CACHE_IMPL_H
 #define OSP_CACHE_IMPL_H
 
+#include <stdatomic.h>
+
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/table.h"
@@ -42,6 +44,7 @@ struct osp_cache {
     struct osp_cache_cfg cfg;
     struct osp_hash_key  seed;
     size_t               table_bytes;
+    atomic_uint          max_age;       /* seconds: no response is fresh for longer */
     struct cache_shard   shards[];
 };
 

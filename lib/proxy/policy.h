@@ -123,6 +123,7 @@ struct osp_policy {
     const struct osp_host     *hosts;
     size_t                     host_count;
     struct osp_cache          *cache;           /* NULL: none.  Shared by workers and policies; borrowed */
+    uint32_t                   max_age;         /* seconds a representation counts as fresh at most; 0: as its Max-Age says */
     bool                       single_flight;   /* equal requests wait for the answer to the first */
     bool                       serve_stale;     /* a stale response instead of 5.02 and 5.04 */
 };

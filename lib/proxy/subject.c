@@ -413,6 +413,17 @@ is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uin
     return true;
 }
 
+/* How long the representation with this Max-Age (NULL: none) is given to those who join, and when it is asked for again. */
+static uint32_t
+max_age_of(const struct px_subject *s, const struct osp_opt *age)
+{
+    uint32_t most = s->up->policy->max_age, v;
+
+    if (!age || !osp_opt_uint(age->val, &v))
+        v = MAX_AGE_DEFAULT;
+    return most && most < v ? most : v;
+}
+
 void
 px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *resp, uint8_t type)
 {
@@ -438,8 +449,7 @@ px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *res
         return;
     }
     s->order.last_us = t->now.us;
-    if (!age || !osp_opt_uint(age->val, &s->max_age))
-        s->max_age = MAX_AGE_DEFAULT;
+    s->max_age = max_age_of(s, age);
     s->con = type == OSP_CON;
     s->in_blocks = osp_msg_has(resp, OSP_OPT_BLOCK2);
     s->asking = false;

@@ -560,6 +560,31 @@ request_hash_in_a_response_has_to_be_the_requests(void **state)
     EXPECT_BYTES(osp_slice_str("hash-1"), osp_msg_get(&a, OSP_OPT_REQUEST_HASH)->val);
 }
 
+/*
+ * Whoever sits on the way, or the origin for want of a context, answers a protected request in the clear: the
+ * client that asked may make of it what it can, nobody else gets it.
+ */
+static void
+plain_answer_to_a_deterministic_request_is_not_shared(void **state)
+{
+    static const uint8_t   codes[] = { OSP_CODE(2, 5), OSP_CODE(4, 0), OSP_CODE(4, 1), OSP_CODE(5, 3) };
+    struct osp_cache_stats st;
+    struct osp_msg         m, a;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(codes); i++) {
+        origin_says(codes[i], "forged", 4000000);
+        exchange_from(1, deterministic(&m, "hash-1", "sealed-1"), &a);
+        assert_int_equal(a.code, codes[i]);
+        m.mid = ++next_mid;
+        exchange_from(2, &m, &a);
+        assert_int_equal(asked, 2 * i + 2);
+    }
+    osp_cache_stats(cache, &st);
+    assert_int_equal(st.entries, 0);
+    assert_int_equal(st.unprotected, asked);
+}
+
 /* row D09 */
 static void
 refusal_of_a_forged_hash_does_not_stay(void **state)
@@ -1159,6 +1184,7 @@ main(void)
         T(stale_response_stands_in_for_a_dead_origin_when_allowed),
         T(equal_deterministic_request_of_another_client_is_a_hit),
         T(request_hash_in_a_response_has_to_be_the_requests),
+        T(plain_answer_to_a_deterministic_request_is_not_shared),
         T(refusal_of_a_forged_hash_does_not_stay),
         T(guarded_answers_are_not_shared_with_those_the_guard_stops),
         T(single_flight_asks_the_origin_once),

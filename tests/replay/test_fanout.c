@@ -88,6 +88,25 @@ late_joiner_gets_what_is_there_with_the_age_it_has(void **state)
     assert_int_equal(crowd_up_to_date(), 3);
 }
 
+/* What a forged or careless Max-Age of years brought is not handed to everybody who comes later. */
+static void
+max_age_is_capped_for_those_who_join(void **state)
+{
+    (void)state;
+    crowd.w.policy.max_age = 100;
+    crowd.origin.max_age = UINT32_MAX;
+    crowd_register(1, 0);
+    crowd_run(OSP_SEC(90));
+    crowd_register(2, 0);
+    crowd_run(OSP_MS(1));
+    assert_int_equal(crowd.origin.registered, 1);
+    assert_int_equal(crowd.clients[2].max_age, 10);
+    crowd_run(OSP_SEC(11));
+    crowd_register(3, 0);
+    crowd_run(OSP_MS(1));
+    assert_int_equal(crowd.origin.registered, 2);
+}
+
 /* row O04 */
 /* [rfc7641#3.6] [rfc7641#4.5] */
 static void
@@ -608,6 +627,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(all_share_one_registration_and_each_gets_each_notification),
         T(late_joiner_gets_what_is_there_with_the_age_it_has),
+        T(max_age_is_capped_for_those_who_join),
         T(each_leaves_alone_and_the_others_stay),
         T(with_the_last_client_the_origin_is_told),
         T(registering_again_keeps_the_subject),

@@ -80,6 +80,32 @@ def test_a_reload_keeps_what_is_stored(stage):
 
 
 # row D06 D07
+def test_max_age_of_origins_is_capped_and_the_cap_can_be_reloaded(stage):
+    proxy = stage.proxy(clients=OPEN, cache={**CACHE, "max-age": "100s"})
+    origin = stage.origin(lambda r: coap.response("2.05", b"22", [(MAX_AGE, b"\xff\xff\xff\xff")]))
+    client = stage.client(proxy)
+    client.exchange(forward(origin, "a"))
+    assert 0 < coap_uint(client.exchange(forward(origin, "a")), MAX_AGE) <= 100
+    proxy.write(cache={**CACHE, "max-age": "2000s"})
+    assert "reloaded" in proxy.reload()
+    client.exchange(forward(origin, "b"))
+    assert 1900 < coap_uint(client.exchange(forward(origin, "b")), MAX_AGE) <= 2000
+    assert 0 < coap_uint(client.exchange(forward(origin, "a")), MAX_AGE) <= 100     # stored before
+    assert origin.count() == 2
+
+
+def test_an_answer_in_the_clear_to_a_protected_request_is_given_once(stage):
+    proxy = stage.proxy(clients=OPEN, cache=CACHE)
+    origin = stage.origin(lambda r: coap.response("4.00", b"forged", [(MAX_AGE, b"\xff\xff\xff\xff")]))
+    request = coap.Message(code=coap.FETCH, payload=b"ciphertext", options=[
+        (URI_HOST, origin.host.encode()), (URI_PORT, coap.uint(origin.port)), (OSCORE, b"\x19\x00\x02Gidc"),
+        (PROXY_SCHEME, b"coap"), (REQUEST_HASH, bytes(32))])
+    assert [stage.client(proxy).exchange(request).dotted for _ in range(2)] == ["4.00"] * 2
+    assert origin.count() == 2
+    assert proxy.metric("osprey_cache_entries") == 0
+    assert proxy.metric("osprey_cache_changes_total", what="unprotected") == 2
+
+
 def test_two_contexts_share_what_neither_they_nor_the_proxy_can_tell_apart(stage, keys):
     """A deterministic request below two different layers for the proxy: one request at the origin."""
     rules = [{"match": {"context": "*"}, "allow": ["forward coap://[127.0.0.0/8]"]}]

@@ -405,10 +405,67 @@ wrong_request_hash_in_a_response_is_refused(void **state)
     assert_int_equal(lookup(f, &a, 1), OSP_CACHE_MISS);
     osp_msg_remove(&r, 548);
     EXPECT_OK(osp_msg_add(&r, 548, osp_slice_str("h1")));
+    EXPECT_OK(osp_msg_add(&r, OSP_OPT_OSCORE, osp_slice_str("o")));
     assert_int_equal(store(f, &a, &r, 0), OSP_CACHE_KEPT);
     assert_int_equal(lookup(f, &a, 1), OSP_CACHE_HIT);
     a.payload = osp_slice_str("forged");
     assert_int_equal(lookup(f, &a, 1), OSP_CACHE_MISS);
+}
+
+/* Anybody on the way can write such a response: it is no answer to those who ask later. */
+static void
+plain_answer_to_a_protected_request_is_never_kept(void **state)
+{
+    static const uint8_t   codes[] = { OSP_CODE(2, 5), OSP_CODE(4, 0), OSP_CODE(4, 4), OSP_CODE(5, 3), OSP_CODE(5, 8) };
+    struct fix            *f = *state;
+    struct osp_msg         a, r;
+    struct osp_cache_stats st;
+
+    osp_msg_init(&a, OSP_FETCH);
+    EXPECT_OK(osp_msg_add(&a, OSP_OPT_OSCORE, osp_slice_str("o")));
+    EXPECT_OK(osp_msg_add(&a, 548, osp_slice_str("h1")));
+    a.payload = osp_slice_str("c");
+    for (size_t i = 0; i < sizeof(codes); i++) {
+        assert_int_equal(store(f, &a, response(&r, codes[i], "x"), 0), OSP_CACHE_NOT_CACHEABLE);
+        assert_int_equal(lookup(f, &a, 0), OSP_CACHE_MISS);
+    }
+    response(&r, OSP_CODE(2, 5), "sealed");
+    EXPECT_OK(osp_msg_add(&r, OSP_OPT_OSCORE, osp_slice_str("o")));
+    assert_int_equal(store(f, &a, &r, 0), OSP_CACHE_KEPT);
+    assert_int_equal(store(f, &a, response(&r, OSP_CODE(4, 0), "x"), 1), OSP_CACHE_NOT_CACHEABLE);
+    assert_int_equal(lookup(f, &a, 1), OSP_CACHE_HIT);          /* the good entry stays */
+    EXPECT_BYTES(osp_slice_str("sealed"), f->out.payload);
+    osp_cache_stats(f->c, &st);
+    assert_int_equal(st.unprotected, sizeof(codes) + 1);
+    assert_int_equal(st.refused, 0);
+}
+
+/* An origin may say 136 years, and somebody who forges its answer will. */
+static void
+max_age_of_origins_is_capped(void **state)
+{
+    struct fix          *f = *state;
+    struct osp_msg       a, r;
+    struct osp_cache_key k;
+    uint8_t              b[4];
+
+    osp_cache_cap_age(f->c, 100);
+    response(&r, OSP_CODE(2, 5), "x");
+    add_uint(&r, OSP_OPT_MAX_AGE, UINT32_MAX, b);
+    EXPECT_OK(osp_msg_add(&r, OSP_OPT_ETAG, osp_slice_str("e")));
+    assert_int_equal(store(f, request(&a, OSP_GET, "t"), &r, 0), OSP_CACHE_KEPT);
+    assert_int_equal(lookup(f, &a, 1), OSP_CACHE_HIT);
+    assert_int_equal(max_age(&f->out), 99);
+    assert_int_equal(lookup(f, &a, 101), OSP_CACHE_STALE);
+    k = key_of(f, &a);
+    r.code = OSP_CODE(2, 3);
+    assert_true(osp_cache_refresh(f->c, &k, &r, at(200)));      /* a 2.03 brings no more */
+    assert_int_equal(lookup(f, &a, 299), OSP_CACHE_HIT);
+    assert_int_equal(lookup(f, &a, 300), OSP_CACHE_STALE);
+    osp_cache_cap_age(f->c, 1);                                 /* of what is stored from now on, default included */
+    store(f, request(&a, OSP_GET, "u"), response(&r, OSP_CODE(2, 5), "x"), 0);
+    assert_int_equal(lookup(f, &a, 0.5), OSP_CACHE_HIT);
+    assert_int_equal(lookup(f, &a, 1), OSP_CACHE_STALE);
 }
 
 static void
@@ -569,6 +626,8 @@ main(void)
         T(hop_limit_error_serves_only_equal_or_smaller),
         T(only_deterministic_oscore_requests_use_the_cache),
         T(wrong_request_hash_in_a_response_is_refused),
+        T(plain_answer_to_a_protected_request_is_never_kept),
+        T(max_age_of_origins_is_capped),
         T(purge_goes_by_uri_pattern),
         T(too_small_a_cache_is_refused),
         T(scan_does_not_push_out_what_is_popular),
