@@ -5,7 +5,7 @@
 #   make demo    installs what is missing (as root), builds, shows nested OSCORE through two proxies
 #   make test    installs what is missing (as root), builds, runs every test
 #
-#   all check check-asan lint format headers trace bench fuzz install uninstall deb-free clean
+#   all check check-asan lint format headers trace bench fuzz killtest install uninstall deb-free clean
 
 # ---- what can be set from outside ----
 BUILD   ?= build
@@ -149,6 +149,13 @@ bench:
 	@$(MAKE) --no-print-directory deps DEPS=test
 	@$(MAKE) --no-print-directory programs $(BENCH)
 	$(PYTHON) tests/bench/run.py --build $(BUILD) $(BENCH_ARGS)
+
+# kill -9 under load with edits of the configuration in between: no number twice, nothing executed twice.
+ROUNDS ?= 1000
+killtest:
+	@$(MAKE) --no-print-directory deps DEPS=test
+	@$(MAKE) --no-print-directory programs
+	$(PYTHON) tests/kill/killtest.py --build $(BUILD) --rounds $(ROUNDS) $(KILL_ARGS)
 
 FUZZ_SECONDS ?= 60
 fuzz:

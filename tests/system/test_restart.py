@@ -2,9 +2,8 @@
 """
 What a restart must not lose: Sender Sequence Numbers [rfc8613#B.1.1] and replay protection [rfc8613#B.1.2].
 """
-import random
-import select
-import threading
+import pathlib
+import sys
 import time
 
 import pytest
@@ -12,8 +11,13 @@ import pytest
 from daemon import SANITIZED, context_entry
 from peer import coap, net, oscore
 from peer.coap import ECHO, OSCORE
-from peer.oscore import Hop, Option
+from peer.oscore import Hop
 from test_layers import ALLOW, forward, secure_proxy
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "kill"))
+
+from killtest import KillTest, telling  # noqa: E402
+from ledger import Ledger, Pair  # noqa: E402
 
 ROUNDS = 60 if SANITIZED else 200
 
@@ -163,148 +167,59 @@ def test_a_second_sigterm_ends_at_once_and_counts_as_unclean(stage, keys):
     assert layer.unprotect_response(secure.client.exchange(made)).dotted in ("4.01", "2.05")
 
 
-# ---- kill -9 under load ----
-
-class Load:
-    """
-    A client that keeps requests outstanding under C-P, while the proxy puts P-S on; every request has a name that the
-    origin reads.  What the proxy sends is written down by both ends.
-    """
-
-    def __init__(self, proxy, keys):
-        self.proxy, self.keys = proxy, keys
-        self.origin = net.Origin(lambda r: coap.response("2.04"), [keys.ps.other_side()])
-        self.client = net.Client(proxy.address if proxy else None)
-        self.name = 0
-        self.sent = []                      # requests under C-P as they went out
-        self.waiting = {}                   # token -> layer
-        self.nonces = {}                    # what made the nonce of a response under the proxy's Sender Key -> ciphertext
-        self.challenges = 0
-        self.echo = None
-        self.answered = 0
-
-    def close(self):
-        self.client.close()
-        self.origin.close()
-
-    def request(self):
-        self.name += 1
-        options = [(ECHO, self.echo)] if self.echo else []
-        m = forward(self.origin, method=coap.POST, payload=b"%d" % self.name, type=coap.NON, options=options)
-        made, layer = self.keys.cp.protect_request(m, oscore.TO_PROXY)
-        sent = self.client.ask(made)
-        self.sent.append(sent)
-        self.waiting[sent.token] = layer
-
-    def note(self, m, request_piv):
-        """A response: its nonce comes from a Partial IV of the proxy's own, or is that of the request."""
-        own = Option.decode(m.get(OSCORE)).piv
-        nonce = ("request", request_piv) if own is None else ("own", own)
-        assert nonce not in self.nonces, f"nonce of {nonce[0]} Partial IV {nonce[1].hex()} a second time"
-        self.nonces[nonce] = m.payload
-
-    def take(self, datagram):
-        m = coap.decode(datagram)
-        layer = self.waiting.pop(m.token, None)
-        if layer is None or not m.has(OSCORE):
-            return
-        self.note(m, layer.piv)
-        answer = layer.unprotect_response(m)
-        self.answered += 1
-        if answer.dotted == "4.01" and answer.has(ECHO):
-            self.challenges += 1
-            self.echo = answer.get(ECHO)
-        elif self.echo:
-            self.echo = None
-
-    def run(self, until, alive):
-        while time.monotonic() < until and alive():
-            while len(self.waiting) < 8:
-                self.request()
-            if not select.select([self.client.sock], [], [], 0.01)[0]:
-                continue
-            try:
-                self.take(self.client.sock.recv(65536))
-            except ConnectionError:
-                return
-
-    def replay(self, count):
-        """Datagrams of before, with a Message ID and Token that are new, as an attacker would."""
-        with net.Client(self.proxy.address) as attacker:
-            pivs = {}
-            for m in random.sample(self.sent, min(count, len(self.sent))):
-                pivs[attacker.ask(m.copy(type=coap.NON)).token] = Option.decode(m.get(OSCORE)).piv
-            deadline = time.monotonic() + 0.02
-            while time.monotonic() < deadline:
-                datagram = attacker.receive_raw(0.005)
-                m = coap.decode(datagram) if datagram else None
-                if m and m.has(OSCORE):
-                    self.note(m, pivs[m.token])
-
+# ---- kill -9 under load (tests/kill) ----
 
 # row S08 S09 S04 [rfc8613#B.1]
-@pytest.mark.seconds(120)
-def test_kill_9_at_random_moments_under_load(stage, keys):
+@pytest.mark.seconds(180)
+def test_kill_9_at_random_moments_under_load(workdir):
     """
     No Partial IV of the proxy's is seen twice under any of its Sender Keys, and no request reaches the origin twice.
     """
-    load = Load(None, keys)
-    stage.add(load)
-    proxy = secure_proxy(stage, keys, net.uri(load.origin.address), start=False, log={"level": "warning"},
-                         lease={"block": 50})
-    load.proxy, load.client.target = proxy, proxy.address
-    progressed = 0
-    for round_ in range(ROUNDS):
-        proxy.start()
-        load.replay(10)
-        answered = load.answered
-        timer = threading.Timer(random.uniform(0.0, 0.12), proxy.process.kill)
-        timer.start()
-        load.run(time.monotonic() + 0.5, lambda: proxy.process.poll() is None)
-        timer.join()
-        proxy.kill()
-        load.waiting.clear()
-        load.echo = None
-        progressed += load.answered > answered
-        if round_ % 20 == 19:
-            check(load)
-    check(load)
-    assert progressed > ROUNDS // 2, "the rounds were too short to prove anything"
-    assert load.challenges >= ROUNDS // 4
-    assert len(load.origin.requests()) > ROUNDS
-    proxy.start()
-    load.replay(200)
-    check(load)
+    run_kill_test(workdir, ROUNDS, edit=False, workers=1)
 
 
-def check(load):
-    requests = load.origin.requests()
-    assert not load.origin.errors, load.origin.errors
-    by_piv, by_name = {}, {}
-    for r in requests:
-        piv = r.removed[0].piv
-        assert by_piv.setdefault(piv, r.datagram) == r.datagram, f"Partial IV {piv.hex()} for two requests"
-        assert by_name.setdefault(r.plain.payload, r.datagram) == r.datagram, f"request {r.plain.payload} came in twice"
-    assert len(by_piv) == len(by_name)
-
-
-def test_the_checks_of_the_kill_test_see_a_repetition(keys):
-    """The observer itself, without a proxy."""
-    load = Load(None, keys)
+def run_kill_test(workdir, rounds, **how):
+    test = KillTest(workdir, **how)
     try:
-        made, layer = keys.ps.protect_request(coap.Message(code=coap.POST, payload=b"1"))
-        for mid in (1, 2):
-            load.origin.received.append(net.Received(0, None, coap.encode(made.copy(mid=mid)), made, made.copy(payload=b"1"), [layer]))
-        with pytest.raises(AssertionError):
-            check(load)
-        sent, client = keys.cp.protect_request(coap.Message(code=coap.GET))
-        _, server = keys.cp.other_side().unprotect_request(sent)
-        for own_piv in (True, False):
-            once = server.protect_response(coap.response("2.05"), own_piv=own_piv).copy(type=coap.NON, token=b"t")
-            load.waiting[b"t"] = client
-            load.take(coap.encode(once))
-            load.waiting[b"t"] = client
-            with pytest.raises(AssertionError):
-                load.take(coap.encode(once))
+        test.run(rounds)
     finally:
-        load.close()
+        test.close()
+    bad = [claim for claim, holds in test.checks() if not holds]
+    assert not bad, "\n".join([*bad, *test.failures, *telling(test.ledger.findings)[:5]])
+    assert test.load.count["executed"] > rounds
+
+
+def sealed(payload, key=b"k", iv=b"n"):
+    """A history in which `payload` is the second message of a pair."""
+    ledger = Ledger()
+    ledger.seal(key, iv, b"first", "request of the proxy")
+    ledger.seal(b"k", b"n", payload, "request of the proxy")
+    return ledger.count["number"]
+
+
+def test_the_history_of_the_kill_test_sees_a_repetition():
+    """The observer itself, without a proxy."""
+    assert sealed(b"second") == 1
+    assert sealed(b"first") == 0                            # a retransmission
+    assert sealed(b"second", key=b"other") == 0 and sealed(b"second", iv=b"other") == 0
+    ledger = Ledger()
+    for datagram in (b"a", b"a", b"b"):
+        ledger.execute(b"1", datagram)
+    assert ledger.count["executed"] == 1
+
+
+@pytest.mark.parametrize("own_piv", [True, False])
+def test_the_kill_test_sees_a_repeated_nonce_of_the_proxy(own_piv):
+    """Two responses under one nonce, by a proxy of the test's own; under the next ID of the proxy they are none."""
+    ledger = Ledger()
+    pair = Pair(bytes(16), ledger)
+    client, proxy = pair.context(b"\x20", b"\x50", b"salt"), Pair(bytes(16), Ledger()).context(b"\x50", b"\x20", b"salt\0\0")
+    for n, payload in enumerate((b"1", b"1", b"2")):
+        proxy.next = 7                                      # it forgets its numbers
+        made, layer = client.protect_request(coap.Message(code=coap.GET), oscore.TO_PROXY, piv=b"\x01")
+        _, server = proxy.unprotect_request(made, check_replay=False)
+        answer = server.protect_response(coap.response("2.05", payload), own_piv=own_piv)
+        assert pair.open_response(answer, layer, b"salt\0", [b"\x51", b"\x50"]).payload == payload
+        assert ledger.count["number"] == (n == 2)
+    assert pair.open_response(answer.copy(payload=answer.payload[:-1]), layer, b"salt", [b"\x50"]) is None
+    assert ledger.count["opened"] == 1
