@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "daemon/records.h"
 #include "proxy/target.h"
 #include "base/list.h"
 #include "base/table.h"
@@ -12,7 +13,7 @@
 
 #define FLUSH_MAX 256           /* entries written or forgotten in one batch */
 #define LIVE_SPARE 256          /* a context that comes is in the live table before its reservation and the oldest go */
-#define RECORD_BYTES OSP_STORE_KEPT_MAX
+#define RECORD_BYTES OSP_STORE_VALUE_MAX
 #define VERSION 3
 
 enum work { NOTHING, WRITE, FORGET };
@@ -339,10 +340,10 @@ write_entry(struct osp_kept *k, struct osp_store *s, struct entry *e)
     osp_wr_uint(&w, e->expires_s, 8);
     osp_wr_uint(&w, print_of(k, e->made->octx), 8);
     osp_made_write(e->made, &w);
-    err = osp_wr_bad(&w) ? OSP_E_NOSPACE : osp_store_keep(s, e->key, osp_wr_slice(&w));
+    err = osp_wr_bad(&w) ? OSP_E_NOSPACE : osp_record_keep(s, e->key, osp_wr_slice(&w));
     osp_wipe(bytes, sizeof(bytes));
     osp_octx_usage_ahead(e->made->octx, &used.used_q, &used.used_v);
-    return err == OSP_OK ? osp_store_put(s, e->key, &used) : err;
+    return err == OSP_OK ? osp_record_put(s, e->key, &used) : err;
 }
 
 enum osp_err
@@ -356,7 +357,7 @@ osp_kept_flush(struct osp_kept *k, struct osp_store *s)
     for (n = k->todo.next; n != &k->todo && done < FLUSH_MAX && err == OSP_OK; n = n->next) {
         struct entry *e = OSP_CONTAINER(n, struct entry, todo);
 
-        err = e->gone ? osp_store_forget(s, e->key) : write_entry(k, s, e);
+        err = e->gone ? osp_record_forget(s, e->key) : write_entry(k, s, e);
         if (err == OSP_OK) {
             e->batch = e->gone ? FORGET : WRITE;
             done++;
@@ -468,16 +469,16 @@ osp_kept_load(struct osp_kept *k, struct osp_store *s, uint64_t now_s, const str
 {
     uint8_t          key[OSP_STORE_KEY_LEN];
     struct osp_slice value;
-    enum osp_err     err = osp_store_next_kept(s, true, key, &value);
+    enum osp_err     err = osp_record_next_kept(s, true, key, &value);
 
     while (err == OSP_OK) {
         struct entry *e = read_entry(k, value, now_s, how);
 
         err = e ? take_up(k, e, how) : OSP_E_NOT_FOUND;
         if (err == OSP_E_NOT_FOUND)
-            err = osp_store_forget(s, key);
+            err = osp_record_forget(s, key);
         if (err == OSP_OK)
-            err = osp_store_next_kept(s, false, key, &value);
+            err = osp_record_next_kept(s, false, key, &value);
     }
     return err == OSP_E_NOT_FOUND ? OSP_OK : err;
 }

@@ -52,7 +52,7 @@ bool osp_kept_find(struct osp_kept *k, const struct osp_octx *c, uint8_t key[OSP
 
 /* ---- the store ---- */
 
-/* In a batch of `s`: what is new and what has gone, at most a few hundred. As osp_store_keep(). */
+/* In a batch of `s`: what is new and what has gone, at most a few hundred. As osp_record_keep(). */
 OSP_CHECKED enum osp_err osp_kept_flush(struct osp_kept *k, struct osp_store *s);
 /* The batch was committed, or not: then it is done again with the next. */
 void osp_kept_flushed(struct osp_kept *k, bool committed);

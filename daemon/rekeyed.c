@@ -7,12 +7,12 @@ osp_rekeyed_load(struct osp_store *s, struct osp_octx *base, const uint8_t base_
 {
     struct osp_slice id = OSP_EMPTY;
     uint8_t          key[OSP_STORE_KEY_LEN];
-    enum osp_err     e = osp_store_get_id(s, base_key, &id);
+    enum osp_err     e = osp_record_get_id(s, base_key, &id);
 
     if (e == OSP_OK)
         e = osp_b2_fingerprint(base, &id, key);
     if (e == OSP_OK)
-        e = osp_store_get(s, key, r);
+        e = osp_record_get(s, key, r);
     return e == OSP_OK ? osp_b2_restore(base, id, out) : e;
 }
 
@@ -23,7 +23,7 @@ forget(struct osp_store *s, struct osp_octx *base, struct osp_slice id)
     uint8_t      key[OSP_STORE_KEY_LEN];
     enum osp_err e = osp_b2_fingerprint(base, &id, key);
 
-    return e == OSP_OK ? osp_store_forget(s, key) : e;
+    return e == OSP_OK ? osp_record_forget(s, key) : e;
 }
 
 enum osp_err
@@ -39,7 +39,7 @@ osp_rekeyed_enroll(struct osp_store *s, struct osp_octx *base, const uint8_t bas
     e = osp_b2_fingerprint(base, &id, key);
     if (e != OSP_OK)
         return e;
-    e = osp_store_get_id(s, base_key, &before);
+    e = osp_record_get_id(s, base_key, &before);
     if (e == OSP_OK && osp_slice_eq(id, before))
         return OSP_OK;
     if (e == OSP_OK)
@@ -47,6 +47,6 @@ osp_rekeyed_enroll(struct osp_store *s, struct osp_octx *base, const uint8_t bas
     else if (e == OSP_E_NOT_FOUND)
         e = OSP_OK;
     if (e == OSP_OK)
-        e = osp_store_put_id(s, base_key, id);
-    return e == OSP_OK ? osp_store_put(s, key, &r) : e;
+        e = osp_record_put_id(s, base_key, id);
+    return e == OSP_OK ? osp_record_put(s, key, &r) : e;
 }

@@ -6,7 +6,7 @@
 #ifndef OSP_DAEMON_REKEYED_H
 #define OSP_DAEMON_REKEYED_H
 
-#include "daemon/store.h"
+#include "daemon/records.h"
 #include "oscore/b2.h"
 
 /*
@@ -18,7 +18,7 @@ OSP_CHECKED enum osp_err osp_rekeyed_load(struct osp_store *s, struct osp_octx *
 
 /*
  * In a batch: after it `c` has a record, under `key`, and is what the next run finds; the one before it is forgotten.
- * All numbers that it may have used so far are in the record.  As osp_store_put().
+ * All numbers that it may have used so far are in the record.  As osp_record_put().
  */
 OSP_CHECKED enum osp_err osp_rekeyed_enroll(struct osp_store *s, struct osp_octx *base,
                                             const uint8_t base_key[OSP_STORE_KEY_LEN], struct osp_octx *c,

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "daemon/log.h"
+#include "daemon/records.h"
 #include "daemon/rekeyed.h"
 
 #define SSN_END (OSP_PIV_MAX + 1)
@@ -87,7 +88,7 @@ static enum osp_err
 load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_context *cfg)
 {
     struct osp_record r, nothing = { 0 };
-    enum osp_err      err = e->is_base ? OSP_OK : osp_store_get(st->store, e->key, &r);
+    enum osp_err      err = e->is_base ? OSP_OK : osp_record_get(st->store, e->key, &r);
 
     if (e->is_base)
         return load_base(st, e);
@@ -100,7 +101,7 @@ load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_conte
         return err;
     start_new(e->octx, cfg);
     /* From now on it is known, so `fresh` counts only once; and the store proves now that it has room for it. */
-    return osp_store_put(st->store, e->key, &nothing);
+    return osp_record_put(st->store, e->key, &nothing);
 }
 
 /* ---- contexts that no configuration holds ---- */
@@ -118,7 +119,7 @@ restore_kept(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN]
 {
     struct osp_state *st = ctx;
     struct osp_record r;
-    enum osp_err      e = osp_store_get(st->store, key, &r);
+    enum osp_err      e = osp_record_get(st->store, key, &r);
 
     if (e == OSP_OK)
         restore(st, c, &r);
@@ -152,7 +153,7 @@ load_all(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg
     if (e == OSP_OK)
         e = load_kept(st, cfg);
     if (e == OSP_OK && !st->running)
-        e = osp_store_mark(st->store, true);
+        osp_store_mark(st->store, true);
     if (e == OSP_OK)
         e = osp_store_reserve(st->store);
     if (e != OSP_OK) {
@@ -191,12 +192,12 @@ retire_context(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LE
 {
     struct osp_state *st = ctx;
     struct osp_record r;
-    enum osp_err      err = osp_store_get(st->store, key, &r);
+    enum osp_err      err = osp_record_get(st->store, key, &r);
 
     if (err != OSP_OK)
         return err;
     set_window(&r, c);
-    return r.has_window ? osp_store_put(st->store, key, &r) : OSP_OK;
+    return r.has_window ? osp_record_put(st->store, key, &r) : OSP_OK;
 }
 
 /* Calls `fn` with the context of an entry that is in use, if there is one, and the key of its record, which there is then. */
@@ -320,7 +321,7 @@ lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
 {
     struct osp_ssn    ssn = osp_octx_ssn(c);
     struct osp_record r, next = { 0 };
-    enum osp_err      e = osp_store_get(st->store, l->key, &r);
+    enum osp_err      e = osp_record_get(st->store, l->key, &r);
 
     if (e == OSP_E_NOT_FOUND) /* a kept one that the next flush writes; the others have had one since prepare */
         return l->is_kept ? OSP_OK : OSP_E_STORE;
@@ -334,7 +335,7 @@ lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
     next.limit = l->limit;
     next.used_q = l->q > r.used_q ? l->q : r.used_q;
     next.used_v = l->v > r.used_v ? l->v : r.used_v;
-    return osp_store_put(st->store, l->key, &next);
+    return osp_record_put(st->store, l->key, &next);
 }
 
 static enum osp_err
@@ -415,12 +416,16 @@ enum osp_err
 osp_state_open(const struct osp_cfg *cfg, struct osp_state **out, char why[OSP_STORE_WHY_MAX])
 {
     struct osp_state *st = calloc(1, sizeof(*st));
+    enum osp_err      e;
 
     if (!st) {
         (void)snprintf(why, OSP_STORE_WHY_MAX, "state: out of memory");
         return OSP_E_NOMEM;
     }
-    if (cfg->state && osp_store_open(cfg->state, cfg->state_size, &st->store, why) != OSP_OK) {
+    e = cfg->state ? osp_store_open(cfg->state, cfg->state_size, &st->store, why) : OSP_OK;
+    if (e == OSP_E_NOT_FOUND)
+        e = osp_store_create(cfg->state, cfg->state_size, &st->store, why);
+    if (e != OSP_OK) {
         free(st);
         return OSP_E_STORE;
     }
@@ -468,7 +473,7 @@ save_context(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN]
     struct osp_ssn       ssn = osp_octx_ssn(c);
     struct osp_key_usage used = osp_octx_usage(c);
     struct osp_record    r;
-    enum osp_err         err = osp_store_get(st->store, key, &r);
+    enum osp_err         err = osp_record_get(st->store, key, &r);
 
     if (err != OSP_OK)
         return err;
@@ -481,7 +486,7 @@ save_context(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN]
     r.used_q = used.q > r.used_q ? used.q : r.used_q;
     r.used_v = used.v > r.used_v ? used.v : r.used_v;
     set_window(&r, c);
-    return osp_store_put(st->store, key, &r);
+    return osp_record_put(st->store, key, &r);
 }
 
 /* Writes what the store has not heard of yet of the kept contexts. */
@@ -503,11 +508,8 @@ settle(struct osp_store *s)
 
     if (e != OSP_OK)
         return e;
-    e = osp_store_mark(s, true);
-    if (e == OSP_OK)
-        return osp_store_commit(s);
-    osp_store_abort(s);
-    return e;
+    osp_store_mark(s, true);
+    return osp_store_commit(s);
 }
 
 enum osp_err
@@ -530,12 +532,11 @@ osp_state_save(struct osp_state *st)
         e = with_record(st, &st->set->entries[i], save_context);
     if (e == OSP_OK && st->kept)
         e = osp_kept_each(st->kept, save_context, st);
-    if (e == OSP_OK)
-        e = osp_store_mark(st->store, false);
     if (e != OSP_OK) {
         osp_store_abort(st->store);
         return e;
     }
+    osp_store_mark(st->store, false);
     return osp_store_commit(st->store);
 }
 

@@ -449,7 +449,7 @@ def test_a_state_directory_root_may_use_and_this_user_may_not(stage, keys):
 def test_a_full_disk_refuses_to_start(stage, keys):
     proxy = secure_proxy(stage, keys, start=False)
     state = proxy.dir / "state"
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", state], check=False, capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k,mode=700", "tmpfs", state], check=False, capture_output=True)
     if mounted.returncode != 0:
         pytest.skip("no mount here")
     try:

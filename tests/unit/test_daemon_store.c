@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/store.h"
+#include "daemon/records.h"
 
 #define SIZE ((size_t)1 << 20)
 
@@ -42,8 +42,11 @@ static struct osp_store *
 open_store(void)
 {
     struct osp_store *s = NULL;
+    enum osp_err      e = osp_store_open(dir, SIZE, &s, why);
 
-    if (osp_store_open(dir, SIZE, &s, why) != OSP_OK)
+    if (e == OSP_E_NOT_FOUND)
+        e = osp_store_create(dir, SIZE, &s, why);
+    if (e != OSP_OK)
         fail_msg("%s", why);
     return s;
 }
@@ -74,8 +77,8 @@ put(struct osp_store *s, unsigned n, const struct osp_record *r, bool running)
 
     key(k, n);
     EXPECT_OK(osp_store_begin(s));
-    EXPECT_OK(osp_store_put(s, k, r));
-    EXPECT_OK(osp_store_mark(s, running));
+    EXPECT_OK(osp_record_put(s, k, r));
+    osp_store_mark(s, running);
     EXPECT_OK(osp_store_commit(s));
 }
 
@@ -87,7 +90,7 @@ get(struct osp_store *s, unsigned n, struct osp_record *r)
 
     key(k, n);
     EXPECT_OK(osp_store_begin(s));
-    e = osp_store_get(s, k, r);
+    e = osp_record_get(s, k, r);
     osp_store_abort(s);
     return e;
 }
@@ -102,11 +105,9 @@ store_gives_back_what_was_committed(void **state)
     struct osp_record r;
 
     (void)state;
-    assert_false(osp_store_existed(s));
     put(s, 1, &with_window, false);
     osp_store_close(s);
     s = open_store();
-    assert_true(osp_store_existed(s));
     assert_true(osp_store_was_clean(s));
     EXPECT_OK(get(s, 1, &r));
     assert_int_equal(r.limit, 700);
@@ -131,9 +132,9 @@ keep(unsigned n, const char *value)
 
     key(k, n);
     EXPECT_OK(osp_store_begin(s));
-    EXPECT_OK(osp_store_keep(s, k, osp_slice_str(value)));
-    EXPECT_OK(osp_store_put(s, k, &with_window));
-    EXPECT_OK(osp_store_mark(s, false));
+    EXPECT_OK(osp_record_keep(s, k, osp_slice_str(value)));
+    EXPECT_OK(osp_record_put(s, k, &with_window));
+    osp_store_mark(s, false);
     EXPECT_OK(osp_store_commit(s));
     osp_store_close(s);
 }
@@ -150,7 +151,7 @@ expect_kept(struct osp_store *s, const char *want)
     enum osp_err     e;
 
     EXPECT_OK(osp_store_begin(s));
-    while ((e = osp_store_next_kept(s, first, k, &v)) == OSP_OK) {
+    while ((e = osp_record_next_kept(s, first, k, &v)) == OSP_OK) {
         first = false;
         osp_wr_put(&w, v);
     }
@@ -164,7 +165,7 @@ store_keeps_contexts_whole(void **state)
 {
     struct osp_store *s;
     struct osp_record r;
-    uint8_t           k[OSP_STORE_KEY_LEN], large[OSP_STORE_KEPT_MAX + 1] = { 0 };
+    uint8_t           k[OSP_STORE_KEY_LEN], large[OSP_STORE_VALUE_MAX + 1] = { 0 };
 
     (void)state;
     fill(300);                  /* plain records before, between and after them */
@@ -175,11 +176,11 @@ store_keeps_contexts_whole(void **state)
     expect_kept(s, "three.one.two.");
     key(k, 'k');
     EXPECT_OK(osp_store_begin(s));
-    EXPECT_OK(osp_store_forget(s, k));
-    EXPECT_OK(osp_store_forget(s, k));
-    EXPECT_ERR(OSP_E_INVALID, osp_store_keep(s, k, osp_slice(large, sizeof(large))));
-    EXPECT_OK(osp_store_keep(s, k, osp_slice(large, OSP_STORE_KEPT_MAX)));
-    EXPECT_OK(osp_store_forget(s, k));
+    EXPECT_OK(osp_record_forget(s, k));
+    EXPECT_OK(osp_record_forget(s, k));
+    EXPECT_ERR(OSP_E_INVALID, osp_record_keep(s, k, osp_slice(large, sizeof(large))));
+    EXPECT_OK(osp_record_keep(s, k, osp_slice(large, OSP_STORE_VALUE_MAX)));
+    EXPECT_OK(osp_record_forget(s, k));
     EXPECT_OK(osp_store_commit(s));
     expect_kept(s, "three.two.");
     EXPECT_ERR(OSP_E_NOT_FOUND, get(s, 'k', &r));
@@ -197,7 +198,7 @@ store_keeps_nothing_of_an_aborted_batch(void **state)
     (void)state;
     key(k, 1);
     EXPECT_OK(osp_store_begin(s));
-    EXPECT_OK(osp_store_put(s, k, &with_window));
+    EXPECT_OK(osp_record_put(s, k, &with_window));
     osp_store_abort(s);
     EXPECT_ERR(OSP_E_NOT_FOUND, get(s, 1, &r));
     osp_store_close(s);
@@ -296,7 +297,7 @@ store_refuses_more_than_the_disk_has(void **state)
     small.rlim_cur = SIZE / 2; /* stands for a full disk */
     (void)signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    EXPECT_ERR(OSP_E_STORE, osp_store_open(dir, SIZE, &s, why));
+    EXPECT_ERR(OSP_E_STORE, osp_store_create(dir, SIZE, &s, why));
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
     assert_non_null(strstr(why, "state-size"));
     osp_store_close(open_store()); /* nothing of the attempt is left */
@@ -313,7 +314,7 @@ store_says_when_it_is_full(void **state)
     EXPECT_OK(osp_store_begin(s));
     for (unsigned i = 0; i < 65000 && e == OSP_OK; i++) {
         key(k, i);
-        e = osp_store_put(s, k, &with_window);
+        e = osp_record_put(s, k, &with_window);
     }
     EXPECT_ERR(OSP_E_NOSPACE, e);
     osp_store_abort(s);
@@ -332,9 +333,9 @@ fill(unsigned count)
     EXPECT_OK(osp_store_begin(s));
     for (unsigned i = 0; i < count; i++) {
         key(k, i);
-        EXPECT_OK(osp_store_put(s, k, &with_window));
+        EXPECT_OK(osp_record_put(s, k, &with_window));
     }
-    EXPECT_OK(osp_store_mark(s, false));
+    osp_store_mark(s, false);
     EXPECT_OK(osp_store_commit(s));
     osp_store_close(s);
 }

@@ -19,7 +19,7 @@ unit_expect_bytes(struct osp_slice want, struct osp_slice got, const char *what,
 int
 unit_remove_store(const char *dir)
 {
-    static const char *const files[] = { "state.mdb", "lock" };
+    static const char *const files[] = { "state.mdb", "state.mdb.new", "state.sum", "lock" };
     char                     path[128];
 
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
