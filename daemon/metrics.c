@@ -94,6 +94,8 @@ static const struct row rows[] = {
     { "osprey_bodies", "", "Block-wise transfers that something is kept of.", GAUGE, W(proxy.bodies) },
     { "osprey_exchanges", "", "Exchanges in flight.", GAUGE, W(proxy.exchanges) },
     { "osprey_exchanges_parked", "", "Exchanges waiting for a name or a lease.", GAUGE, W(proxy.parked) },
+    { "osprey_locations_dropped_total", "", "Responses whose Location led out of their route, or had dot segments.", COUNTER,
+      W(proxy.locations_dropped) },
     { "osprey_names_cached", "", "Entries of the name caches.", GAUGE, W(proxy.names) },
     { "osprey_pool_bytes", "", "Memory of exchanges and stored messages in use.", GAUGE, W(proxy.pool_used) },
     { "osprey_pool_limit_bytes", "", "Its limit.", GAUGE, W(proxy.pool_limit) },

@@ -66,6 +66,7 @@
     X(CERTIFICATE,    PEER,     400, "certificate not valid")                              \
     /* dispatch and forwarding */                                                          \
     X(BAD_REQUEST,    PEER,     400, "bad request")                                        \
+    X(DOT_SEGMENT,    PEER,     400, "path with a dot segment")                            \
     X(UNKNOWN_OPTION, PEER,     402, "option not understood")                              \
     X(FORBIDDEN,      PEER,     401, "not allowed")                                        \
     X(NOT_PROXY,      PEER,     505, "proxying not supported")                             \

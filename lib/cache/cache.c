@@ -243,6 +243,8 @@ is_cacheable(const struct osp_msg *resp)
         return false;
     if (osp_msg_has(resp, OSP_OPT_OBSERVE) || osp_msg_has(resp, OSP_OPT_ECHO))  /* meant for one client, once */
         return false;
+    if (osp_msg_has(resp, OSP_OPT_LOCATION_PATH))       /* it was written for one route, and entries are for all of them */
+        return false;
     /* a part of a body is no representation: only "number 0, no more" is */
     return !block || (osp_opt_uint(block->val, &v) && (v & ~7u) == 0);
 }

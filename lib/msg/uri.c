@@ -318,6 +318,37 @@ dots(struct osp_slice s)
     return n < 3 ? n : 0;
 }
 
+/* True if `s`, cut at its slashes, has a piece that is a dot segment; `escaped`: a dot may be written "%2e". */
+static bool
+has_dots(struct osp_slice s, bool escaped)
+{
+    for (bool more = s.n > 0; more;) {
+        size_t           n = span_to(s, '/');
+        struct osp_slice piece = osp_slice_head(s, n);
+
+        if (dots(piece) > 0 && (escaped || piece.n < 3))
+            return true;
+        more = n < s.n;
+        s = osp_slice_tail(s, n + 1);
+    }
+    return false;
+}
+
+bool
+osp_path_has_dots(const struct osp_msg *m, uint16_t num)
+{
+    for (size_t i = 0; i < m->opt_count; i++)
+        if (m->opts[i].num == num && has_dots(m->opts[i].val, false))
+            return true;
+    return false;
+}
+
+bool
+osp_uri_has_dots(const struct osp_uri *uri)
+{
+    return has_dots(uri->path, true);
+}
+
 /*
  * The segments of a path, dot segments removed [RFC 3986, 5.2.4]: a Uri-Path is never "." or
  * "..", which the next hop might resolve in its own way [rfc7252#5.10.1].

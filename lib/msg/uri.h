@@ -70,6 +70,16 @@ OSP_CHECKED enum osp_err osp_authority_make(enum osp_scheme scheme, struct osp_s
 OSP_CHECKED enum osp_err osp_uri_to_options(const struct osp_uri *uri, struct osp_msg *m, struct osp_wr *storage);
 
 /*
+ * True if a path option of `m` (`num`: Uri-Path or Location-Path) is "." or "..", which may not be sent [rfc7252#5.10.1]
+ * [rfc7252#5.10.7], or is one of them between slashes ("a/../b" as one segment): whoever joins segments to the name of a
+ * file would leave the part of the tree that was meant.
+ */
+bool osp_path_has_dots(const struct osp_msg *m, uint16_t num);
+
+/* True if the path of `uri` has a segment "." or "..", also where a dot is written "%2e". */
+bool osp_uri_has_dots(const struct osp_uri *uri);
+
+/*
  * The request URI of `m` as text, percent-encoded, with a terminating zero: for logs and the
  * client.  Proxy-Uri and Proxy-Scheme count; `dflt` stands where scheme, Uri-Host or Uri-Port are
  * absent.  Only URI characters are written, whatever the options hold.  Cut at `cap` (>= 1).

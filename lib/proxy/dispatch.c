@@ -247,6 +247,10 @@ px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         }
         /* of the layer that is looked at now: an outer one was anybody's */
         x->no_response = quiet && osp_opt_uint(quiet->val, &mask) && mask <= 255 ? (uint8_t)mask : 0;
+        if (osp_path_has_dots(req, OSP_OPT_URI_PATH)) {     /* [rfc7252#5.10.1] also outside of a layer of ours */
+            px_answer_error(t, x, OSP_E_DOT_SEGMENT);
+            return;
+        }
         if (px_blocks_serve(t, x, req) || step(t, x, &req) == DONE)
             return;
     }

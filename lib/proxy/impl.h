@@ -6,6 +6,7 @@
  *   dispatch.c    the steps of an incoming request [ocp#2.4]; where a request goes
  *   policy.c      who may do what: rules, rates, own authority, guarded addresses
  *   translate.c   the request URI on its way in and out; Hop-Limit
+ *   location.c    Location of responses on its way back
  *   forward.c     the next hop: resolve, protect, send, park
  *   answer.c      responses and errors to the client, under the layers removed
  *   response.c    what came back from the next hop
@@ -317,9 +318,13 @@ const struct osp_route *px_find_route(const struct px_exchange *x, const struct 
 enum osp_err px_translate_reverse(const struct osp_route *r, struct osp_msg *req);
 enum osp_err px_translate_to_proxy(struct px_turn *t, const struct osp_authority *to, struct osp_msg *req);
 enum osp_err px_hop_limit(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req);
-enum osp_err px_location_back(const struct osp_route *r, struct osp_msg *resp);
 /* An option that may not be forwarded: 0 when all may. [rfc7252#5.7.1] */
 uint16_t px_unsafe_option(const struct osp_msg *m);
+
+/* ---- location.c ---- */
+/* Location of `resp` as the client has to write it; taken out where it leads out of route `r` (NULL: forward-proxied) or has
+   dot segments.  OSP_E_OPTION_COUNT */
+enum osp_err px_location_back(struct px_turn *t, const struct osp_route *r, struct osp_msg *resp);
 
 /* ---- forward.c ---- */
 void px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop);

@@ -119,6 +119,7 @@ struct osp_proxy_stats {
     uint64_t bodies_evicted, bodies_expired;    /* transfers given up for new ones, or never finished */
     size_t   bodies;                            /* kept now */
     size_t   observations;                      /* of the exchanges */
+    uint64_t locations_dropped;                 /* Location of responses that led out of the route, or had dot segments */
     size_t   subjects;                          /* what they observe, where they share it */
     size_t   pool_used, pool_limit;
 };

@@ -136,8 +136,8 @@ px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct os
     }
     if (e == OSP_OK)
         e = mark_hop_limit(t, x, resp);
-    if (e == OSP_OK && x->route && !x->subject)
-        e = px_location_back(x->route, resp);
+    if (e == OSP_OK && !x->subject)
+        e = px_location_back(t, x->route, resp);
     if (e == OSP_E_LOOP) {              /* [rfc8768#4] not forwarded: the client hears of it as a bad gateway */
         t->px->stats.errors[e]++;
         e = OSP_E_BAD_RESPONSE;

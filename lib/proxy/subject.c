@@ -265,8 +265,8 @@ px_subject_deliver(struct px_turn *t, struct px_observation *o)
     osp_list_push(&s->fans, &o->fan);
     if (e == OSP_OK && !compose(t, s, &t->px->a))
         e = OSP_E_NOMEM;
-    if (e == OSP_OK && x->route)
-        e = px_location_back(x->route, &t->px->a);
+    if (e == OSP_OK)
+        e = px_location_back(t, x->route, &t->px->a);
     if (e != OSP_OK) {
         px_answer_error(t, x, e);
         return;

@@ -73,6 +73,8 @@ split_proxy_uri(struct px_turn *t, struct osp_msg *req, struct osp_authority *to
         return e;
     if (uri.to.scheme != OSP_SCHEME_COAP)
         return OSP_E_NOT_PROXY;
+    if (osp_uri_has_dots(&uri))         /* resolving them is the client's part [rfc7252#6.4] */
+        return OSP_E_DOT_SEGMENT;
     osp_msg_remove(req, OSP_OPT_PROXY_URI);
     osp_msg_remove(req, OSP_OPT_URI_HOST);
     osp_msg_remove(req, OSP_OPT_URI_PORT);
@@ -80,6 +82,8 @@ split_proxy_uri(struct px_turn *t, struct osp_msg *req, struct osp_authority *to
     osp_msg_remove(req, OSP_OPT_URI_PATH_ABBREV);
     osp_msg_remove(req, OSP_OPT_URI_QUERY);
     e = osp_uri_to_options(&uri, req, &t->scratch);
+    if (e == OSP_OK && osp_path_has_dots(req, OSP_OPT_URI_PATH))        /* "..%2fx" is one now */
+        e = OSP_E_DOT_SEGMENT;
     if (e == OSP_OK && !uri.to.is_ip)
         e = osp_msg_add(req, OSP_OPT_URI_HOST, uri.to.host);
     *to = uri.to;
@@ -270,33 +274,6 @@ px_translate_reverse(const struct osp_route *r, struct osp_msg *req)
         if (e == OSP_OK && !r->hop.to.is_ip)
             e = osp_msg_add(req, OSP_OPT_URI_HOST, r->hop.to.host);
     }
-    return e;
-}
-
-/* Location-Path as the client has to write it: the inverse of translate_path(). */
-enum osp_err
-px_location_back(const struct osp_route *r, struct osp_msg *resp)
-{
-    struct osp_slice rest[OSP_MSG_OPTS_MAX];
-    size_t           n = 0, at = 0;
-    enum osp_err     e = OSP_OK;
-    bool             prefixed = true;
-
-    for (size_t i = 0; i < resp->opt_count; i++)
-        if (resp->opts[i].num == OSP_OPT_LOCATION_PATH)
-            rest[n++] = resp->opts[i].val;
-    if (n == 0 || (!r->strip && !r->prefix_count))
-        return OSP_OK;
-    for (size_t i = 0; i < r->prefix_count; i++)
-        prefixed = prefixed && i < n && osp_slice_eq(rest[i], r->prefix[i]);
-    if (!prefixed)              /* outside of what the route shows: leave it as it is */
-        return OSP_OK;
-    at = r->prefix_count;
-    osp_msg_remove(resp, OSP_OPT_LOCATION_PATH);
-    for (size_t i = 0; i < r->strip && i < r->path_count && e == OSP_OK; i++)
-        e = osp_msg_add(resp, OSP_OPT_LOCATION_PATH, r->path[i]);
-    for (; at < n && e == OSP_OK; at++)
-        e = osp_msg_add(resp, OSP_OPT_LOCATION_PATH, rest[at]);
     return e;
 }
 

@@ -367,6 +367,27 @@ def test_locations_are_mapped_back(stage):
         assert (answer.dotted, answer.all(LOCATION_PATH)) == ("2.01", want)
 
 
+# row P23
+def test_dot_segments_lead_nowhere(stage):
+    origin = stage.origin(lambda r: coap.response("2.01", options=[(LOCATION_PATH, s) for s in (b"www", b"..", b"b")]))
+    proxy = stage.proxy(clients=OPEN, routes=[
+        {"name": "pub", "match": {"path": "/pub/*"}, "strip": 1, "upstream": {"uri": net.uri(origin.address, "/www")}}])
+    client = stage.client(proxy)
+    outside = coap.request(host=origin.host, port=origin.port, scheme="coap")
+    for path in ("pub/../secret", "pub/./x", "pub/x/.."):
+        assert client.exchange(coap.request(coap.GET, path)).dotted == "4.00"
+        assert client.exchange(coap.request(path=path, host=origin.host, port=origin.port, scheme="coap")).dotted == "4.00"
+    for path in ("a/../b", "a/%2e%2E/b", "a/..%2fb", ".."):
+        request = coap.Message(code=coap.GET, options=[(35, f"coap://{origin.host}:{origin.port}/{path}".encode())])
+        assert client.exchange(request).dotted == "4.00"
+    assert origin.count() == 0
+    answer = client.exchange(coap.request(coap.POST, "pub/x"))
+    assert (answer.dotted, answer.all(LOCATION_PATH)) == ("2.01", [])
+    assert client.exchange(outside).all(LOCATION_PATH) == []
+    assert proxy.errors_by("DOT_SEGMENT") == 10
+    assert proxy.metric("osprey_locations_dropped_total") == 2
+
+
 # row P19
 def test_etags_of_two_origins_are_not_mixed(stage):
     one, two = two_origins(stage)

@@ -216,6 +216,9 @@ nothing_uncacheable_is_kept(void **state)
     response(&r, OSP_CODE(2, 5), "x");
     add_uint(&r, OSP_OPT_BLOCK2, 0x08 | 2, c);  /* number 0, more to come */
     assert_int_equal(store(f, &a, &r, 0), OSP_CACHE_NOT_CACHEABLE);
+    response(&r, OSP_CODE(2, 5), "x");
+    EXPECT_OK(osp_msg_add(&r, OSP_OPT_LOCATION_PATH, osp_slice_str("as one route shows it")));
+    assert_int_equal(store(f, &a, &r, 0), OSP_CACHE_NOT_CACHEABLE);
     assert_int_equal(lookup(f, &a, 0), OSP_CACHE_MISS);
 }
 
