@@ -89,9 +89,10 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "queued", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 10000, AT(limits.queued),
       .doc = "confirmable requests that wait because `nstart` of them are outstanding at their next hop" },
     { .key = "amplification", .type = CFG_UINT, .min = 0, .max = 1000, .dflt = 3, AT(limits.amplification),
-      .doc = "an address of the Internet gets at most this many times the bytes it sent, until it has proven that somebody is "
-             "there (RFC 9175, 2.4): a longer answer is a 4.01 with Echo, or goes out in small blocks. Loopback, link-local and "
-             "private addresses are not asked; 0: nobody is" },
+      .doc = "an address of the Internet gets at most this many times the bytes of its request (payload of UDP, all answers and "
+             "repetitions together), until an Echo that came back or a layer that came off has proven that somebody is there "
+             "(RFC 9175, 2.6): a longer answer is a 4.01 with Echo, or goes out in small blocks, and a registration has to carry "
+             "an Echo. Loopback, link-local and private addresses are not asked; 0: nobody is" },
     { .key = "nstart", .type = CFG_UINT, .min = 1, .max = 65535, .dflt = 16, AT(limits.nstart),
       .doc = "confirmable requests outstanding at one next hop (NSTART of RFC 7252); 1 spares a constrained origin, but one "
              "lost datagram then holds every client up" },

@@ -57,6 +57,8 @@ static const struct row rows[] = {
     { "osprey_oscore_layers_removed_total", "", "OSCORE layers taken off.", COUNTER, W(proxy.layers_removed) },
     { "osprey_oscore_layers_added_total", "", "OSCORE layers put on.", COUNTER, W(proxy.layers_added) },
     { "osprey_echo_challenges_total", "", "Requests answered with an Echo challenge.", COUNTER, W(proxy.challenges) },
+    { "osprey_answers_shortened_total", "", "Answers cut into blocks, or without their text, for an unverified address.",
+      COUNTER, W(proxy.shortened) },
     { "osprey_rekey_answers_total", "", "Requests answered with an R2, so that keys are derived anew.", COUNTER,
       W(proxy.rekey_begun) },
     { "osprey_rekeyings_total", "role=\"server\"", "Contexts derived anew, by our role.", COUNTER, W(proxy.rekeyed_server) },

@@ -301,7 +301,9 @@ input_message(struct osp_ep *ep, const struct osp_flow *from, struct osp_time no
         return;
     }
     seen = ep_in_find(ep, from, m->mid);
-    if (seen) {
+    if (seen && seen->request && seen->length != ev->length) {
+        ep_drop(ep, OSP_E_DUPLICATE_MSG);       /* no copy of it: the answer may be many times as long as this [rfc9175#2.6] */
+    } else if (seen) {
         ep->stats.rx_duplicate++;
         ep_server_duplicate(ep, seen, tx);
     } else if (osp_code_is_request(m->code)) {

@@ -69,6 +69,7 @@ struct ep_in {
     uint8_t         *token;
     uint32_t         token_len;
     uint8_t          token_inline[EP_TOKEN_INLINE];
+    uint32_t         length;    /* of a request's datagram */
     uint16_t         mid;
     uint8_t          type;
     uint8_t          state;     /* enum ep_in_state */

@@ -190,6 +190,7 @@ ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_tim
         answer_stateless(ep, from, OSP_CODE(5, 3), tx);
         return;
     }
+    in->length = ev->length;
     in->handle = ep->next_handle++;
     osp_table_add(&ep->handles, &in->by_handle, in->handle);
     if (in->type == OSP_CON)

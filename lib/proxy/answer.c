@@ -60,6 +60,24 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
     return OSP_OK;
 }
 
+/* With the client's Token: the one in `out`, if any, is another leg's, and is replaced. */
+static size_t
+size_of(const struct px_exchange *x, const struct osp_msg *out)
+{
+    return osp_msg_size_udp(out) - out->token.n + x->token_len;
+}
+
+/* `most`: of px_may_send(); what may come once only is not confirmable.  A challenge never is [rfc9175#2.4]. */
+static enum osp_err
+send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out, size_t most)
+{
+    struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con, .never_con = x->is_challenge };
+
+    if (most != SIZE_MAX && size_of(x, out) > most / (t->px->cfg.ep.max_retransmit + 1u))
+        how.never_con = true;
+    return osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
+}
+
 /*
  * What is longer than a datagram of ours, or than what an unverified address may get for an executed request, goes out
  * in blocks; what cannot, the client hears of under the same layers.  OSP_E_UNVERIFIED: the client is to be asked first.
@@ -67,33 +85,35 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
 static enum osp_err
 respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 {
-    struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con };
-    size_t             room = t->px->cfg.ep.max_datagram, most = px_may_send(t, x, out, false), size = 0;
-    struct osp_msg    *to = out == &t->px->a ? &t->px->b : &t->px->a;
-    enum osp_err       e;
+    size_t          room = t->px->cfg.ep.max_datagram, most = px_may_send(t, x);
+    struct osp_msg *to = out == &t->px->a ? &t->px->b : &t->px->a;
+    enum osp_err    e;
 
-    if (most != SIZE_MAX)               /* of whom there is no doubt only what does not fit is measured */
-        size = osp_msg_size_udp(out) - out->token.n;    /* the Token is another leg's, and is replaced */
-    if (size > most && x->safe)
-        return OSP_E_UNVERIFIED;
-    if (size > most) {          /* it may come once at least */
-        how.never_con = true;
-        most = px_may_send(t, x, out, true);
-    }
-    if (size <= most) {
-        e = osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
-        if (e != OSP_E_NOSPACE || osp_msg_size_udp(out) - out->token.n + t->px->cfg.ep.max_token <= room)
+    if (most == SIZE_MAX || size_of(x, out) <= most) {  /* of whom there is no doubt only what does not fit is measured */
+        e = send(t, x, out, most);
+        if (e != OSP_E_NOSPACE || size_of(x, out) - x->token_len + t->px->cfg.ep.max_token <= room)
             return e;
+    } else if (x->is_error) {
+        t->px->stats.shortened++;
+        osp_msg_init(to, out->code);
+        return send(t, x, to, most);
+    } else if (x->safe) {
+        return OSP_E_UNVERIFIED;
     }
-    e = px_cut_to_fit(t, x, out, most < room ? most : room, to);
-    if (e == OSP_OK && osp_msg_size_udp(to) - to->token.n > most)       /* its options alone */
+    e = px_cut_to_fit(t, x, out, most < room ? most - (most < x->token_len ? most : x->token_len) : room, to);
+    if (e == OSP_OK && most != SIZE_MAX && size_of(x, to) > most)
+        osp_msg_remove(to, OSP_OPT_SIZE2);              /* it may do without */
+    if (e == OSP_OK && most != SIZE_MAX && size_of(x, to) > most)       /* its other options alone */
         e = OSP_E_TOO_LONG;
-    return e == OSP_OK ? osp_ep_respond(t->px->ep, x->in, to, how, t->now, t->tx) : OSP_E_TOO_LONG;
+    if (e != OSP_OK)
+        return OSP_E_TOO_LONG;
+    t->px->stats.shortened += most != SIZE_MAX;
+    return send(t, x, to, most);
 }
 
 /* Piggybacked or non-confirmable, so that it is not repeated to somebody who did not ask [rfc9175#2.4]. */
-static void
-ask_address(struct px_turn *t, struct px_exchange *x)
+void
+px_challenge_address(struct px_turn *t, struct px_exchange *x)
 {
     struct osp_respond how = { .never_con = true };
     enum osp_err       e = px_ask_address(t, x, &t->px->a);
@@ -116,7 +136,7 @@ finish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
     px_blocks_pass(t, x, out);
     e = respond(t, x, out);
     if (e == OSP_E_UNVERIFIED) {
-        ask_address(t, x);
+        px_challenge_address(t, x);
     } else if (e == OSP_E_TOO_LONG && !x->told_too_long) {
         x->told_too_long = true;
         px_answer_error(t, x, e);
@@ -221,6 +241,7 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     t->px->stats.errors[why]++;
     px_flight_failed(x, why);
     x->notify = x->notify_con = false;
+    x->is_error = true;
     if (code == 0 || is_suppressed(x, code)) {
         px_drop(t, x, OSP_OK);
         return;
@@ -253,6 +274,7 @@ px_challenge(struct px_turn *t, struct px_exchange *x)
     struct osp_octx      *failed = NULL;
     enum osp_err          e;
 
+    x->is_challenge = true;
     osp_oscore_challenge(ctx, &t->px->rand, echo, &resp);
     e = put_layers_on(t, x, &resp, true, &out, &failed);
     px_used(t->px, ctx);

@@ -115,7 +115,7 @@ demand_echo(struct px_turn *t, struct px_exchange *x)
     uint8_t        echo[PX_ECHO_LEN];
 
     osp_responder_count(x->policy->edhoc->responder, OSP_RESPONDER_VERIFIED);
-    px_echo_make(t, &x->from.peer, echo);
+    px_echo_make(t, &x->from.peer, sizeof(echo), echo);
     osp_msg_init(&resp, OSP_CODE(4, 1));
     if (osp_msg_add(&resp, OSP_OPT_ECHO, osp_slice(echo, sizeof(echo))) != OSP_OK)
         px_answer_error(t, x, OSP_E_NOMEM);

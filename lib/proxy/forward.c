@@ -311,7 +311,8 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
     static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
     enum osp_err                e = px_hop_limit(t, x, req);
 
-    px_observe_request(t, x, req, req->token);
+    if (!px_observe_request(t, x, req, req->token))
+        return;
     x->inner_oscore = osp_msg_has(req, OSP_OPT_OSCORE);
     if (!x->inner_oscore || !hop->single) {             /* [ocp#5.1] Q2 */
         x->hop_ctx = hop->ctx;

@@ -55,6 +55,7 @@
 #define PX_AGREEMENTS_MAX 1024
 #define PX_AGREED_ASKS 16
 #define PX_ECHO_LEN 12
+#define PX_ECHO_SHORT 6
 
 /* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
 enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY,
@@ -183,9 +184,12 @@ struct px_exchange {
     struct osp_block        block1, block2;     /* around a layer of ours */
     uint8_t                 cut_depth;  /* layers outside of them */
     bool                    block1_acked, block2_asked;
-    bool                    safe, end_to_end;   /* the request as it came was; ... is under another's layer, and no copy */
-    bool                    echoed;             /* ... had a fresh Echo of ours, which was taken out of it */
-    uint32_t                request_len, token_len;     /* ... was this long */
+    bool                    safe;               /* the client's request, as received, used a safe method */
+    bool                    echoed;             /* the client proved its address: with a fresh Echo of ours in this request,
+                                                   or with the registration that this request renews */
+    bool                    is_error;           /* the answer is an error of ours: its payload is text for people */
+    bool                    is_challenge;       /* the answer asks for freshness inside a layer */
+    uint32_t                request_len, token_len;     /* bytes of the client's datagram, and of its Token */
     bool                    asks_block;         /* `asked` of what the cache may have */
     struct osp_block        asked;
     bool                    told_too_long;      /* the answer is the error about one that did not fit */
@@ -358,6 +362,8 @@ void px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *r
 void px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 void px_challenge(struct px_turn *t, struct px_exchange *x);
 void px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why);
+/* Ends the exchange with a 4.01 and an Echo: the client is to prove that it hears us, and to ask again. */
+void px_challenge_address(struct px_turn *t, struct px_exchange *x);
 
 /* ---- rekey.c ---- */
 /* Could the OSCORE option be one of a run? */
@@ -442,8 +448,10 @@ void px_blocks_pass(struct px_turn *t, const struct px_exchange *x, const struct
 void px_verified(struct osp_proxy *px, const struct osp_ip *ip, struct osp_time now);
 /* Notes what the request as it came allows, and takes an Echo of ours out of it. */
 void px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
-/* How many bytes the answer `out` may have, `once`: in a message that is not repeated; SIZE_MAX: any. */
-size_t px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out, bool once);
+/* How many bytes of UDP payload the client's address may still get for its request, in all; SIZE_MAX: any number. */
+size_t px_may_send(const struct px_turn *t, const struct px_exchange *x);
+/* Whether the client may register: false until it has proven its address with this request. */
+bool px_may_observe(const struct px_turn *t, const struct px_exchange *x);
 /* The 4.01 with an Echo that asks for another one from there. */
 enum osp_err px_ask_address(struct px_turn *t, const struct px_exchange *x, struct osp_msg *resp);
 
@@ -467,8 +475,11 @@ bool px_transfer_failed(struct px_exchange *x, uint64_t handle);
 void px_transfer_end(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- observe.c ---- */
-/* What the request's Observe option asks for: an observation begins, or one ends. */
-void px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token);
+/*
+ * What the request's Observe option asks for: an observation begins, or one ends.  False: the exchange ended, since the client
+ * has to prove its address before it may register.
+ */
+bool px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token);
 /* A response to an observed request: false: it is old and to be ignored. Sets x->notify for a notification. */
 bool px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
 /*
@@ -603,8 +614,9 @@ void px_flight_land(struct osp_proxy *px, struct px_exchange *leader);
 void px_flight_go_on(struct px_turn *t, struct px_exchange *x);
 
 /* ---- echo.c ---- */
-void px_echo_make(const struct px_turn *t, const struct osp_addr *peer, uint8_t out[PX_ECHO_LEN]);
-/* True: the Echo of `req` was made here for this address; *fresh: not long ago. */
+/* `len`: PX_ECHO_LEN, PX_ECHO_SHORT, or 0 for none. */
+void px_echo_make(const struct px_turn *t, const struct osp_addr *peer, size_t len, uint8_t out[PX_ECHO_LEN]);
+/* True: the Echo of `req` was made here for this address and port; *fresh: not long ago. */
 bool px_echo_is_ours(const struct px_turn *t, const struct osp_addr *peer, const struct osp_msg *req, bool *fresh);
 bool px_echo_is_mine(const struct px_turn *t, const struct osp_addr *peer, const struct osp_msg *req);
 

@@ -133,27 +133,36 @@ begin(struct px_turn *t, struct px_exchange *x, uint64_t hash)
     return true;
 }
 
-void
+bool
 px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token)
 {
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OBSERVE);
     struct px_exchange   *old;
     uint64_t              hash;
     uint32_t              v = DEREGISTER + 1;
+    bool                  registers;
 
     if (!o)
-        return;
+        return true;
     hash = client_hash(t->px, x, token);
     (void)osp_opt_uint(o->val, &v);
     old = v == REGISTER || v == DEREGISTER ? of_client(t->px, hash) : NULL;
     if (v == DEREGISTER && osp_msg_has(req, OSP_OPT_OSCORE)) {  /* only the origin can end what is under its layer */
         x->ends = old ? old->in : 0;
-        return;
+        return true;
     }
-    if (old)                    /* [rfc7641#3.6] */
+    registers = v == REGISTER && (req->code == OSP_GET || req->code == OSP_FETCH);
+    if (old) {                  /* [rfc7641#3.6] */
+        x->echoed = true;       /* it was proven when this client registered, from here and with this Token */
         px_drop(t, old, OSP_OK);
-    if (v != REGISTER || (req->code != OSP_GET && req->code != OSP_FETCH) || !begin(t, x, hash))
+    }
+    if (registers && !px_may_observe(t, x)) {
+        px_challenge_address(t, x);
+        return false;
+    }
+    if (!registers || !begin(t, x, hash))
         osp_msg_remove(req, OSP_OPT_OBSERVE);
+    return true;
 }
 
 /* [rfc7641#3.4] */

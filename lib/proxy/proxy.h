@@ -98,6 +98,7 @@ struct osp_proxy_stats {
     uint64_t requests, forwarded_forward, forwarded_reverse, local;
     uint64_t layers_removed, layers_added;
     uint64_t challenges;                        /* Echo */
+    uint64_t shortened;                         /* answers cut, or without their text, since an address was not verified */
     uint64_t rekey_begun;                       /* requests answered with an R2 */
     uint64_t rekeyed_server, rekeyed_client;    /* contexts derived anew, by our role */
     uint64_t cached;                            /* answered from the cache */

@@ -2,24 +2,27 @@
 /*
  * Whose address is verified, and how much the others get [rfc9175#2.4] [rfc9175#2.6].
  *
- * A request with somebody else's address in it makes us send to them.  Until it is known that somebody at an address
- * hears us, it gets no more than a few times what came from there, headers below CoAP counted on both sides.  What is
- * longer is a 4.01 with an Echo in its place, if the request was a safe one; the answer to the repeated request is there
- * by then, if it is one for the cache.  A request that is not safe was executed already, so its answer goes out in blocks that
- * are small enough: each is asked for by a request of its own.  Where repetitions would be too much, it comes once.
+ * A request with somebody else's address in it makes us send to them.  Until it is proven that somebody at an address
+ * hears us, everything sent there for one request, acknowledgements and repetitions included, is at most
+ * `limits.amplification` times as long as that request.  Both are counted in bytes of UDP payload.
  *
- * An address is verified by an Echo of ours that came back, by a layer that came off, by a confirmable notification
- * that was acknowledged.  Addresses that nobody out there can pretend to have are not asked: loopback, link-local, private.
- * An answer under an end-to-end OSCORE layer is none to amplify with, unless the request is a deterministic one, which
- * anybody may repeat: the origin has verified the request.
+ *   safe request, longer answer     4.01 with an Echo; the cache may have the answer when the request comes again
+ *   other request, longer answer    It was executed already: the answer goes out in blocks that are small enough, each
+ *                                   for a request of its own.  What no block can make small enough is 5.02.
+ *   error of ours                   It loses its text.
+ *   separate answer                 It is not confirmable where its repetitions would be too long.
+ *   registration                    4.01 with an Echo before anything is registered: notifications have no end.
+ *
+ * Two things prove an address: an Echo of ours that came back, and a layer that came off.  An empty ACK does not, since a
+ * Message ID has 16 bits and can be guessed; nor does an answer of the origin, whatever it looks like.  Addresses
+ * that nobody out there can pretend to have are not asked: loopback, link-local, private.
  *
  * Nothing is kept for an Echo (echo.c).  What is kept of verified addresses is a table of a fixed size, where a newer one
  * takes the place of an older.
  */
 #include "proxy/impl.h"
 
-#define BELOW_COAP 62           /* Ethernet, IPv6 and UDP [rfc9175#2.4] */
-#define ACK_SIZE (BELOW_COAP + 4u)
+#define ACK_SIZE 4u
 #define VERIFIED_LIFE_US OSP_SEC(600)
 
 static uint64_t
@@ -62,8 +65,7 @@ is_verified(const struct osp_proxy *px, const struct px_exchange *x, struct osp_
     const struct px_verified *v;
     uint64_t                  h;
 
-    /* whoever acknowledged a notification stays verified for that observation */
-    if (x->removed_count > 0 || (x->obs && x->obs->rtt_us) || cannot_be_spoofed_from_afar(&x->from.peer.ip))
+    if (x->removed_count > 0 || x->echoed || cannot_be_spoofed_from_afar(&x->from.peer.ip))
         return true;
     h = hash_ip(px, &x->from.peer.ip);
     v = &px->verified[h % PX_VERIFIED];
@@ -89,46 +91,63 @@ take_echo(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 void
 px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    const struct osp_cache *c = x->policy->cache;
-    uint16_t                hash = c ? osp_cache_cfg(c)->request_hash : OSP_OPT_REQUEST_HASH;
-
     x->safe = req->code == OSP_GET || req->code == OSP_FETCH;
-    x->end_to_end = osp_msg_has(req, OSP_OPT_OSCORE) && !osp_msg_has(req, hash);
     x->token_len = (uint32_t)req->token.n;
     take_echo(t, x, req);
 }
 
 size_t
-px_may_send(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *out, bool once)
+px_may_send(const struct px_turn *t, const struct px_exchange *x)
 {
     unsigned factor = t->px->cfg.amplification;
     size_t   most;
 
-    if (factor == 0 || is_verified(t->px, x, t->now) || (x->end_to_end && osp_msg_has(out, OSP_OPT_OSCORE)))
+    if (factor == 0 || is_verified(t->px, x, t->now))
         return SIZE_MAX;
-    most = factor * (x->request_len + (size_t)BELOW_COAP);
-    /*
-     * A separate response that is confirmable may come five times.  A notification too, but the first of them has to be
-     * acknowledged before there is another [rfc7641#7], and not every observer knows what to do with an Echo then.
-     */
-    if (!x->notify && osp_ep_will_repeat(t->px->ep, x->in)) {
-        most -= most < ACK_SIZE ? most : ACK_SIZE;      /* it was acknowledged before */
-        if (!once)
-            most /= t->px->cfg.ep.max_retransmit + 1u;
-    }
-    return most > BELOW_COAP + x->token_len ? most - BELOW_COAP - x->token_len : 0;
+    most = (size_t)factor * x->request_len;
+    if (osp_ep_will_repeat(t->px->ep, x->in))           /* it was acknowledged before */
+        most -= most < ACK_SIZE ? most : ACK_SIZE;
+    return most;
 }
 
+/*
+ * The table of verified addresses does not count here: a registration in the name of somebody who has proven an address a
+ * minute ago would be served for days.
+ */
+bool
+px_may_observe(const struct px_turn *t, const struct px_exchange *x)
+{
+    return t->px->cfg.amplification == 0 || x->removed_count > 0 || x->echoed || cannot_be_spoofed_from_afar(&x->from.peer.ip);
+}
+
+/* A 4.01 with an Echo of `len` bytes, 0: without. */
+static enum osp_err
+make_challenge(struct px_turn *t, const struct px_exchange *x, size_t len, struct osp_msg *resp)
+{
+    uint8_t     *value = osp_wr_reserve(&t->scratch, PX_ECHO_LEN);
+    enum osp_err e = OSP_OK;
+
+    osp_msg_init(resp, osp_err_code(OSP_E_UNVERIFIED));
+    if (!value)
+        return OSP_E_NOSPACE;
+    px_echo_make(t, &x->from.peer, len, value);
+    if (len == PX_ECHO_LEN)
+        e = osp_msg_add(resp, OSP_OPT_MAX_AGE, OSP_EMPTY);
+    return e == OSP_OK && len > 0 ? osp_msg_add(resp, OSP_OPT_ECHO, osp_slice(value, len)) : e;
+}
+
+/* The shortest requests leave room for a short Echo only, and for none where they were acknowledged before. */
 enum osp_err
 px_ask_address(struct px_turn *t, const struct px_exchange *x, struct osp_msg *resp)
 {
-    uint8_t     *value = osp_wr_reserve(&t->scratch, PX_ECHO_LEN);
-    enum osp_err e;
+    static const size_t lens[] = { PX_ECHO_LEN, PX_ECHO_SHORT, 0 };
+    size_t              most = px_may_send(t, x);
+    enum osp_err        e = OSP_OK;
 
-    if (!value)
-        return OSP_E_NOSPACE;
-    px_echo_make(t, &x->from.peer, value);
-    osp_msg_init(resp, osp_err_code(OSP_E_UNVERIFIED));
-    e = osp_msg_add(resp, OSP_OPT_MAX_AGE, OSP_EMPTY);
-    return e == OSP_OK ? osp_msg_add(resp, OSP_OPT_ECHO, osp_slice(value, PX_ECHO_LEN)) : e;
+    for (size_t i = 0; e == OSP_OK && i < sizeof(lens) / sizeof(lens[0]); i++) {
+        e = make_challenge(t, x, lens[i], resp);
+        if (osp_msg_size_udp(resp) + x->token_len <= most)
+            break;
+    }
+    return e;
 }
