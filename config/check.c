@@ -367,7 +367,7 @@ covering(const struct osp_cfg *cfg, const struct cfg_route *r)
         int                     c = compare_routes(e, r);
 
         if (e != r && (c > 0 || (c == 0 && e < r)) && host_covers(e->host, r->host) && path_covers(e, r) &&
-            (e->port == 0 || e->port == r->port))
+            (e->port == 0 || e->port == r->port) && (e->outer_host || !r->outer_host))
             return e;
     }
     return NULL;

@@ -150,6 +150,7 @@ struct cfg_route {
     unsigned         strip;
     bool             pass;              /* oscore: pass | terminate */
     bool             keep_host;
+    bool             outer_host;        /* Uri-Host and Uri-Port outside of a layer for us count, too */
     struct cfg_hop   upstream;
     struct cfg_pos   pos;
 };

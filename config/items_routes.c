@@ -346,9 +346,11 @@ static const struct cfg_kind kind_route_path = { PATH_FORM, read_route_path, pri
 
 static const struct cfg_item route_match_items[] = {
     { .key = "host", .type = CFG_OTHER, AT(host), .kind = &kind_route_host, .dflt_text = "not looked at",
-      .doc = "the request's Uri-Host" },
+      .doc = "the request's Uri-Host; of a request that had a layer for us, the one inside of it, unless the route has "
+             "`outer-host: true`" },
     { .key = "port", .type = CFG_OTHER, AT(port), .kind = &kind_port, .dflt_text = "not looked at",
-      .doc = "the request's Uri-Port, or the port it was received at" },
+      .doc = "the request's Uri-Port, or the port it was received at; of a request that had a layer for us, the Uri-Port inside "
+             "of it, unless the route has `outer-host: true`" },
     { .key = "path", .type = CFG_OTHER, .kind = &kind_route_path, .dflt_text = "not looked at",
       .doc = "the request's Uri-Path, percent-encoded: exactly this, or with `/*` at the end also everything below it; the "
              "longest that fits decides" },
@@ -397,6 +399,10 @@ const struct cfg_item cfg_route_items[] = {
       .doc = "`terminate` removes a layer that is for us, `pass` leaves every layer to the upstream" },
     { .key = "keep-host", .type = CFG_BOOL, .dflt = false, AT(keep_host),
       .doc = "forward Uri-Host as it came, instead of the host of the upstream" },
+    { .key = "outer-host", .type = CFG_BOOL, .dflt = false, AT(outer_host),
+      .doc = "for a request that had a layer for us: where there is no Uri-Host inside of it (no Uri-Port), the one outside "
+             "counts, and the port it was received at; anybody on the way can write those, and so move the request to this route or "
+             "away from it. By default only what is protected chooses" },
     { .key = "upstream", .type = CFG_OTHER, .flags = CFG_REQ, AT(upstream), .kind = &kind_hop,
       .doc = "the server that answers; the path of its URI goes in front of what `strip` leaves",
       .example = "{ uri: \"coap://192.0.2.7\", context: plant-gw }" },

@@ -288,6 +288,7 @@ make_route(struct box *b, const struct osp_ctxset *set, const struct cfg_route *
         .pass = c->pass,
         .hop = make_hop(b, set, &c->upstream),
         .keep_host = c->keep_host,
+        .outer_host = c->outer_host,
     };
     make_prefix(b, &c->upstream, r);
 }

@@ -89,6 +89,13 @@ OSP_CHECKED enum osp_err osp_oscore_unprotect_request(struct osp_crypto *cr, str
                                                       struct osp_wr *scratch, struct osp_msg *out, struct osp_layer *layer);
 
 /*
+ * False if the layer of request `in` is not one of `ctx`: its tag does not verify, which is counted against the key, or the key
+ * is at a limit and opens nothing.  For a request that was refused as a replay, and may be another's under the same kid: the
+ * replay window is neither asked nor moved.  `scratch` as above; it is left as it was.
+ */
+bool osp_oscore_fits_request(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in, struct osp_wr *scratch);
+
+/*
  * Builds the plain 4.01 with the Inner Echo of this context, to be protected with
  * osp_oscore_protect_response(own_piv = true).  The Echo value is drawn from `rand` once per
  * unknown window and stays until a request proves it, so an attacker cannot displace it.

@@ -82,6 +82,23 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
     return e;
 }
 
+bool
+osp_oscore_fits_request(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in, struct osp_wr *scratch)
+{
+    struct osp_wr         room = *scratch;
+    struct osp_oscore_opt opt;
+    struct osp_msg        inner;
+    uint8_t               nonce[OSP_AEAD_NONCE_MAX];
+    enum osp_err          e = find_option(in, &opt);
+
+    if (e != OSP_OK || !opt.has_kid || opt.piv.n == 0 || !osp_slice_eq(opt.kid, osp_octx_recipient_id(ctx)) ||
+        octx_may_open_response(ctx) != OSP_OK)
+        return false;
+    osp_oscore_nonce(opt.kid, opt.piv, ctx->common_iv, ctx->nonce_len, nonce);
+    e = open_message(cr, ctx, in, opt.kid, opt.piv, nonce, &room, &inner);
+    return e != OSP_E_DECRYPT;
+}
+
 /* [rfc8613#8.4] */
 enum osp_err
 osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, const struct osp_msg *in, struct osp_wr *scratch,

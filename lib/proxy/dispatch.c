@@ -97,23 +97,29 @@ find_context(const struct px_exchange *x, const struct osp_oscore_opt *o)
     return c ? c : px_rekey_find(x, o);
 }
 
-/* True if the OSCORE layer of `req` is one for us, as far as its IDs tell; also one whose context message_3 beside it makes. */
+/*
+ * True if the OSCORE layer of `req` may be one for us, as far as its IDs tell.  Beside an EDHOC option it is one if the message_3
+ * in the request belongs to a session of ours.
+ */
 static bool
-is_for_us(const struct px_exchange *x, const struct osp_msg *req)
+may_be_for_us(const struct px_exchange *x, const struct osp_msg *req)
 {
     struct osp_oscore_opt o;
     struct osp_octx      *c;
 
     if (parse_option(req, &o) != OSP_OK)
         return false;
+    if (osp_msg_has(req, OSP_OPT_EDHOC))
+        return px_edhoc_is_combined(x, o.kid);
     c = find_context(x, &o);
     osp_octx_unref(c);
-    return c || px_rekey_is_for_us(x, &o) || px_edhoc_is_combined(x, req, o.kid);
+    return c || px_rekey_is_for_us(x, &o);
 }
 
 /*
  * Steps 3 and 4, as a reverse-proxy.  A route that terminates does not count while there is a layer for us:
- * the outer Uri-Host may be the reverse-proxied one and the request still be protected for us.
+ * the outer Uri-Host may be the reverse-proxied one and the request still be protected for us.  Whether there is one is known
+ * when it came off: an end-to-end layer may have a kid of ours.
  */
 static enum verdict
 as_reverse_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_route *r)
@@ -123,6 +129,8 @@ as_reverse_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
     if (px_unsafe_option(req))
         return fail(t, x, OSP_E_UNKNOWN_OPTION);
     e = px_may_route(t, x, (size_t)(r - x->policy->routes));
+    if (e == OSP_OK && r->outer_host)
+        e = px_outer_put_back(&t->outer, req);
     if (e == OSP_OK)
         e = px_translate_reverse(r, req);
     if (e != OSP_OK)
@@ -130,13 +138,6 @@ as_reverse_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
     x->route = r;
     px_forward(t, x, req, &r->hop);
     return DONE;
-}
-
-static bool
-has_uri_options(const struct osp_msg *req)
-{
-    return osp_msg_has(req, OSP_OPT_URI_HOST) || osp_msg_has(req, OSP_OPT_URI_PORT) || osp_msg_has(req, OSP_OPT_URI_PATH) ||
-           osp_msg_has(req, OSP_OPT_URI_PATH_ABBREV);
 }
 
 /* An EDHOC option at the layer that is to be removed is for us too [rfc9668#3.3.1]. False: the exchange ended. */
@@ -157,18 +158,46 @@ remove_with(struct px_turn *t, struct px_exchange *x, struct osp_octx *ctx, cons
             const struct osp_msg *req, struct osp_msg *out)
 {
     struct osp_layer *l = &x->removed[x->removed_count];
-    enum osp_err      e = ctx ? osp_oscore_unprotect_request(t->px->crypto, ctx, req, &t->scratch, out, l)
-                              : px_rekey_request(t, x, o, req, out);
 
-    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT)   /* what was protected is no message */
-        e = OSP_E_DECRYPT;
-    return e;
+    return ctx ? osp_oscore_unprotect_request(t->px->crypto, ctx, req, &t->scratch, out, l) : px_rekey_request(t, x, o, req, out);
 }
 
-/* Step 6: one layer off; the result is in the other message of the proxy. */
-static enum verdict
-remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
+/*
+ * True if the layer of `req` did not come off for `why` because it is not ours.  A Partial IV that was seen before says nothing
+ * about that, the tag does: a replay of ours stays here.
+ */
+static bool
+is_somebody_elses(struct px_turn *t, struct osp_octx *ctx, const struct osp_msg *req, enum osp_err why)
 {
+    if (why == OSP_E_REPLAY)
+        return ctx && !osp_oscore_fits_request(t->px->crypto, ctx, req, &t->scratch);
+    return why == OSP_E_DECRYPT || why == OSP_E_KEY_SPENT || why == OSP_E_NO_CONTEXT;
+}
+
+/* The layer did not come off for `why`. */
+static enum verdict
+leave_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_octx *ctx, const struct osp_route *instead,
+            enum osp_err why)
+{
+    if (!instead || !px_sees_route(x, (size_t)(instead - x->policy->routes)) || !is_somebody_elses(t, ctx, req, why))
+        return fail(t, x, why == OSP_E_FORMAT || why == OSP_E_OPTION_COUNT ? OSP_E_DECRYPT : why); /* no message inside */
+    t->px->stats.layers_left++;
+    if (x->block1_acked || x->block2_asked) {           /* blocks around it were put together, and the response is cut for them */
+        osp_msg_remove(req, OSP_OPT_BLOCK1);
+        osp_msg_remove(req, OSP_OPT_BLOCK2);
+        osp_msg_remove(req, OSP_OPT_SIZE1);
+    }
+    return as_reverse_proxy(t, x, req, instead);
+}
+
+/*
+ * Step 6: one layer off; the result is in the other message of the proxy.  `instead`: where the request goes if the layer turns
+ * out to be another's; NULL: nowhere.
+ */
+static enum verdict
+remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req, const struct osp_route *instead)
+{
+    const struct px_outer before = t->outer;
     struct osp_msg       *out = *req == &t->px->a ? &t->px->b : &t->px->a;
     struct osp_oscore_opt o;
     struct osp_octx      *ctx;
@@ -190,12 +219,21 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     }
     if (!ctx)
         ctx = find_context(x, &o);      /* the one that message_3 made */
+    instead = px_unsafe_option(*req) ? NULL : instead;
+    px_outer_take(*req, &t->outer);
     e = remove_with(t, x, ctx, &o, *req, out);
     if (ctx)
         px_used(t->px, ctx);            /* a tag that does not verify uses the key up, too */
+    if (e != OSP_OK && e != OSP_E_NOT_FRESH && e != OSP_E_REKEY) {
+        enum osp_err  back = px_outer_put_back(&t->outer, *req);
+        enum verdict  v;
+
+        t->outer = before;
+        v = back == OSP_OK ? leave_layer(t, x, *req, ctx, instead, e) : fail(t, x, back);
+        osp_octx_unref(ctx);
+        return v;
+    }
     osp_octx_unref(ctx);                /* the layer has a reference of its own */
-    if (e != OSP_OK && e != OSP_E_NOT_FRESH && e != OSP_E_REKEY)
-        return fail(t, x, e);
     x->removed_count++;
     t->px->stats.layers_removed++;
     if (e == OSP_E_NOT_FRESH) {
@@ -214,19 +252,20 @@ static enum verdict
 step(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 {
     const struct osp_route *r;
-    bool                    oscore = osp_msg_has(*req, OSP_OPT_OSCORE);
+    bool                    oscore = osp_msg_has(*req, OSP_OPT_OSCORE), terminates;
 
     if (px_is_forward_form(*req))
         return as_forward_proxy(t, x, *req);
-    r = x->policy->reverse && has_uri_options(*req) ? px_find_route(x, *req) : NULL;
-    if (r && oscore && !r->pass && is_for_us(x, *req))
-        r = NULL;
-    if (r)
+    r = px_find_route(t, x, *req);
+    terminates = r && oscore && !r->pass && may_be_for_us(x, *req);
+    if (x->policy->reverse && !oscore && (t->outer.has_host || t->outer.has_port) && !(r && r->outer_host))
+        t->px->stats.outer_ignored++;
+    if (r && !terminates)
         return as_reverse_proxy(t, x, *req, r);
     if (oscore) {
         if (x->policy->otp_compat && osp_msg_has(*req, OSP_OPT_URI_PATH))       /* [otp#3] step 4 */
             return fail(t, x, OSP_E_BAD_REQUEST);
-        return remove_layer(t, x, req);
+        return remove_layer(t, x, req, r);
     }
     px_local(t, x, *req);
     return DONE;

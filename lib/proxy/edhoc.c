@@ -132,15 +132,28 @@ take_id(const struct osp_policy *p, struct osp_slice id, struct osp_slice other)
            osp_octx_live_reserve(p->live, id) == OSP_OK;
 }
 
+/* Requests for such a route may have an end-to-end layer, whose kid was not chosen here. */
+static bool
+has_route_that_terminates(const struct osp_policy *p)
+{
+    for (size_t i = 0; i < p->route_count; i++)
+        if (!p->routes[i].pass)
+            return true;
+    return false;
+}
+
 /*
  * An identifier that nobody here uses [rfc9668#4.1.1] [rfc9668#4.1.2], of one byte as long as there are: 00 to 17 and
- * 20 to 37 travel as such [rfc9528#3.3.2].
+ * 20 to 37 travel as such [rfc9528#3.3.2].  Where others choose kids too, it is one that they will not have: the short ones
+ * are everybody's first choice.
  */
 bool
 px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_slice other, struct osp_edhoc_cid *out)
 {
+    bool apart = has_route_that_terminates(p);
+
     for (unsigned i = 0; i < ID_TRIES; i++) {
-        out->len = i < 8 ? 1 : i < 24 ? 2 : 4;
+        out->len = apart || i >= 24 ? 4 : i < 8 ? 1 : 2;
         osp_randbuf_take(&t->px->rand, out->bytes, out->len);
         if (out->len == 1)
             out->bytes[0] = (uint8_t)((out->bytes[0] % 24) | (out->bytes[0] & 0x80 ? 0x20 : 0));
@@ -410,9 +423,9 @@ px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 /* ---- combined requests [rfc9668#3.3.1] ---- */
 
 bool
-px_edhoc_is_combined(const struct px_exchange *x, const struct osp_msg *req, struct osp_slice kid)
+px_edhoc_is_combined(const struct px_exchange *x, struct osp_slice kid)
 {
-    return x->policy->edhoc && osp_msg_has(req, OSP_OPT_EDHOC) && osp_responder_has(x->policy->edhoc->responder, kid);
+    return x->policy->edhoc && osp_responder_has_from(x->policy->edhoc->responder, kid, &x->from.peer.ip);
 }
 
 bool

@@ -5,7 +5,8 @@
 struct px_turn
 px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 {
-    struct px_turn t = { px, now, tx, osp_wr_to(px->scratch, px->scratch_cap) };
+    struct px_turn t = { .px = px, .now = now, .tx = tx, .scratch = osp_wr_to(px->scratch, px->scratch_cap) };
+
     return t;
 }
 

@@ -272,12 +272,19 @@ struct osp_proxy {
     struct osp_msg         a, b;                /* messages of one turn, besides the endpoint's */
 };
 
+/* Uri-Host and Uri-Port that stood outside of the layer that came off last: anybody on the way may have written them. */
+struct px_outer {
+    struct osp_slice host, port;
+    bool             has_host, has_port;
+};
+
 /* One turn: what every step needs. */
 struct px_turn {
     struct osp_proxy *px;
     struct osp_time   now;
     struct osp_txq   *tx;
     struct osp_wr     scratch;
+    struct px_outer   outer;    /* of the request that is dispatched */
 };
 
 struct px_turn px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
@@ -318,7 +325,15 @@ bool px_is_forward_form(const struct osp_msg *req);
 enum osp_err px_request_authority(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req, struct osp_authority *to);
 void px_consume_proxy_options(struct osp_msg *req);
 void px_consume_own_authority(struct osp_msg *req);
-const struct osp_route *px_find_route(const struct px_exchange *x, const struct osp_msg *req);
+/*
+ * The route whose URIs include the request's; NULL when there is none.  Once a layer has come off, what stood outside of it
+ * counts for routes with outer_host only.
+ */
+const struct osp_route *px_find_route(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
+/* Takes Uri-Host and Uri-Port out of `req`, whose layer is to come off, into `outer`. */
+void px_outer_take(struct osp_msg *req, struct px_outer *outer);
+/* Puts back what is missing of them. OSP_E_OPTION_COUNT. */
+enum osp_err px_outer_put_back(const struct px_outer *outer, struct osp_msg *req);
 enum osp_err px_translate_reverse(const struct osp_route *r, struct osp_msg *req);
 enum osp_err px_translate_to_proxy(struct px_turn *t, const struct osp_authority *to, struct osp_msg *req);
 enum osp_err px_hop_limit(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req);
@@ -547,8 +562,8 @@ void px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
 
 /* ---- edhoc.c ---- */
 void px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
-/* True if `req` carries message_3 of a session of ours beside an OSCORE layer with this kid [rfc9668#3.3.1]. */
-bool px_edhoc_is_combined(const struct px_exchange *x, const struct osp_msg *req, struct osp_slice kid);
+/* True if a combined request under this kid is for us: we have a session by this C_R with its sender [rfc9668#3.3.1]. */
+bool px_edhoc_is_combined(const struct px_exchange *x, struct osp_slice kid);
 /* Takes message_3 out of it: the context for the rest is there then. False: the exchange ended with an error. */
 bool px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid);
 /* Hands a context that is in the live table to the daemon. OSP_E_OVERLOAD: it was taken out of the table again. */

@@ -74,6 +74,8 @@ struct osp_route {
                                            false: such a layer is removed first ("terminate") */
     struct osp_next_hop     hop;
     bool                    keep_host;  /* forward Uri-Host as it came; else: set from the upstream URI (none for a literal) */
+    bool                    outer_host; /* after a layer came off, Uri-Host and Uri-Port outside of it count where there are
+                                           none inside, and so does the port it was sent to; false: protected bytes only */
     const struct osp_slice *prefix;     /* Uri-Path segments put in front (path of the upstream's URI) */
     size_t                  prefix_count;
 };

@@ -97,6 +97,8 @@ void osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_t
 struct osp_proxy_stats {
     uint64_t requests, forwarded_forward, forwarded_reverse, local;
     uint64_t layers_removed, layers_added;
+    uint64_t layers_left;                       /* requests under a kid of ours whose layer was somebody else's: forwarded */
+    uint64_t outer_ignored;                     /* protected requests with a Uri-Host or Uri-Port outside that chose no route */
     uint64_t challenges;                        /* Echo */
     uint64_t shortened;                         /* answers cut, or without their text, since an address was not verified */
     uint64_t rekey_begun;                       /* requests answered with an R2 */

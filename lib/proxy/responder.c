@@ -305,14 +305,20 @@ osp_responder_give(struct osp_responder *r, struct osp_run *run, struct osp_time
 }
 
 bool
-osp_responder_has(struct osp_responder *r, struct osp_slice c_r)
+osp_responder_has_from(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from)
 {
     bool has;
 
     osp_lock_take(&r->lock);
-    has = find(r, c_r, NULL) != NULL;
+    has = find(r, c_r, from) != NULL;
     osp_lock_release(&r->lock);
     return has;
+}
+
+bool
+osp_responder_has(struct osp_responder *r, struct osp_slice c_r)
+{
+    return osp_responder_has_from(r, c_r, NULL);
 }
 
 uint64_t

@@ -77,6 +77,8 @@ struct osp_run *osp_responder_take(struct osp_responder *r, struct osp_slice c_r
 void osp_responder_give(struct osp_responder *r, struct osp_run *run, struct osp_time now);
 /* True if a session of ours has this C_R. */
 bool osp_responder_has(struct osp_responder *r, struct osp_slice c_r);
+/* True if one of them began at this address. */
+bool osp_responder_has_from(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from);
 /* Takes out the unfinished session that this message_1 began; NULL: it is a new one. */
 struct osp_run *osp_responder_take_duplicate(struct osp_responder *r, uint64_t request_hash, struct osp_time now);
 

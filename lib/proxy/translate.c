@@ -212,29 +212,113 @@ is_better(const struct osp_route *a, const struct osp_route *b)
     return a->port && !b->port;
 }
 
-/* The route whose URIs include the request's; NULL when there is none. */
+/* The authority that a request names for itself, as far as it may be believed. */
+struct named {
+    struct osp_slice host;      /* lower case */
+    uint16_t         port;      /* 0: not known */
+    bool             has_host, has_any;         /* has_any: a Uri-* option at all, without which it is none for a route */
+};
+
+static bool
+has_uri_options(const struct osp_msg *req)
+{
+    return osp_msg_has(req, OSP_OPT_URI_HOST) || osp_msg_has(req, OSP_OPT_URI_PORT) || osp_msg_has(req, OSP_OPT_URI_PATH) ||
+           osp_msg_has(req, OSP_OPT_URI_PATH_ABBREV);
+}
+
+/* `storage` is for the host. False: there is something that is no host or no port. */
+static bool
+name_host(struct osp_slice host, uint8_t storage[OSP_HOST_MAX + 1], struct named *out)
+{
+    struct osp_authority a;
+
+    if (osp_authority_make(OSP_SCHEME_COAP, host, OSP_COAP_PORT, storage, OSP_HOST_MAX + 1, &a) != OSP_OK)
+        return false;
+    out->host = a.host;
+    out->has_host = out->has_any = true;
+    return true;
+}
+
+/* What the request says itself.  The port that it was sent to is protected by no layer. */
+static bool
+name_inside(const struct px_exchange *x, const struct osp_msg *req, uint8_t storage[OSP_HOST_MAX + 1], struct named *out)
+{
+    const struct osp_opt *host = get(req, OSP_OPT_URI_HOST);
+
+    *out = (struct named){ .has_any = has_uri_options(req) };
+    if (osp_msg_has(req, OSP_OPT_URI_PORT) || x->removed_count == 0) {
+        if (port_of(req, local_port(x), &out->port) != OSP_OK)
+            return false;
+    }
+    return !host || name_host(host->val, storage, out);
+}
+
+/* The same with what was outside, where there is nothing inside. */
+static struct named
+name_outside(const struct px_turn *t, const struct px_exchange *x, const struct named *inside, uint8_t storage[OSP_HOST_MAX + 1])
+{
+    struct named out = *inside;
+    uint32_t     port = 0;
+
+    if (!out.has_host && t->outer.has_host)
+        (void)name_host(t->outer.host, storage, &out);
+    if (!out.port && t->outer.has_port && osp_opt_uint(t->outer.port, &port) && port <= UINT16_MAX) {
+        out.port = (uint16_t)port;
+        out.has_any = true;
+    }
+    if (!out.port)
+        out.port = local_port(x);
+    return out;
+}
+
 const struct osp_route *
-px_find_route(const struct px_exchange *x, const struct osp_msg *req)
+px_find_route(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req)
 {
     const struct osp_policy *p = x->policy;
-    const struct osp_opt    *host = get(req, OSP_OPT_URI_HOST);
-    struct osp_authority     a = { 0 };
     const struct osp_route  *best = NULL;
-    uint8_t                  storage[OSP_HOST_MAX + 1];
-    uint16_t                 port;
+    uint8_t                  storage[2][OSP_HOST_MAX + 1];
+    struct named             inside, both;
 
-    if (port_of(req, local_port(x), &port) != OSP_OK)
+    if (!p->reverse || !name_inside(x, req, storage[0], &inside))
         return NULL;
-    if (host && osp_authority_make(OSP_SCHEME_COAP, host->val, port, storage, sizeof(storage), &a) != OSP_OK)
-        return NULL;
+    both = x->removed_count > 0 ? name_outside(t, x, &inside, storage[1]) : inside;
     for (size_t i = 0; i < p->route_count; i++) {
         const struct osp_route *r = &p->routes[i];
+        const struct named     *n = r->outer_host ? &both : &inside;
 
-        if ((r->port == 0 || r->port == port) && host_matches(r->host, host != NULL, a.host) && path_matches(r, req) &&
-            (!best || is_better(r, best)))
+        if (n->has_any && (r->port == 0 || r->port == n->port) && host_matches(r->host, n->has_host, n->host) &&
+            path_matches(r, req) && (!best || is_better(r, best)))
             best = r;
     }
     return best;
+}
+
+/* ---- what is outside of a layer ---- */
+
+void
+px_outer_take(struct osp_msg *req, struct px_outer *outer)
+{
+    const struct osp_opt *host = get(req, OSP_OPT_URI_HOST), *port = get(req, OSP_OPT_URI_PORT);
+
+    *outer = (struct px_outer){ .has_host = host != NULL, .has_port = port != NULL };
+    if (host)
+        outer->host = host->val;
+    if (port)
+        outer->port = port->val;
+    osp_msg_remove(req, OSP_OPT_URI_HOST);
+    osp_msg_remove(req, OSP_OPT_URI_PORT);
+}
+
+enum osp_err
+px_outer_put_back(const struct px_outer *outer, struct osp_msg *req)
+{
+    enum osp_err e = OSP_OK;
+
+    if (outer->has_host && !osp_msg_has(req, OSP_OPT_URI_HOST))
+        e = osp_msg_add(req, OSP_OPT_URI_HOST, outer->host);
+    if (e == OSP_OK && outer->has_port && !osp_msg_has(req, OSP_OPT_URI_PORT))
+        e = osp_msg_add(req, OSP_OPT_URI_PORT, outer->port);
+    return e;
 }
 
 /* Uri-Path: `strip` segments less, the upstream's prefix in front. */

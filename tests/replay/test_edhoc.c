@@ -1034,6 +1034,72 @@ unknown_credential_by_value(void **state)
 
 /* ---- where EDHOC is not for us, and where it is under a layer ---- */
 
+/* A reverse-proxy that takes layers off, in front of 192.0.2.9. */
+static void
+add_route_that_terminates(void)
+{
+    w.routes[0] = (struct osp_route){ .name = "dev", .host = osp_slice_str("dev.example"),
+                                      .hop = { .to = { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true,
+                                                       osp_ip_v4(192, 0, 2, 9) } } };
+    w.policy.reverse = true;
+    w.policy.route_count = 1;
+}
+
+/* row L17: an end-to-end kid of one byte, which is what origins choose first, is none of ours where it could come by */
+static void
+c_r_is_long_where_end_to_end_layers_pass(void **state)
+{
+    struct client c;
+
+    (void)state;
+    world_start(&w);
+    begin(&c, 3, 2, "I");
+    assert_int_equal(1, c.c_r.len);
+    client_fini(&c);
+    add_route_that_terminates();
+    begin(&c, 3, 2, "I");
+    assert_int_equal(4, c.c_r.len);
+    finish(&c);
+    client_fini(&c);
+    w.routes[0].pass = true;
+    begin(&c, 3, 2, "I");
+    assert_int_equal(1, c.c_r.len);
+    client_fini(&c);
+}
+
+/* row L17: message_3 for an origin, beside a kid that a session of another client, and a context, have here */
+static void
+combined_request_for_an_origin_passes_beside_a_c_r_of_ours(void **state)
+{
+    struct client    c;
+    struct osp_addr  elsewhere = host(7);
+    struct osp_msg   m;
+    struct world_out o;
+
+    (void)state;
+    world_start(&w);
+    begin(&c, 3, 2, "I");               /* before the route was there: C_R has one byte */
+    assert_int_equal(1, c.c_r.len);
+    add_route_that_terminates();
+    for (int complete = 0; complete < 2; complete++) {
+        uint8_t option[3] = { 9, 1, c.c_r.bytes[0] };
+
+        osp_msg_init(&m, OSP_POST);
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("dev.example")));
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_EDHOC, OSP_EMPTY));
+        EXPECT_OK(osp_msg_add(&m, OSP_OPT_OSCORE, osp_slice(option, sizeof(option))));
+        m.payload = osp_slice_str("\x43" "abcsealed for the origin");
+        send_from(&elsewhere, &m);
+        assert_true(take(&o, &m));
+        assert_int_equal(0, o.to.sock);
+        assert_true(osp_msg_has(&m, OSP_OPT_EDHOC) && osp_msg_has(&m, OSP_OPT_OSCORE));
+        if (!complete)
+            finish(&c);
+    }
+    assert_int_equal(0, sessions().failed);
+    client_fini(&c);
+}
+
 /* row X11 */
 static void
 edhoc_for_somebody_else_passes_untouched(void **state)
@@ -1189,6 +1255,8 @@ main(void)
         T(session_of_before_a_reload_asks_the_new_policy_who_vouches),
         T(session_whose_c_r_was_configured_meanwhile_fails),
         T(unknown_credential_by_value),
+        T(c_r_is_long_where_end_to_end_layers_pass),
+        T(combined_request_for_an_origin_passes_beside_a_c_r_of_ours),
         T(edhoc_for_somebody_else_passes_untouched),
         T(edhoc_under_a_layer),
         T(messages_in_blocks_are_put_together),

@@ -226,7 +226,7 @@ reverse_by_host(void **state)
     world_init(&w);
     world_allow_all(&w);
     context(&w, s, "CTX_C_P", "P");
-    w.routes[0] = (struct osp_route){ .name = "dev", .host = osp_slice_str("dev.example"),
+    w.routes[0] = (struct osp_route){ .name = "dev", .host = osp_slice_str("dev.example"), .outer_host = true,
                                       .hop = { .to = at_ip(9), .ctx = context(&w, s, "CTX_P_S", "P") } };
     w.policy.reverse = true;
     w.policy.route_count = 1;

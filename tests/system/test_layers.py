@@ -153,7 +153,7 @@ def test_two_forward_proxies(stage):
 def test_reverse_by_host(stage):
     scenario = NESTED["rev C-P, P-S"]
     origin = Origin(stage, scenario)
-    routes = [{"name": "dev", "match": {"host": "dev.example"},
+    routes = [{"name": "dev", "match": {"host": "dev.example"}, "outer-host": True,
                "upstream": {"uri": net.uri(origin.party.address), "context": "CTX_P_S"}}]
     client = stage.client(one_proxy(stage, scenario, origin, routes=routes))
     burn(client, coap.request(host="dev.example", path="burn"), 42)
@@ -469,7 +469,8 @@ def test_rights_go_by_the_last_layer_removed(stage, keys):
 # row L05 (partly: terminate and pass)
 def test_a_route_that_passes_leaves_a_layer_of_ours_on(stage, keys):
     origin = stage.origin(contexts=[keys.cp.other_side()])
-    routes = [{"name": "t", "match": {"host": "t.example"}, "oscore": "terminate", "upstream": {"uri": net.uri(origin.address)}},
+    routes = [{"name": "t", "match": {"host": "t.example"}, "oscore": "terminate", "outer-host": True,
+               "upstream": {"uri": net.uri(origin.address)}},
               {"name": "p", "match": {"host": "p.example"}, "oscore": "pass", "upstream": {"uri": net.uri(origin.address)}}]
     proxy = secure_proxy(stage, keys, routes=routes, clients=[{"match": {"any": True}, "allow": ALLOW}])
     for host, removed_at_origin in (("t.example", 0), ("p.example", 1)):

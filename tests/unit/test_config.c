@@ -272,7 +272,7 @@ config_reads_a_route(void **state)
     struct osp_cfg *cfg = load_text(
         LISTEN "routes:\n"
                "  - { name: a, match: { host: \"*.A.example\", port: 7, path: \"/x/%2A/b%20c/*\" }, strip: 3, oscore: pass,\n"
-               "      keep-host: true, upstream: { uri: \"coap://H.example:8/p/q\" } }\n"
+               "      keep-host: true, outer-host: true, upstream: { uri: \"coap://H.example:8/p/q\" } }\n"
                "  - { name: b, match: { path: / }, upstream: { uri: \"coap://[::2]\" } }\n"
                "  - { name: c, match: { path: /* }, upstream: { uri: \"coap://[::2]\" } }\n");
     const struct cfg_route *r;
@@ -284,7 +284,7 @@ config_reads_a_route(void **state)
     r = &cfg->routes[0];
     assert_string_equal(r->host, "*.a.example");
     assert_int_equal(r->port, 7);
-    assert_true(r->has_path && !r->exact && r->pass && r->keep_host);
+    assert_true(r->has_path && !r->exact && r->pass && r->keep_host && r->outer_host);
     assert_int_equal(r->path_count, 3);
     assert_string_equal(r->path[1], "*");
     assert_string_equal(r->path[2], "b c");
@@ -295,6 +295,7 @@ config_reads_a_route(void **state)
     assert_true(cfg->routes[1].exact && cfg->routes[1].path_count == 0);
     assert_true(!cfg->routes[2].exact && cfg->routes[2].path_count == 0 && cfg->routes[2].has_path);
     assert_null(cfg->routes[1].host);
+    assert_false(cfg->routes[1].outer_host);
     cfg_free(cfg);
 }
 
