@@ -165,7 +165,7 @@ static const struct cfg_kind kind_credentials = { "one or a list of names of cre
 static const struct cfg_item edhoc_items[] = {
     { .key = "credential", .type = CFG_OTHER, .kind = &kind_credentials, .dflt_text = "not looked at",
       .doc = "who the peer proved to be when the context of the last layer removed was made: the name of a trusted "
-             "credential, or `unknown`", .example = "\"meter-*\"" },
+             "credential, or `unknown`, which no pattern fits", .example = "\"meter-*\"" },
     { .key = NULL },
 };
 

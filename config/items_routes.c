@@ -401,8 +401,8 @@ const struct cfg_item cfg_route_items[] = {
       .doc = "forward Uri-Host as it came, instead of the host of the upstream" },
     { .key = "outer-host", .type = CFG_BOOL, .dflt = false, AT(outer_host),
       .doc = "for a request that had a layer for us: where there is no Uri-Host inside of it (no Uri-Port), the one outside "
-             "counts, and the port it was received at; anybody on the way can write those, and so move the request to this route or "
-             "away from it. By default only what is protected chooses" },
+             "counts, and the port it was received at; anybody on the way can write those, and so move the request to this route "
+             "or away from it. By default only what is protected chooses" },
     { .key = "upstream", .type = CFG_OTHER, .flags = CFG_REQ, AT(upstream), .kind = &kind_hop,
       .doc = "the server that answers; the path of its URI goes in front of what `strip` leaves",
       .example = "{ uri: \"coap://192.0.2.7\", context: plant-gw }" },

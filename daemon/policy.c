@@ -126,8 +126,18 @@ match_contexts(struct box *b, const struct osp_ctxset *set, const struct cfg_cli
     return bits;
 }
 
+/*
+ * A credential that nobody vouches for has to be meant by its name: a pattern is for those that somebody trusts, and anybody can
+ * make one of the others.
+ */
+static bool
+fits_credential(const char *pattern, const char *name)
+{
+    return strcmp(name, CFG_UNKNOWN_NAME) == 0 ? strcmp(pattern, name) == 0 : osp_glob_match(pattern, name);
+}
+
 /* Names of credentials have numbers of their own; those that only a pattern can match are here too. */
-static uint8_t *
+static const uint8_t *
 match_credentials(struct box *b, char *const *patterns, size_t count)
 {
     const struct osp_edhoc_conf *e = b->policy.edhoc;
@@ -135,7 +145,7 @@ match_credentials(struct box *b, char *const *patterns, size_t count)
 
     for (size_t i = 0; bits && i < e->name_count; i++) {
         for (size_t g = 0; g < count && *e->names[i]; g++) {
-            if (osp_glob_match(patterns[g], e->names[i]))
+            if (fits_credential(patterns[g], e->names[i]))
                 set_bit(bits, i);
         }
     }
@@ -204,21 +214,6 @@ make_rules(struct box *b, const struct osp_ctxset *set)
 
 /* ---- where to ---- */
 
-/*
- * Whom a next hop may prove to be.  A credential that nobody vouches for has to be meant by its name: for a pattern anybody on
- * the way there could make one.
- */
-static const uint8_t *
-match_next_hop(struct box *b, char *who)
-{
-    uint8_t *bits = match_credentials(b, &who, 1);
-    uint32_t unknown = bits ? b->policy.edhoc->unknown_label & ~OSP_MADE_LABEL : 0;
-
-    if (bits && strcmp(who, CFG_UNKNOWN_NAME) != 0)
-        bits[unknown / 8] &= (uint8_t)~(1u << (unknown % 8));
-    return bits;
-}
-
 static const struct osp_hop_edhoc *
 make_hop_edhoc(struct box *b, const struct cfg_hop_edhoc *c)
 {
@@ -228,7 +223,7 @@ make_hop_edhoc(struct box *b, const struct cfg_hop_edhoc *c)
 
     if (!h)
         return NULL;
-    *h = (struct osp_hop_edhoc){ .who = who, .credentials = match_next_hop(b, who), .method = (uint8_t)c->method,
+    *h = (struct osp_hop_edhoc){ .who = who, .credentials = match_credentials(b, &who, 1), .method = (uint8_t)c->method,
                                  .prefer = c->mode == CFG_EDHOC_PREFER, .combined = c->combined };
     h->credential_count = h->credentials ? b->policy.edhoc->name_count : 0;
     return h;
