@@ -5,7 +5,7 @@
 #   make demo    installs what is missing (as root), builds, shows nested OSCORE through two proxies
 #   make test    installs what is missing (as root), builds, runs every test
 #
-#   all check check-asan lint format headers trace bench fuzz killtest install uninstall deb-free clean
+#   all check check-asan lint format headers trace bench fuzz killtest flood install uninstall deb-free clean
 
 # ---- what can be set from outside ----
 BUILD   ?= build
@@ -65,6 +65,7 @@ LIBDAEMON := $(BUILD)/libdaemon.a
 LIBCLIENT := $(BUILD)/libclient.a
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 FUZZ    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
+FLOOD   := $(BUILD)/tests/flood/flood_send $(BUILD)/tests/bench/bench_origin
 BENCH   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
 PROGRAMS := $(BUILD)/ospreyd $(BUILD)/ospreyctl $(BUILD)/osprey
 
@@ -125,8 +126,11 @@ $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/main.
 $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) -pthread
+$(BUILD)/tests/flood/%: $(BUILD)/obj/tests/flood/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB)
 
-units: $(UNIT) $(FUZZ)
+units: $(UNIT) $(FUZZ) $(FLOOD)
 unit-programs: $(UNIT)
 
 # ---- tests ----
@@ -156,6 +160,13 @@ killtest:
 	@$(MAKE) --no-print-directory deps DEPS=test
 	@$(MAKE) --no-print-directory programs
 	$(PYTHON) tests/kill/killtest.py --build $(BUILD) --rounds $(ROUNDS) $(KILL_ARGS)
+
+# Spoofed datagrams of nine kinds beside clients with a context: nobody is shut out, memory keeps its bound.
+FLOOD_COUNT ?= 1000000
+flood:
+	@$(MAKE) --no-print-directory deps DEPS=test
+	@$(MAKE) --no-print-directory programs $(FLOOD)
+	$(PYTHON) tests/flood/flood.py --build $(BUILD) --count $(FLOOD_COUNT) $(FLOOD_ARGS)
 
 FUZZ_SECONDS ?= 60
 fuzz:
