@@ -73,8 +73,11 @@ const struct cfg_item cfg_limits_items[] = {
              "begun without a security context" },
     { .key = "bodies-per-peer", .type = CFG_COUNT, .min = 1, .max = 1024, .dflt = 64, AT(limits.bodies_per_peer),
       .doc = "of them by one client, which is its security context with us, or else its address; beyond it its oldest one goes" },
-    { .key = "messages", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 262144, AT(limits.messages),
-      .doc = "messages remembered to answer duplicates; the oldest finished one goes first" },
+    { .key = "messages", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 4194304, AT(limits.messages),
+      .doc = "messages remembered to answer duplicates, each for its lifetime (247 s for confirmable ones, 145 s for others). "
+             "Size it by time: requests per second times the seconds to be covered; a client repeats a request for up to 45 s, "
+             "which the default covers at 93,000 requests per second. At the bound, or when `memory` is used up, the message "
+             "that was finished first goes first" },
     { .key = "exchanges", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 65536, AT(limits.exchanges),
       .doc = "requests on their way at a time; at the bound new ones get 5.03. Half of them may be observations and the "
              "registrations upstream that those share, beyond which a registration gets an ordinary answer" },
@@ -83,7 +86,8 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "names", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 4096, AT(limits.names),
       .doc = "host names remembered with their addresses, or as not found" },
     { .key = "memory", .type = CFG_BYTES, .min = MIB(1), .max = GIB(1024), .dflt = MIB(256), AT(limits.memory),
-      .doc = "memory of exchanges and stored messages; the daemon shares it out among its workers" },
+      .doc = "memory of exchanges and stored messages; the daemon shares it out among its workers. A finished message takes 32 "
+             "bytes, a confirmable one its answer besides; they give way to new work" },
     { .key = "max-token", .type = CFG_COUNT, .min = 8, .max = 4096, .dflt = 64, AT(limits.max_token),
       .doc = "longest token accepted from a client, in bytes (RFC 8974)" },
     { .key = "queued", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 10000, AT(limits.queued),

@@ -157,6 +157,17 @@ seconds(FILE *to, const char *name, uint64_t us)
     (void)fprintf(to, "%s %" PRIu64 ".%06" PRIu64 "\n", name, us / 1000000, us % 1000000);
 }
 
+/* Of the worker that remembers least. */
+static uint64_t
+dedup_span_us(const struct osp_metrics *m)
+{
+    uint64_t least = m->worker_count ? m->workers[0].ep.dedup_span_us : 0;
+
+    for (size_t i = 1; i < m->worker_count; i++)
+        least = m->workers[i].ep.dedup_span_us < least ? m->workers[i].ep.dedup_span_us : least;
+    return least;
+}
+
 static void
 render_state(const struct osp_metrics *m, FILE *to)
 {
@@ -255,6 +266,8 @@ osp_metrics_render(const struct osp_metrics *m, FILE *to)
         (void)fprintf(to, "%s%s%s%s %" PRIu64 "\n", r->name, labelled ? "{" : "", r->label, labelled ? "}" : "",
                       osp_metrics_sum(m, r->offset));
     }
+    head(to, "osprey_deduplication_seconds", "For how long a finished message is remembered at present.", GAUGE);
+    seconds(to, "osprey_deduplication_seconds", dedup_span_us(m));
     by_reason(m, to, "osprey_datagrams_dropped_total", "Datagrams that the message layer refused, by reason.", W(ep.dropped));
     by_reason(m, to, "osprey_errors_total", "Requests that ended with an error, by reason.", W(proxy.errors));
     render_cache(m, to);

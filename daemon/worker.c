@@ -16,11 +16,19 @@
 #define EXPIRES_PER_TURN 64
 #define RECEIVE_MIN 2048        /* longer than we would send: such a request gets its 4.13 */
 #define ANSWER_BYTES 1024       /* of an abort's 5.03 under all its layers */
+#define QUIET_US OSP_SEC(60)    /* what did not run out for that long is news when it does */
+#define MAX_TRANSMIT_SPAN_US OSP_SEC(45)        /* for how long a client may repeat a request [rfc7252#4.8.2] */
 
 struct port {                   /* a socket's place in the loop */
     struct osp_worker *worker;
     struct osp_watch  *watch;
     uint16_t           index;
+};
+
+/* Something that runs out: told in the log when it begins, counted in the metrics each time. */
+struct shortage {
+    uint64_t        count;      /* how often, when it was looked at last */
+    struct osp_time last;       /* when it grew */
 };
 
 struct osp_worker {
@@ -41,6 +49,7 @@ struct osp_worker {
     pthread_t               thread;
     uint64_t                asked;      /* main thread: number of the last note that is answered by `done` */
     struct osp_worker_stats now;        /* the thread's own counters that are not kept elsewhere */
+    struct shortage         dedup;
     pthread_mutex_t         lock;       /* guards what follows */
     pthread_cond_t          progress;
     uint64_t                done;
@@ -295,6 +304,28 @@ arm(struct osp_worker *w, struct osp_time due, struct osp_time now)
     osp_alarm_at(w->alarm, due, now);
 }
 
+/* True if it ran out again, for the first time in a while. */
+static bool
+has_begun(struct shortage *s, uint64_t count, struct osp_time now)
+{
+    bool begun = count != s->count && (s->count == 0 || osp_time_between(s->last, now) > QUIET_US);
+
+    if (count != s->count)
+        *s = (struct shortage){ count, now };
+    return begun;
+}
+
+static void
+tell_shortages(struct osp_worker *w, struct osp_time now)
+{
+    const struct osp_ep_stats *s = osp_proxy_ep_stats(w->proxy);
+
+    if (s->dedup_span_us < MAX_TRANSMIT_SPAN_US && has_begun(&w->dedup, s->dedup_evicted, now))
+        log_warning("deduplication-short", "worker=%u seconds=%u effect=%s raise=%s", w->cfg.index,
+                    (unsigned)(s->dedup_span_us / OSP_SEC(1)), "a request that is repeated later than that is executed again",
+                    s->messages < w->cfg.proxy.ep.max_messages ? "limits.memory" : "limits.messages");
+}
+
 static void
 end_turn(struct osp_worker *w)
 {
@@ -312,6 +343,7 @@ end_turn(struct osp_worker *w)
         }
     }
     flush(w);
+    tell_shortages(w, now);
     if (more)
         arm(w, now, now);
     else if (osp_proxy_deadline(w->proxy, &due))

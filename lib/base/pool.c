@@ -16,7 +16,8 @@
 #endif
 
 #define MIN_BLOCK 32
-#define CHUNK ((size_t)256 * 1024)      /* its size and alignment: a block finds its chunk by masking */
+#define RECLAIMS_MAX 4                  /* how often one block may make the pool ask for memory back */
+#define CHUNK OSP_POOL_CHUNK            /* its size and alignment: a block finds its chunk by masking */
 
 struct block { struct block *next; };
 
@@ -28,6 +29,7 @@ struct chunk {
     uint64_t        pad[4];     /* makes the header 64 bytes: blocks stay aligned */
 };
 _Static_assert(sizeof(struct chunk) == 64, "blocks begin at a multiple of 16");
+_Static_assert(sizeof(struct chunk) + OSP_POOL_WHOLE == CHUNK, "what is not the head is handed out");
 
 /* 32, 48, 64, 96, 128, 192, ...: half a step between powers of two. */
 static size_t
@@ -66,6 +68,20 @@ osp_pool_init(struct osp_pool *p, size_t limit)
         osp_list_init(&p->partly[c]);
 }
 
+void
+osp_pool_set_reclaim(struct osp_pool *p, osp_pool_reclaim_fn reclaim, void *ctx)
+{
+    p->reclaim = reclaim;
+    p->reclaim_ctx = ctx;
+}
+
+/* False: nobody could give any memory back. */
+static bool
+reclaim(struct osp_pool *p)
+{
+    return p->reclaim && p->reclaim(p->reclaim_ctx);
+}
+
 static void
 free_chunks(struct osp_list *l)
 {
@@ -87,6 +103,37 @@ osp_pool_fini(struct osp_pool *p)
     osp_pool_init(p, 0);
 }
 
+/* A chunk without a block in use and in no list; NULL at the limit. */
+static struct chunk *
+find_empty(struct osp_pool *p)
+{
+    struct osp_list *n = osp_list_first(&p->empty);
+    struct chunk    *k;
+
+    if (n) {
+        osp_list_remove(n);
+        return OSP_CONTAINER(n, struct chunk, link);
+    }
+    if (CHUNK > p->limit - p->chunk_bytes)
+        return NULL;
+    k = aligned_alloc(CHUNK, CHUNK);
+    if (!k)
+        return NULL;
+    p->chunk_bytes += CHUNK;
+    osp_list_init(&k->link);
+    return k;
+}
+
+static struct chunk *
+empty_chunk(struct osp_pool *p)
+{
+    struct chunk *k = find_empty(p);
+
+    for (int i = 0; !k && i < RECLAIMS_MAX && reclaim(p); i++)
+        k = find_empty(p);
+    return k;
+}
+
 /* A chunk with a free block of class `c`, in partly[c]; NULL at the limit. */
 static struct chunk *
 chunk_with_room(struct osp_pool *p, unsigned c)
@@ -96,19 +143,9 @@ chunk_with_room(struct osp_pool *p, unsigned c)
 
     if (n)
         return OSP_CONTAINER(n, struct chunk, link);
-    n = osp_list_first(&p->empty);
-    if (n) {
-        osp_list_remove(n);
-        k = OSP_CONTAINER(n, struct chunk, link);
-    } else {
-        if (CHUNK > p->limit - p->chunk_bytes)
-            return NULL;
-        k = aligned_alloc(CHUNK, CHUNK);
-        if (!k)
-            return NULL;
-        p->chunk_bytes += CHUNK;
-        osp_list_init(&k->link);
-    }
+    k = empty_chunk(p);
+    if (!k)
+        return NULL;
     k->free = NULL;
     k->used = 0;
     k->fresh = blocks_in_chunk(c);
@@ -117,15 +154,17 @@ chunk_with_room(struct osp_pool *p, unsigned c)
 }
 
 static void *
-get_own(struct osp_pool *p, size_t n, unsigned c)
+get_own(struct osp_pool *p, size_t n, size_t counted)
 {
     void *b;
 
-    if (class_size(c) > p->limit - p->used)
+    for (int i = 0; counted > p->limit - p->used && i < RECLAIMS_MAX && reclaim(p); i++)
+        continue;
+    if (counted > p->limit - p->used)
         return NULL;
     b = malloc(n ? n : 1);
     if (b)
-        p->used += class_size(c);
+        p->used += counted;
     return b;
 }
 
@@ -139,7 +178,7 @@ osp_pool_get(struct osp_pool *p, size_t n)
     if (n > OSP_POOL_BLOCK_MAX)
         return NULL;
     if (EACH_ITS_OWN)
-        return get_own(p, n, c);
+        return get_own(p, n, class_size(c));
     k = chunk_with_room(p, c);
     if (!k)
         return NULL;
@@ -184,4 +223,45 @@ osp_pool_put(struct osp_pool *p, void *block, size_t n)
         osp_list_remove(&k->link);
         osp_list_push(&p->empty, &k->link);
     }
+}
+
+void *
+osp_pool_get_whole(struct osp_pool *p)
+{
+    struct chunk *k;
+
+    if (EACH_ITS_OWN)
+        return get_own(p, OSP_POOL_WHOLE, CHUNK);
+    k = empty_chunk(p);
+    if (!k)
+        return NULL;
+    k->free = NULL;
+    k->used = 1;
+    k->fresh = 0;
+    osp_list_push(&p->full, &k->link);
+    p->used += CHUNK;
+    return k + 1;
+}
+
+void
+osp_pool_put_whole(struct osp_pool *p, void *whole)
+{
+    struct chunk *k;
+
+    p->used -= CHUNK;
+    if (EACH_ITS_OWN) {
+        free(whole);
+        return;
+    }
+    k = (struct chunk *)whole - 1;
+    osp_list_remove(&k->link);
+    osp_list_push(&p->empty, &k->link);
+}
+
+bool
+osp_pool_is_low(const struct osp_pool *p)
+{
+    if (EACH_ITS_OWN)
+        return CHUNK > p->limit - p->used;
+    return osp_list_empty(&p->empty) && CHUNK > p->limit - p->chunk_bytes;
 }

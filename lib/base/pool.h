@@ -12,12 +12,22 @@
 #ifndef OSP_BASE_POOL_H
 #define OSP_BASE_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/list.h"
 
 #define OSP_POOL_CLASSES 24
 #define OSP_POOL_BLOCK_MAX (96u * 1024)
+#define OSP_POOL_CHUNK ((size_t)256 * 1024)
+#define OSP_POOL_WHOLE (OSP_POOL_CHUNK - 64)    /* what osp_pool_get_whole() gives */
+
+/*
+ * Gives memory back to the pool: its owner puts back one whole chunk that it can do without.  False: it has none.  Called
+ * from within the functions that hand out memory, so whoever holds a pointer into such a chunk must not ask the pool for
+ * more meanwhile.
+ */
+typedef bool (*osp_pool_reclaim_fn)(void *ctx);
 
 struct osp_pool {               /* private to pool.c, but for the three numbers */
     size_t          limit;
@@ -26,6 +36,8 @@ struct osp_pool {               /* private to pool.c, but for the three numbers 
     struct osp_list empty;      /* chunks without a block in use */
     struct osp_list partly[OSP_POOL_CLASSES];   /* chunks with a free block, by class */
     struct osp_list full;
+    osp_pool_reclaim_fn reclaim;
+    void           *reclaim_ctx;
 };
 
 /* An empty pool that takes at most `limit` bytes from the system. */
@@ -35,6 +47,12 @@ void osp_pool_init(struct osp_pool *p, size_t limit);
 void osp_pool_fini(struct osp_pool *p);
 
 /*
+ * Whom the pool asks for memory back when it has reached its limit, before it refuses a block; NULL: nobody.  `ctx` must
+ * outlive the pool, or be replaced before it ends.
+ */
+void osp_pool_set_reclaim(struct osp_pool *p, osp_pool_reclaim_fn reclaim, void *ctx);
+
+/*
  * A block of at least `n` bytes (n <= OSP_POOL_BLOCK_MAX), not cleared, aligned for any type.
  * NULL at the limit or when the system has none: refuse the new work.
  */
@@ -42,5 +60,15 @@ void *osp_pool_get(struct osp_pool *p, size_t n);
 
 /* Gives back a block obtained with the same `n`.  NULL is accepted. */
 void osp_pool_put(struct osp_pool *p, void *block, size_t n);
+
+/*
+ * A whole chunk, for an owner that divides it himself: OSP_POOL_WHOLE bytes, not cleared, aligned to 16.  Once it is put
+ * back it serves any size class.  NULL at the limit.
+ */
+void *osp_pool_get_whole(struct osp_pool *p);
+void osp_pool_put_whole(struct osp_pool *p, void *whole);
+
+/* True if the next chunk can only come from what somebody gives back. */
+bool osp_pool_is_low(const struct osp_pool *p);
 
 #endif

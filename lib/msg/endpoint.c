@@ -25,7 +25,7 @@ osp_ep_cfg_default(struct osp_ep_cfg *cfg)
         .non_lifetime_us = OSP_SEC(145),
         .nstart = NSTART_DEFAULT,
         .max_queued = 10000,
-        .max_messages = 262144,
+        .max_messages = (size_t)1 << 22,
         .max_requests = 65536,
         .max_peers = 4096,
         .max_token = 64,
@@ -38,8 +38,8 @@ static enum osp_err
 init_tables(struct osp_ep *ep)
 {
     const struct { struct osp_table *t; size_t bound; } all[] = {
-        { &ep->messages, ep->cfg.max_messages },
-        { &ep->handles, ep->cfg.max_messages },
+        { &ep->messages, ep->cfg.max_messages / 2 },    /* one or two to a slot when it is full */
+        { &ep->handles, ep->cfg.max_requests },
         { &ep->mids, ep->cfg.max_requests },
         { &ep->tokens, ep->cfg.max_requests },
         { &ep->requests, ep->cfg.max_requests },
@@ -67,14 +67,18 @@ osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *
     rand.fill(rand.ctx, (uint8_t *)ep->client_mid, sizeof(ep->client_mid));
     rand.fill(rand.ctx, (uint8_t *)ep->peer_mid, sizeof(ep->peer_mid));
     osp_wheel_init(&ep->wheel, now);
-    osp_list_init(&ep->con_age);
-    osp_list_init(&ep->non_age);
-    osp_list_init(&ep->done);
+    for (int con = 0; con < 2; con++) {
+        osp_list_init(&ep->open[con]);
+        osp_list_init(&ep->done[con].segments);
+    }
     osp_list_init(&ep->peer_lru);
+    osp_timer_init(&ep->forget, EP_T_FORGET);
+    ep->now = now;
     if (init_tables(ep) != OSP_OK) {
         osp_ep_free(ep);
         return OSP_E_NOMEM;
     }
+    osp_pool_set_reclaim(pool, ep_seen_reclaim, ep);
     *out = ep;
     return OSP_OK;
 }
@@ -98,15 +102,16 @@ osp_ep_free(struct osp_ep *ep)
 
     if (!ep)
         return;
+    osp_pool_set_reclaim(ep->pool, NULL, NULL);
     if (ep->requests.slots)
         for (size_t i = 0; i <= ep->requests.mask; i++)
             while (ep->requests.slots[i])
                 osp_ep_cancel(ep, OSP_CONTAINER(ep->requests.slots[i], struct ep_req, by_handle)->handle);
     free_aged(ep);
-    while ((n = osp_list_first(&ep->con_age)) != NULL)
-        ep_in_free(ep, OSP_CONTAINER(n, struct ep_in, age));
-    while ((n = osp_list_first(&ep->non_age)) != NULL)
-        ep_in_free(ep, OSP_CONTAINER(n, struct ep_in, age));
+    for (int con = 0; con < 2; con++)
+        while ((n = osp_list_first(&ep->open[con])) != NULL)
+            ep_in_free(ep, OSP_CONTAINER(n, struct ep_in, age));
+    ep_seen_free(ep);
     while ((n = osp_list_first(&ep->peer_lru)) != NULL) {
         struct ep_peer *p = OSP_CONTAINER(n, struct ep_peer, lru);
         osp_list_remove(&p->lru);
@@ -283,7 +288,7 @@ static void
 input_message(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev)
 {
     struct osp_msg *m = &ep->msg;
-    struct ep_in   *seen;
+    struct ep_seen *seen;
 
     if (m->code == OSP_EMPTY_CODE) {                    /* ping [rfc7252#4.3] */
         if (m->type == OSP_CON) {
@@ -300,12 +305,16 @@ input_message(struct osp_ep *ep, const struct osp_flow *from, struct osp_time no
             ep_send_empty(ep, from, OSP_RST, m->mid, tx);
         return;
     }
-    seen = ep_in_find(ep, from, m->mid);
-    if (seen && seen->request && seen->length != ev->length) {
+    ep->key = ep_key_of(ep, from, m);
+    seen = ep_seen_find(ep, &ep->key, now);
+    if (seen && seen->length && seen->length != ev->length) {
         ep_drop(ep, OSP_E_DUPLICATE_MSG);       /* no copy of it: the answer may be many times as long as this [rfc9175#2.6] */
     } else if (seen) {
         ep->stats.rx_duplicate++;
-        ep_server_duplicate(ep, seen, tx);
+        if (seen->reply_len == EP_IS_OPEN)
+            ep_server_duplicate(ep, OSP_CONTAINER(seen, struct ep_in, seen), tx);
+        else
+            ep_seen_duplicate(ep, seen, from, m->mid, tx);
     } else if (osp_code_is_request(m->code)) {
         ep_server_request(ep, from, now, tx, ev);
     } else {
@@ -324,7 +333,7 @@ osp_ep_input(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice da
     ev->err = OSP_OK;
     ev->length = (uint32_t)datagram.n;
     ep->stats.rx++;
-    ep_in_age(ep, now);
+    ep->now = now;
     if (e != OSP_OK) {
         struct ep_wait *w = header_ok && ep->msg.type == OSP_ACK ? ep_wait_find(ep, from, ep->msg.mid) : NULL;
 
@@ -352,10 +361,13 @@ osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct
 
     ev->kind = OSP_EV_NONE;
     ev->err = OSP_OK;
-    ep_in_age(ep, now);
+    ep->now = now;
     if (!t)
         return false;
     switch ((enum ep_timer_kind)t->kind) {
+    case EP_T_FORGET:
+        ep_forget(ep, now);
+        break;
     case EP_T_EARLY_ACK:
         w = OSP_CONTAINER(t, struct ep_wait, timer);
         ep_server_early_ack(ep, OSP_CONTAINER(w, struct ep_in, out), tx);
@@ -395,6 +407,7 @@ osp_ep_stats(const struct osp_ep *ep)
     s->messages = ep->messages.count;
     s->requests = ep->requests.count;
     s->peers = ep->peers.count;
+    s->dedup_span_us = ep_seen_span(ep);
     return s;
 }
 

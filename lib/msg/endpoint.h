@@ -35,8 +35,10 @@ struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in micro
     uint64_t non_lifetime_us;           /* 145 s */
     unsigned nstart;                    /* CON requests outstanding per upstream peer; see endpoint.c for the default's reason */
     size_t   max_queued;                /* CON requests waiting for NSTART, in all */
-    size_t   max_messages;              /* deduplication store: entries; the oldest finished one goes first.
-                                           Also requests that are open at a time, observations among them */
+    size_t   max_messages;              /* deduplication store: entries, each kept for its lifetime; at the bound, and when the
+                                           pool is used up, the oldest finished ones go first.  A NON takes 32 bytes of the pool
+                                           and 4 to 8 of the table; a CON 32 and its answer.  Also requests that are open at a
+                                           time, observations among them */
     size_t   max_requests;              /* client role: requests outstanding */
     size_t   max_peers;                 /* upstream peers with state */
     size_t   max_token;                 /* longest token accepted from a client (8974), at least 8 */
@@ -55,6 +57,7 @@ struct osp_ep_stats {
     uint64_t dropped[OSP_ERR_COUNT];    /* datagrams refused, by reason */
     uint64_t retransmitted, timeouts, resets_sent, resets_received, early_acks, separate, piggybacked;
     uint64_t dedup_evicted;             /* entries that had to go before their lifetime ended */
+    uint64_t dedup_span_us;             /* now: how long a finished message is remembered; its lifetime, if nothing went early */
     size_t   messages, requests, peers, queued; /* now */
 };
 

@@ -289,11 +289,15 @@ ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct o
 static void
 confirm(struct osp_ep *ep, const struct osp_flow *from, bool remember, struct osp_time now, struct osp_txq *tx)
 {
-    struct ep_in *in = remember ? ep_in_new(ep, from, &ep->msg, now) : NULL;
+    bool           con = ep->msg.type == OSP_CON;
+    struct ep_seen like = { .node.hash = ep->key.half[0], .key_rest = ep->key.half[1] };
 
-    if (in)
-        ep_in_finish(ep, in);
-    if (ep->msg.type == OSP_CON)
+    like.ends = ep_end_after(now, con ? ep->cfg.exchange_lifetime_us : ep->cfg.non_lifetime_us);
+    if (remember && ep->messages.count >= ep->cfg.max_messages && !ep_seen_evict(ep))
+        remember = false;
+    if (remember && !ep_seen_keep(ep, &like, con, OSP_EMPTY))
+        ep->stats.dedup_evicted++;
+    if (con)
         ep_send_empty(ep, from, OSP_ACK, ep->msg.mid, tx);
 }
 

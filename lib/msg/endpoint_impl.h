@@ -4,14 +4,16 @@
  *
  *   endpoint.c          creation, input and its dispatch, timers
  *   endpoint_server.c   requests that came in, and the answers to them
+ *   endpoint_seen.c     what is finished, for its duplicates: the deduplication store
  *   endpoint_client.c   requests of ours, and the answers to them
  *   endpoint_peer.c     Message IDs, NSTART: what is kept per upstream peer
  *
- * Two kinds of objects, both from the pool:
+ * Three kinds of objects, all in memory of the pool:
  *
- *   ep_in    one message that came in and may come again: a request (with its answer) or a response that
- *            was confirmed.  Found by (flow, MID).  Lives for EXCHANGE_LIFETIME or NON_LIFETIME, in a list in
- *            order of arrival per lifetime, so that no timer is needed to end it.
+ *   ep_in    one request that came in and is open: something is still to be sent for it.  Found by (flow, MID, Token)
+ *            until its lifetime is over, and by handle.
+ *   ep_seen  one message that is finished, request or response, kept for its duplicates.  Found by (flow, MID, Token)
+ *            for EXCHANGE_LIFETIME or NON_LIFETIME.
  *   ep_req   one request of ours.  Found by Token, by (peer, socket, MID) for ACK and RST, and by handle.
  *
  * A separate CON response is a message of ours too: it waits for its ACK in the table of ep_req's MIDs by
@@ -31,7 +33,7 @@
 #define EP_PEER_SLOTS 4096      /* where the Message IDs of upstream peers without state go on, hashed by peer */
 #define EP_MID_BLOCKS 16        /* a peer's Message IDs in blocks of 4096 */
 
-enum ep_timer_kind { EP_T_EARLY_ACK, EP_T_RESEND_RESPONSE, EP_T_RESEND_REQUEST, EP_T_START_REQUEST, EP_T_DEADLINE };
+enum ep_timer_kind { EP_T_FORGET, EP_T_EARLY_ACK, EP_T_RESEND_RESPONSE, EP_T_RESEND_REQUEST, EP_T_START_REQUEST, EP_T_DEADLINE };
 
 /* Stored bytes of one datagram, from the pool. */
 struct ep_bytes { uint8_t *p; uint32_t n; };
@@ -48,20 +50,40 @@ struct ep_wait {
     bool             is_request; /* embedded in an ep_req, else in an ep_in */
 };
 
+/* (flow, MID, Token) of a message, as a keyed hash: 128 bits tell messages apart, so nothing else is compared. */
+struct ep_key { uint64_t half[2]; };
+
+#define EP_END_SHIFT 14         /* ends of lifetimes are told in units of 16.4 ms, rounded down */
+
+/* Values of ep_seen.reply_len that are no length; a datagram has at most 65,507 bytes. */
+#define EP_IS_OPEN 0xffffu      /* the head of an ep_in */
+#define EP_IS_NON 0xfffeu       /* a record whose duplicates are ignored */
+
+/* What a message that came in is found by, and until when. */
+struct ep_seen {
+    struct osp_node node;       /* in ep.messages by the first half of the key */
+    uint64_t        key_rest;   /* ... and the second */
+    uint32_t        ends;       /* end of its lifetime; it is not found any more then */
+    uint16_t        length;     /* of a request's datagram, which its copies have too; 0: a response */
+    uint16_t        reply_len;  /* of the reply behind the record of a CON; 0: duplicates get an empty ACK */
+};
+_Static_assert(sizeof(struct ep_seen) == 32, "half of what DESIGN allows for an answered NON, its place in the table included");
+
+/* Finished messages in the order in which they were finished; insides in endpoint_seen.c. */
+struct ep_log { struct osp_list segments; };
+
 enum ep_in_state {
     EP_NEW,         /* came up, nothing was sent yet */
     EP_ACKED,       /* an empty ACK was sent, the answer is to come */
-    EP_ANSWERED,    /* the last answer went out; kept for duplicates */
+    EP_ANSWERED,    /* the last answer went out, and is not acknowledged yet */
 };
 
 struct ep_in {
-    struct osp_node  node;      /* in ep.messages by (flow, mid) */
+    struct ep_seen   seen;      /* in ep.messages until its lifetime ends */
     struct osp_node  by_handle; /* in ep.handles while `handle` is not 0 */
-    struct osp_list  age;       /* in ep.con_age or ep.non_age until its lifetime ends */
-    struct osp_list  done;      /* in ep.done, once it may be evicted */
+    struct osp_list  age;       /* in ep.open[confirmable] until its lifetime ends */
     struct osp_flow  flow;
     uint64_t         handle;
-    uint64_t         ends_us;   /* end of its lifetime; after it the entry is not found by MID any more */
     struct ep_bytes  reply;     /* what a duplicate gets: the ACK, or the piggybacked answer */
     struct ep_wait   out;       /* the separate response */
     struct ep_bytes  next;      /* the notification that comes after it, confirmable too [rfc7641#4.5.2] */
@@ -73,7 +95,6 @@ struct ep_in {
     uint16_t         mid;
     uint8_t          type;
     uint8_t          state;     /* enum ep_in_state */
-    bool             request;
     bool             keep;      /* more responses may follow */
     bool             answered_once;
 };
@@ -115,10 +136,17 @@ struct osp_ep {
     struct osp_hash_key seed;
     struct osp_wheel    wheel;
     struct osp_table    messages, handles, mids, tokens, requests, peers;
-    struct osp_list     con_age, non_age, done, peer_lru;
+    struct osp_list     peer_lru;
+    struct osp_list     open[2];        /* ep_in.age in order of arrival: of NON, of CON */
+    struct ep_log       done[2];        /* finished NON, finished CON */
+    struct osp_timer    forget;         /* the next lifetime ends, at: */
+    uint32_t            forget_ends;
+    struct osp_time     now;            /* of the last input or expiry */
+    uint64_t            evicted_us, evicted_age_us;     /* when the last record went before its time, and how old it was */
     uint64_t            next_handle;
     struct osp_ep_stats stats;
     struct osp_msg      msg;            /* the one that events point to */
+    struct ep_key       key;            /* ... and its key, if it is a CON or NON */
     uint16_t            client_mid[EP_MID_SLOTS];
     uint16_t            peer_mid[EP_PEER_SLOTS];
 };
@@ -141,12 +169,36 @@ const struct osp_flow *ep_wait_flow(const struct ep_wait *w);
 /* Sends it once more; false when all tries are used up. */
 bool ep_wait_again(struct osp_ep *ep, struct ep_wait *w, struct osp_time now, struct osp_txq *tx);
 
+/* ---- what was seen ---- */
+struct ep_key ep_key_of(const struct osp_ep *ep, const struct osp_flow *from, const struct osp_msg *m);
+/* The end of a lifetime that begins now, as ep_seen.ends. */
+uint32_t ep_end_after(struct osp_time now, uint64_t lifetime_us);
+bool ep_has_ended(uint32_t ends, struct osp_time now);
+/* A message with this key whose lifetime is not over; NULL: it is new. */
+struct ep_seen *ep_seen_find(struct osp_ep *ep, const struct ep_key *key, struct osp_time now);
+/*
+ * Remembers a message that is finished; `like` says key, end and length.  False: there is no memory, although everything
+ * older was given up for it.
+ */
+bool ep_seen_keep(struct osp_ep *ep, const struct ep_seen *like, bool con, struct osp_slice reply);
+/* Gives up the message that was finished longest ago; false: there is none. */
+bool ep_seen_evict(struct osp_ep *ep);
+/* Gives up finished messages until memory goes back to the pool: an osp_pool_reclaim_fn. */
+bool ep_seen_reclaim(void *ep);
+void ep_seen_duplicate(struct osp_ep *ep, const struct ep_seen *s, const struct osp_flow *from, uint16_t mid,
+                       struct osp_txq *tx);
+/* The timer rings when the lifetime `ends` is over, or before. */
+void ep_forget_at(struct osp_ep *ep, uint32_t ends);
+/* Ends a bounded number of lifetimes and sets the timer for the next. */
+void ep_forget(struct osp_ep *ep, struct osp_time now);
+/* For how long a finished message is remembered at present, in microseconds. */
+uint64_t ep_seen_span(const struct osp_ep *ep);
+void ep_seen_free(struct osp_ep *ep);
+
 /* ---- server ---- */
-struct ep_in *ep_in_find(struct osp_ep *ep, const struct osp_flow *from, uint16_t mid);
-struct ep_in *ep_in_new(struct osp_ep *ep, const struct osp_flow *from, const struct osp_msg *m, struct osp_time now);
 void ep_in_free(struct osp_ep *ep, struct ep_in *in);
+/* No more will be sent for it, so only its duplicates are answered from now on; `in` may be gone afterwards. */
 void ep_in_finish(struct osp_ep *ep, struct ep_in *in);
-void ep_in_age(struct osp_ep *ep, struct osp_time now);
 void ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
                        struct osp_ep_event *ev);
 void ep_server_duplicate(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx);

@@ -1,24 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Server role: what came in, the answers to it, and what its duplicates get. */
+/* Server role: requests that came in and the answers to them, while something is still to be sent. */
 #include "msg/endpoint_impl.h"
 
-#define AGE_PER_CALL 4          /* each call adds one entry at most, so this keeps up */
-
-/* ---- the store of messages seen ---- */
-
-struct ep_in *
-ep_in_find(struct osp_ep *ep, const struct osp_flow *from, uint16_t mid)
-{
-    uint64_t h = ep_hash_flow_mid(ep, &from->peer, from->sock, mid);
-
-    for (struct osp_node *n = osp_table_first(&ep->messages, h); n; n = osp_table_next(n)) {
-        struct ep_in *in = OSP_CONTAINER(n, struct ep_in, node);
-
-        if (in->mid == mid && in->flow.sock == from->sock && osp_addr_eq(&in->flow.peer, &from->peer))
-            return in;
-    }
-    return NULL;
-}
+/* ---- requests that are open ---- */
 
 static void
 drop_handle(struct osp_ep *ep, struct ep_in *in)
@@ -35,17 +19,22 @@ has_aged(const struct ep_in *in)
     return osp_list_empty(&in->age);
 }
 
+static void
+leave_table(struct osp_ep *ep, struct ep_in *in)
+{
+    if (!has_aged(in)) {
+        osp_table_remove(&ep->messages, &in->seen.node);
+        osp_list_remove(&in->age);
+    }
+}
+
 void
 ep_in_free(struct osp_ep *ep, struct ep_in *in)
 {
     drop_handle(ep, in);
     ep_wait_stop(ep, &in->out);
     osp_timer_stop(&ep->wheel, &in->out.timer);
-    if (!has_aged(in)) {
-        osp_table_remove(&ep->messages, &in->node);
-        osp_list_remove(&in->age);
-    }
-    osp_list_remove(&in->done);
+    leave_table(ep, in);
     ep_bytes_drop(ep, &in->reply);
     ep_bytes_drop(ep, &in->next);
     if (in->token != in->token_inline)
@@ -53,7 +42,18 @@ ep_in_free(struct osp_ep *ep, struct ep_in *in)
     osp_pool_put(ep->pool, in, sizeof(*in));
 }
 
-/* No more will be sent for it: from now on only duplicates are answered. */
+/* A record in the store takes its place; false: there is no memory for one. */
+static bool
+remember(struct osp_ep *ep, struct ep_in *in, struct osp_slice reply)
+{
+    if (has_aged(in))
+        return true;
+    if (!ep_seen_keep(ep, &in->seen, in->type == OSP_CON, reply))
+        return false;
+    leave_table(ep, in);
+    return true;
+}
+
 void
 ep_in_finish(struct osp_ep *ep, struct ep_in *in)
 {
@@ -61,58 +61,18 @@ ep_in_finish(struct osp_ep *ep, struct ep_in *in)
     in->state = EP_ANSWERED;
     if (in->out.waiting)        /* until it is acknowledged or given up */
         return;
-    osp_timer_stop(&ep->wheel, &in->out.timer);
-    if (has_aged(in))
-        ep_in_free(ep, in);
-    else if (osp_list_empty(&in->done))
-        osp_list_push(&ep->done, &in->done);
+    if (!remember(ep, in, osp_slice(in->reply.p, in->reply.n)))
+        ep->stats.dedup_evicted++;
+    ep_in_free(ep, in);
 }
 
-/* Ends lifetimes: what is finished goes; what is still being answered is only not found by MID any more. */
-static void
-age_list(struct osp_ep *ep, struct osp_list *l, struct osp_time now)
-{
-    for (int i = 0; i < AGE_PER_CALL; i++) {
-        struct osp_list *n = osp_list_first(l);
-        struct ep_in    *in = n ? OSP_CONTAINER(n, struct ep_in, age) : NULL;
-
-        if (!in || in->ends_us > now.us)
-            return;
-        if (in->state == EP_ANSWERED && !in->out.waiting) {
-            ep_in_free(ep, in);
-        } else {
-            osp_table_remove(&ep->messages, &in->node);
-            osp_list_remove(&in->age);
-        }
-    }
-}
-
-void
-ep_in_age(struct osp_ep *ep, struct osp_time now)
-{
-    age_list(ep, &ep->con_age, now);
-    age_list(ep, &ep->non_age, now);
-}
-
-/*
- * Room for one more: the entry that was finished longest ago goes.  What is open beyond its lifetime (an observation)
- * is not in the store any more and counts by its handle.
- */
+/* Room for one more: what was finished longest ago goes.  What is open beyond its lifetime counts by its handle. */
 static bool
 make_room(struct osp_ep *ep)
 {
-    struct osp_list *n;
-
     if (ep->handles.count >= ep->cfg.max_messages)
         return false;
-    if (ep->messages.count < ep->cfg.max_messages)
-        return true;
-    n = osp_list_first(&ep->done);
-    if (!n)
-        return false;
-    ep->stats.dedup_evicted++;
-    ep_in_free(ep, OSP_CONTAINER(n, struct ep_in, done));
-    return true;
+    return ep->messages.count < ep->cfg.max_messages || ep_seen_evict(ep);
 }
 
 static bool
@@ -125,29 +85,32 @@ keep_token(struct osp_ep *ep, struct ep_in *in, struct osp_slice token)
     return in->token && osp_slice_copy(token, in->token, token.n);
 }
 
-/* NULL at the bounds. */
-struct ep_in *
-ep_in_new(struct osp_ep *ep, const struct osp_flow *from, const struct osp_msg *m, struct osp_time now)
+/* For the message in ep->msg; NULL at the bounds. */
+static struct ep_in *
+in_new(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now)
 {
-    bool          con = m->type == OSP_CON;
-    struct ep_in *in;
+    const struct osp_msg *m = &ep->msg;
+    bool                  con = m->type == OSP_CON;
+    struct ep_in         *in;
 
     if (!make_room(ep))
         return NULL;
     in = osp_pool_get(ep->pool, sizeof(*in));
     if (!in)
         return NULL;
-    *in = (struct ep_in){ .flow = *from, .mid = m->mid, .type = m->type, .request = osp_code_is_request(m->code) };
+    *in = (struct ep_in){ .flow = *from, .mid = m->mid, .type = m->type };
     if (!keep_token(ep, in, m->token)) {
         osp_pool_put(ep->pool, in, sizeof(*in));
         return NULL;
     }
     osp_list_init(&in->age);
-    osp_list_init(&in->done);
     osp_timer_init(&in->out.timer, EP_T_EARLY_ACK);
-    in->ends_us = now.us + (con ? ep->cfg.exchange_lifetime_us : ep->cfg.non_lifetime_us);
-    osp_table_add(&ep->messages, &in->node, ep_hash_flow_mid(ep, &from->peer, from->sock, m->mid));
-    osp_list_push(con ? &ep->con_age : &ep->non_age, &in->age);
+    in->seen.reply_len = EP_IS_OPEN;
+    in->seen.key_rest = ep->key.half[1];
+    in->seen.ends = ep_end_after(now, con ? ep->cfg.exchange_lifetime_us : ep->cfg.non_lifetime_us);
+    osp_table_add(&ep->messages, &in->seen.node, ep->key.half[0]);
+    osp_list_push(&ep->open[con], &in->age);
+    ep_forget_at(ep, in->seen.ends);
     return in;
 }
 
@@ -184,13 +147,13 @@ ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_tim
         answer_stateless(ep, from, OSP_CODE(4, 0), tx);
         return;
     }
-    in = ep_in_new(ep, from, &ep->msg, now);
+    in = in_new(ep, from, now);
     if (!in) {
         ep_drop(ep, OSP_E_OVERLOAD);
         answer_stateless(ep, from, OSP_CODE(5, 3), tx);
         return;
     }
-    in->length = ev->length;
+    in->seen.length = (uint16_t)ev->length;
     in->handle = ep->next_handle++;
     osp_table_add(&ep->handles, &in->by_handle, in->handle);
     if (in->type == OSP_CON)
@@ -302,9 +265,9 @@ in_of(const struct osp_ep *ep, uint64_t handle)
     return n ? OSP_CONTAINER(n, struct ep_in, by_handle) : NULL;
 }
 
-/* In the ACK of the request, which its duplicates get too [rfc7252#5.2.1]. */
+/* In the ACK of the request, which its duplicates get too [rfc7252#5.2.1].  The last answer goes into the store at once. */
 static enum osp_err
-respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, struct osp_txq *tx)
+respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bool last, struct osp_txq *tx)
 {
     struct osp_wr w = osp_txq_begin(tx, ep->cfg.max_datagram);
     enum osp_err  e;
@@ -314,7 +277,7 @@ respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, s
     e = osp_msg_encode_udp(resp, &w);
     if (e != OSP_OK)
         return e;
-    if (!ep_bytes_keep(ep, &in->reply, osp_wr_slice(&w)))
+    if (!(last ? remember(ep, in, osp_wr_slice(&w)) : ep_bytes_keep(ep, &in->reply, osp_wr_slice(&w))))
         return OSP_E_NOMEM;
     osp_txq_commit(tx, &w, &in->flow);
     osp_timer_stop(&ep->wheel, &in->out.timer);
@@ -380,7 +343,7 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
     kept = in->keep;
     in->keep = how.keep;
     if (first && in->type == OSP_CON && in->state == EP_NEW)
-        e = respond_piggybacked(ep, in, &m, tx);
+        e = respond_piggybacked(ep, in, &m, !how.keep, tx);
     else
         e = respond_separately(ep, in, &m, !how.never_con && (first ? in->type == OSP_CON : how.confirmable), now, tx);
     if (e != OSP_OK) {

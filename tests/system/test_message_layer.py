@@ -253,6 +253,20 @@ def test_a_stray_con_response_is_reset(stage):
     assert origin.wait_for(lambda r: r.message and r.message.type == RST).message.mid == 0x0c0c
 
 
+# row M08 [rfc7252#4.5]
+def test_a_full_deduplication_store_is_told_and_refuses_nobody(stage):
+    proxy = stage.proxy(workers=1, limits={"messages": 40, "response-timeout": "5s", "drain": "100ms"})
+    origin = stage.origin()
+    client = stage.client(proxy)
+    for n in range(200):
+        assert client.exchange(forward(origin, path=str(n), type=CON if n % 2 else NON)).code == coap.code("2.05")
+    assert proxy.metric("osprey_deduplication_evicted_total") >= 160
+    assert proxy.metric("osprey_deduplication_seconds") < 45
+    assert proxy.metric("osprey_deduplication_entries") <= 40
+    assert proxy.log().count("deduplication-short") == 1
+    assert "raise=limits.messages" in proxy.log()
+
+
 # row M17 [rfc7252#4.7]
 def test_no_more_than_nstart_requests_are_outstanding(stage):
     proxy = stage.proxy(limits={"nstart": 3, "response-timeout": "2s", "drain": "100ms"})
