@@ -271,7 +271,10 @@ make_main(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WH
         (void)snprintf(why, OSP_STORE_WHY_MAX, "event loop or resolver: cannot be set up");
         return OSP_E_NOMEM;
     }
-    if (cfg->control)
+    e = osp_addresses_new(d->loop, &d->addresses);
+    if (e != OSP_OK)
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "addresses of this machine: %s", osp_err_text(e));
+    if (e == OSP_OK && cfg->control)
         e = osp_control_new(d->loop, cfg->control, d, &d->control, why);
     if (e == OSP_OK && cfg->status.enabled) {
         struct osp_addr at = { .ip = cfg->status.ip, .port = cfg->status.port };
@@ -323,8 +326,10 @@ make_service(struct osp_daemon *d, struct osp_cfg *cfg, struct osp_ctxset **set,
     }
     if (e == OSP_OK)
         e = osp_daemon_policy(cfg, *set, &d->listeners, &d->edhoc, &d->policy, why);
-    if (e == OSP_OK)
+    if (e == OSP_OK) {
         d->policy->cache = d->cache;
+        d->policy->addresses = osp_addresses_set(d->addresses);
+    }
     for (size_t i = 0; i < d->worker_count; i++) {
         if (e != OSP_OK) {
             osp_change_free(changes[i]);
@@ -489,6 +494,7 @@ osp_daemon_free(struct osp_daemon *d)
         osp_mailbox_fini(&d->inbox);
     osp_listeners_fini(&d->listeners);
     osp_policy_unref(d->policy);
+    osp_addresses_free(d->addresses);
     osp_cache_free(d->cache);
     osp_state_close(d->state);
     free_edhoc_parts(&d->edhoc);

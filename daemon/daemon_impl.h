@@ -3,6 +3,7 @@
 #ifndef OSP_DAEMON_DAEMON_IMPL_H
 #define OSP_DAEMON_DAEMON_IMPL_H
 
+#include "daemon/addresses.h"
 #include "daemon/control.h"
 #include "daemon/daemon.h"
 #include "daemon/edhoc.h"
@@ -22,6 +23,7 @@ struct osp_daemon {
     struct osp_alarm        *housekeeping;
     struct osp_leaser       *leaser;
     struct osp_dns          *dns;
+    struct osp_addresses    *addresses;         /* of this machine */
     struct osp_control      *control;
     struct osp_status       *status;
     struct osp_listeners     listeners;

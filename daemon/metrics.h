@@ -28,6 +28,7 @@ struct osp_metrics {
     size_t                         contexts;
     uint64_t                       keys_worn, keys_over;
     uint64_t                       reloads, reloads_refused;
+    uint64_t                       own_addresses, own_changes;
     uint64_t                       uptime_s;
     bool                           draining;
     bool                           unclean_start;       /* the stop before this run was unclean */

@@ -7,12 +7,15 @@
 #define OSP_DAEMON_OWN_H
 
 #include "config/config.h"
+#include "proxy/policy.h"
 
 /*
- * For every listener its address, or all addresses of the machine when it listens on all of them, and the
- * names of the configuration.  With `own` NULL only counts; otherwise *count is the room, and becomes what
- * was written.  False: the system would not tell its addresses.
+ * For every listener its address, unless it listens on all of them, and the names of the configuration.  With `own` NULL
+ * only counts; otherwise *count is the room, and becomes what was written.
  */
-bool osp_own_targets(const struct osp_cfg *cfg, struct osp_target *own, size_t *count);
+void osp_own_targets(const struct osp_cfg *cfg, struct osp_target *own, size_t *count);
+
+/* The listeners on all addresses; `ports` has room for as many as there are listeners.  Returns how many were written. */
+size_t osp_own_ports(const struct osp_cfg *cfg, struct osp_own_port *ports);
 
 #endif

@@ -343,16 +343,17 @@ make_node_name(struct box *b)
 static void
 make_identity(struct box *b, const struct osp_sock_ports *ports)
 {
-    struct osp_target *own = NULL;
-    uint16_t          *port = take(b, ports->count, sizeof(*port));
-    size_t             count = 0;
+    uint16_t            *port = take(b, ports->count, sizeof(*port));
+    struct osp_own_port *own_ports = take(b, b->cfg->listen_count, sizeof(*own_ports));
+    struct osp_target   *own;
+    size_t               count = 0;
 
-    if (!osp_own_targets(b->cfg, NULL, &count))
-        b->nomem = true;
-    else
-        own = take(b, count, sizeof(*own));
-    if (own && !osp_own_targets(b->cfg, own, &count))
-        b->nomem = true;
+    osp_own_targets(b->cfg, NULL, &count);
+    own = take(b, count, sizeof(*own));
+    if (own)
+        osp_own_targets(b->cfg, own, &count);
+    b->policy.own_port_count = own_ports ? osp_own_ports(b->cfg, own_ports) : 0;
+    b->policy.own_ports = own_ports;
     for (size_t i = 0; port && i < ports->count; i++)
         port[i] = ports->port[i];
     b->policy.own = own;

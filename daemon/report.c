@@ -39,6 +39,8 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
     m.dns = *osp_dns_stats(d->dns);
     if (osp_state_store(d->state))
         osp_store_size(osp_state_store(d->state), &m.state_used, &m.state_size);
+    m.own_addresses = osp_addrset_count(osp_addresses_set(d->addresses));
+    m.own_changes = osp_addresses_changes(d->addresses);
     if (d->cache)
         osp_cache_stats(d->cache, &m.cache);
     osp_responder_stats(d->edhoc.responder, &m.edhoc);

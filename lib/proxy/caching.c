@@ -27,12 +27,13 @@ px_put_context(struct osp_wr *w, const struct osp_octx *ctx)
 
 /*
  * Where a name leads is not known here, and not everybody may go there (px_ip_is_allowed()): whom the operator vouched for
- * and whose rule names addresses have entries of their own.  What the hosts table has is vouched for everybody.
+ * and whose rule names addresses have entries of their own.  An address that is known before, as those of the hosts table are,
+ * was judged before the cache is asked.
  */
 static void
 put_guard(struct px_turn *t, const struct px_exchange *x, const struct osp_authority *to, const struct osp_hash_key *seed)
 {
-    bool               anybody = to->is_ip || px_is_host(x->policy, to->host);
+    bool               anybody = to->is_ip || px_host_of(x->policy, to->host);
     struct osp_hash128 h = osp_hash_begin(seed);
     uint64_t           nets[2];
     size_t             count = 0;

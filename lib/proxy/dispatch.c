@@ -44,7 +44,7 @@ as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     e = px_request_authority(t, x, req, &to);
     if (e != OSP_OK)
         return fail(t, x, e);
-    if (px_is_own(x->policy, &x->from, &to)) {          /* the authority is ours: a local request */
+    if (px_is_own(t->px, x, &to)) {          /* the authority is ours: a local request */
         px_consume_own_authority(req);
         return AGAIN;
     }

@@ -105,7 +105,7 @@ px_flight_go_on(struct px_turn *t, struct px_exchange *x)
             px_answer_error(t, x, x->resolved);
     } else if (osp_ip_is_any(&x->to.ip)) {      /* the leader did not get as far as to know where */
         px_answer_error(t, x, x->resolved == OSP_OK ? OSP_E_OVERLOAD : x->resolved);
-    } else if (!px_ip_is_allowed(x, &x->to.ip, x->to.port)) {
+    } else if (!px_ip_is_allowed(t->px, x, &x->to.ip, x->to.port)) {
         px_answer_error(t, x, OSP_E_FORBIDDEN);
     } else {
         px_send(t, x, req);

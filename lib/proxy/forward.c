@@ -122,7 +122,7 @@ go_on_resolved(struct px_turn *t, struct px_exchange *x)
 {
     if (x->resolved != OSP_OK)
         px_answer_error(t, x, x->resolved);
-    else if (!px_ip_is_allowed(x, &x->to.ip, x->to.port))       /* where the name leads counts, not only the name */
+    else if (!px_ip_is_allowed(t->px, x, &x->to.ip, x->to.port))       /* where the name leads counts, not only the name */
         px_answer_error(t, x, OSP_E_FORBIDDEN);
     else
         send_saved(t, x);
@@ -272,7 +272,7 @@ static void
 send_to(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_ip *ip)
 {
     x->to.ip = *ip;
-    if (!px_ip_is_allowed(x, ip, x->to.port)) {
+    if (!px_ip_is_allowed(t->px, x, ip, x->to.port)) {
         px_answer_error(t, x, OSP_E_FORBIDDEN);
         return;
     }
@@ -282,15 +282,14 @@ send_to(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const str
 static void
 send_to_name(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice host)
 {
-    struct px_name *name = NULL;
-    struct osp_ip   ip;
-    enum osp_err    e;
+    const struct osp_host *row = px_host_of(x->policy, host);
+    struct px_name        *name = NULL;
+    struct osp_ip          ip;
+    enum osp_err           e;
 
-    for (size_t i = 0; i < x->policy->host_count; i++) {
-        if (osp_slice_eq(osp_slice_str(x->policy->hosts[i].name), host)) {
-            send_to(t, x, req, &x->policy->hosts[i].ip);
-            return;
-        }
+    if (row) {
+        send_to(t, x, req, &row->ip);
+        return;
     }
     e = px_name_find(t, host, &ip, &name);
     if (e == OSP_OK) {

@@ -247,6 +247,7 @@ struct osp_proxy {
     struct osp_randbuf     rand;
     struct osp_hash_key    seed;
     struct osp_policy     *policy;
+    struct osp_addrview    addresses;           /* of this machine */
     struct osp_list        exchanges;
     struct osp_list        ready;               /* px_exchange.wait: parked no longer, not yet taken up */
     struct osp_table       names, buckets, obs_clients, obs_handles, subjects, flights, agreements;
@@ -312,11 +313,12 @@ enum osp_err px_may_forward(struct px_turn *t, struct px_exchange *x, const stru
 enum osp_err px_may_route(struct px_turn *t, struct px_exchange *x, size_t route);
 /* Like px_may_route() without counting the request. */
 bool px_sees_route(const struct px_exchange *x, size_t route);
-bool px_is_own(const struct osp_policy *p, const struct osp_flow *flow, const struct osp_authority *a);
-/* In the operator's hosts table: he vouches for what it names. */
-bool px_is_host(const struct osp_policy *p, struct osp_slice name);
+/* True if requests for `a` are for this proxy itself. */
+bool px_is_own(struct osp_proxy *px, const struct px_exchange *x, const struct osp_authority *a);
+/* The row of the operator's hosts table; NULL: there is none. */
+const struct osp_host *px_host_of(const struct osp_policy *p, struct osp_slice name);
 /* False: a guarded address, and nobody vouched for it. */
-bool px_ip_is_allowed(const struct px_exchange *x, const struct osp_ip *ip, uint16_t port);
+bool px_ip_is_allowed(struct osp_proxy *px, const struct px_exchange *x, const struct osp_ip *ip, uint16_t port);
 void px_buckets_free(struct osp_proxy *px);
 
 /* ---- translate.c ---- */

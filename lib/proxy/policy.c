@@ -139,19 +139,34 @@ take_token(struct px_turn *t, const struct px_exchange *x, const struct osp_rule
 
 /* ---- authorization [ocp#2.4] step 4 ---- */
 
-bool
-px_is_host(const struct osp_policy *p, struct osp_slice name)
+const struct osp_host *
+px_host_of(const struct osp_policy *p, struct osp_slice name)
 {
     for (size_t i = 0; i < p->host_count; i++)
         if (osp_slice_eq(osp_slice_str(p->hosts[i].name), name))
-            return true;
-    return false;
+            return &p->hosts[i];
+    return NULL;
+}
+
+/*
+ * The address that a request for `to` goes to, as far as it is known before anything is asked of DNS: it is judged before
+ * the cache is looked at.  NULL: not known yet, or the next hop's to find.
+ */
+static const struct osp_ip *
+known_ip(const struct osp_policy *p, const struct osp_authority *to)
+{
+    const struct osp_host *host = to->is_ip || p->has_next_hop ? NULL : px_host_of(p, to->host);
+
+    if (to->is_ip)
+        return &to->ip;
+    return host ? &host->ip : NULL;
 }
 
 enum osp_err
 px_may_forward(struct px_turn *t, struct px_exchange *x, const struct osp_authority *to)
 {
     const struct osp_rule *r = rule_of(x);
+    const struct osp_ip   *ip = known_ip(x->policy, to);
 
     for (size_t i = 0; r && i < r->allow_count; i++) {
         const struct osp_allow *a = &r->allow[i];
@@ -159,8 +174,7 @@ px_may_forward(struct px_turn *t, struct px_exchange *x, const struct osp_author
         if (a->kind != OSP_ALLOW_FORWARD || !osp_target_match(&a->target, to))
             continue;
         x->rule = r;
-        x->vouched = !to->is_ip && px_is_host(x->policy, to->host);
-        if (to->is_ip && !px_ip_is_allowed(x, &to->ip, to->port))
+        if (ip && !px_ip_is_allowed(t->px, x, ip, to->port))
             return OSP_E_FORBIDDEN;
         return take_token(t, x, r);
     }
@@ -192,10 +206,17 @@ px_may_route(struct px_turn *t, struct px_exchange *x, size_t route)
 
 /* ---- addresses ---- */
 
-/* Whatever the port: what else runs on this machine takes us for a neighbour. */
+/*
+ * Whatever the port: what else runs on this machine takes us for a neighbour.  What we listen at and where this request came
+ * to are asked too, since an interface need not list them.
+ */
 static bool
-is_own_ip(const struct osp_policy *p, const struct osp_ip *ip)
+is_own_ip(struct osp_proxy *px, const struct px_exchange *x, const struct osp_ip *ip)
 {
+    const struct osp_policy *p = x->policy;
+
+    if (osp_ip_eq(ip, &x->from.local) || osp_addrview_has(&px->addresses, p->addresses, ip))
+        return true;
     for (size_t i = 0; i < p->own_count; i++)
         if (osp_target_names_ip(&p->own[i], ip))
             return true;
@@ -204,12 +225,12 @@ is_own_ip(const struct osp_policy *p, const struct osp_ip *ip)
 
 /* [rfc7252#11] loopback, link-local, multicast and unspecified addresses, and our own */
 bool
-px_ip_is_allowed(const struct px_exchange *x, const struct osp_ip *ip, uint16_t port)
+px_ip_is_allowed(struct osp_proxy *px, const struct px_exchange *x, const struct osp_ip *ip, uint16_t port)
 {
-    bool guarded = osp_ip_is_loopback(ip) || osp_ip_is_link_local(ip) || osp_ip_is_multicast(ip) || osp_ip_is_any(ip) ||
-                   is_own_ip(x->policy, ip);
-
-    if (!guarded || x->vouched)
+    if (x->vouched)
+        return true;
+    if (!osp_ip_is_loopback(ip) && !osp_ip_is_link_local(ip) && !osp_ip_is_multicast(ip) && !osp_ip_is_any(ip) &&
+        !is_own_ip(px, x, ip))
         return true;
     for (size_t i = 0; x->rule && i < x->rule->allow_count; i++)
         if (x->rule->allow[i].kind == OSP_ALLOW_FORWARD && osp_target_names_ip(&x->rule->allow[i].target, ip) &&
@@ -218,16 +239,30 @@ px_ip_is_allowed(const struct px_exchange *x, const struct osp_ip *ip, uint16_t 
     return false;
 }
 
-/* [rfc7252#5.7.2] by any name and address of ours, and by the one this request was sent to */
 bool
-px_is_own(const struct osp_policy *p, const struct osp_flow *flow, const struct osp_authority *a)
+osp_policy_is_own(const struct osp_policy *p, const struct osp_authority *a, bool here)
 {
-    if (a->is_ip && osp_ip_eq(&a->ip, &flow->local) && flow->sock < p->sock_count && a->port == p->sock_port[flow->sock])
-        return true;
     for (size_t i = 0; i < p->own_count; i++)
         if (osp_target_match(&p->own[i], a))
             return true;
+    for (size_t i = 0; here && a->is_ip && i < p->own_port_count; i++)
+        if (p->own_ports[i].scheme == a->scheme && p->own_ports[i].port == a->port &&
+            (!p->own_ports[i].only_v4 || osp_ip_is_v4(&a->ip)))
+            return true;
     return false;
+}
+
+/* [rfc7252#5.7.2] by any name and address of ours, and by the one this request was sent to */
+bool
+px_is_own(struct osp_proxy *px, const struct px_exchange *x, const struct osp_authority *a)
+{
+    const struct osp_policy *p = x->policy;
+    const struct osp_flow   *flow = &x->from;
+
+    if (a->is_ip && osp_ip_eq(&a->ip, &flow->local) && flow->sock < p->sock_count && a->port == p->sock_port[flow->sock])
+        return true;
+    return osp_policy_is_own(p, a, a->is_ip && (osp_ip_is_loopback(&a->ip) || osp_addrview_has(&px->addresses, p->addresses,
+                                                                                              &a->ip)));
 }
 
 /* ---- credentials ---- */

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "base/addrset.h"
 #include "cache/cache.h"
 #include "edhoc/edhoc.h"
 #include "oscore/live.h"
@@ -86,6 +87,9 @@ struct osp_upstream { struct osp_target match; struct osp_octx *ctx; const struc
 /* hosts: names the operator resolves himself. */
 struct osp_host { const char *name; struct osp_ip ip; };
 
+/* A port at which we listen on every address of the machine; only_v4: on those of IPv4. */
+struct osp_own_port { enum osp_scheme scheme; uint16_t port; bool only_v4; };
+
 /* EDHOC as the Responder. */
 struct osp_edhoc_conf {
     struct osp_edhoc_profile profile;   /* whom to ask for credentials is set for each call */
@@ -112,8 +116,11 @@ struct osp_policy {
     unsigned                   hop_limit;       /* inserted when absent; 0: not inserted */
     const char                *node_name;       /* identifier in 5.08 payloads; no spaces */
     uint64_t                   response_timeout_us;     /* request deadline -> 5.04, below 247 s */
-    struct osp_target const   *own;             /* our own names, addresses and ports */
+    struct osp_target const   *own;             /* names of ours, and single addresses that we listen at, with their ports */
     size_t                     own_count;
+    const struct osp_own_port *own_ports;       /* where we listen on all addresses */
+    size_t                     own_port_count;
+    struct osp_addrset        *addresses;       /* all of this machine, as they are now; NULL: not known.  Shared and borrowed */
     const uint16_t            *sock_port;       /* local port of socket i */
     size_t                     sock_count;
     const struct osp_rule     *rules;
@@ -142,6 +149,9 @@ osp_policy_unref(struct osp_policy *p)
     if (p && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
         p->release(p);
 }
+
+/* True if `a` is an authority of this proxy; `here`: its address is one of this machine. */
+bool osp_policy_is_own(const struct osp_policy *p, const struct osp_authority *a, bool here);
 
 /* True if contexts with `label` may be made and kept: a reload may have taken EDHOC or the credential away. */
 bool osp_policy_trusts(const struct osp_policy *p, uint32_t label);

@@ -120,6 +120,7 @@ osp_proxy_free(struct osp_proxy *px)
     osp_ep_free(px->ep);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);
+    osp_addrview_fini(&px->addresses);
     if (px->scratch)
         osp_wipe(px->scratch, px->scratch_cap);
     free(px->scratch);

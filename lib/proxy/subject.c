@@ -70,11 +70,11 @@ make_id(struct px_turn *t, const struct osp_msg *req, const struct osp_cache_key
  * rule that will judge it has to be the same.
  */
 static bool
-is_same_hop(const struct px_exchange *up, const struct px_exchange *x)
+is_same_hop(struct osp_proxy *px, const struct px_exchange *up, const struct px_exchange *x)
 {
     if (up->hop_ctx != x->hop_ctx || up->hop_edhoc != x->hop_edhoc || up->vouched != x->vouched)
         return false;
-    return osp_ip_is_any(&up->to.ip) ? up->rule == x->rule : px_ip_is_allowed(x, &up->to.ip, up->to.port);
+    return osp_ip_is_any(&up->to.ip) ? up->rule == x->rule : px_ip_is_allowed(px, x, &up->to.ip, up->to.port);
 }
 
 /*
@@ -97,12 +97,12 @@ tags_of(struct px_turn *t, const struct osp_msg *req)
 }
 
 static struct px_subject *
-find(const struct osp_proxy *px, uint64_t hash, struct osp_slice id, const struct px_exchange *x, uint64_t tags)
+find(struct osp_proxy *px, uint64_t hash, struct osp_slice id, const struct px_exchange *x, uint64_t tags)
 {
     for (struct osp_node *n = osp_table_first(&px->subjects, hash); n; n = osp_table_next(n)) {
         struct px_subject *s = OSP_CONTAINER(n, struct px_subject, node);
 
-        if (osp_slice_eq(s->id, id) && is_same_hop(s->up, x) && (s->tags == tags || !s->in_blocks))
+        if (osp_slice_eq(s->id, id) && is_same_hop(px, s->up, x) && (s->tags == tags || !s->in_blocks))
             return s;
     }
     return NULL;

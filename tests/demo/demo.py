@@ -160,6 +160,7 @@ members:
         """P1: forward for C, plain for everybody towards some hosts, two routes. P2: forward for C's second layer."""
         port = self.port
         net = f"forward coap://{self.ip['P1'].rsplit('.', 1)[0]}.0/24:{port}"   # loopback has to be named to be allowed
+        origin = f"forward coap://{self.ip['P1-S']}:{port}"
         self.write("p1.yaml", f"""
 listen: [ "coap://{self.ip['P1']}:{port}" ]
 state: {self.path('p1')}
@@ -175,13 +176,13 @@ hosts:
 edhoc: {{ credentials: {self.path('edhoc-P1', 'edhoc.yaml')} }}
 clients:
   - match: {{ edhoc: {{ credential: C }} }}
-    allow: [ "forward coap://sensor.example:{port}" ]
+    allow: [ "forward coap://sensor.example:{port}", "{origin}" ]
   - match: {{ context: [ c-p1, d-p1, spare ] }}
     allow: [ "forward coap://*.example:{port}", "{net}", "route *" ]
   - match: {{ context: stranger }}
     allow: [ "forward coap://elsewhere.invalid" ]
   - match: {{ any: true }}
-    allow: [ "forward coap://sensor.example:{port}", "forward coap://vault.example:{port}" ]
+    allow: [ "forward coap://sensor.example:{port}", "forward coap://vault.example:{port}", "{origin}" ]
 forward-proxy: {{ enabled: true }}
 upstreams:
   - match: "coap://vault.example:{port}"

@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 
@@ -22,6 +23,25 @@ TEST_SECONDS = 30
 def pytest_configure(config):
     config.addinivalue_line("markers", "seconds(n): the test may take this long")
     config.addinivalue_line("markers", "peer_only: needs no daemon")
+    config.addinivalue_line("markers", "own_network: runs in a network namespace of its own, with loopback up")
+
+
+INSIDE = "OSPREY_OWN_NETWORK"
+UNSHARE = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """A test marked own_network is run by another pytest, inside."""
+    if not pyfuncitem.get_closest_marker("own_network") or INSIDE in os.environ:
+        return None
+    if subprocess.run([*UNSHARE, "ip", "link", "set", "lo", "up"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no network namespace can be made here")
+    inside = f"{pyfuncitem.path}::{pyfuncitem.name}"
+    ran = subprocess.run([*UNSHARE, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, "-m", "pytest", "-q", "-p",
+                          "no:cacheprovider", inside], env={**os.environ, INSIDE: "1"}, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    return True
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -162,11 +162,7 @@ is_own(const struct osp_policy *p, const char *uri)
     struct osp_uri u;
 
     EXPECT_OK(osp_uri_split(osp_slice_str(uri), storage, sizeof(storage), &u));
-    for (size_t i = 0; i < p->own_count; i++) {
-        if (osp_target_match(&p->own[i], &u.to))
-            return true;
-    }
-    return false;
+    return osp_policy_is_own(p, &u.to, u.to.is_ip && osp_ip_is_loopback(&u.to.ip));
 }
 
 /* row P05 (the list the proxy compares with) */
