@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/systemd.h"
@@ -359,6 +360,7 @@ go(struct osp_daemon *d, struct osp_ctxset *set, char why[OSP_STORE_WHY_MAX])
     osp_state_adopt(d->state, set);
     osp_daemon_prune(d);
     (void)sigfillset(&all);
+    (void)sigdelset(&all, SIGBUS); /* the guard's, in the thread whose access raises it: blocked, it would end the process bare */
     (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
     e = osp_leaser_start(d->state, d->boxes, d->worker_count, &d->leaser);
     for (size_t i = 0; e == OSP_OK && i < d->worker_count; i++)
@@ -420,6 +422,11 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
         e = osp_loop_new(&d->loop);
     if (e == OSP_OK)
         e = osp_state_open(cfg, &d->state, why); /* first: it may have to fork, and it tells a second daemon off */
+    if (e == OSP_OK) {
+        e = osp_guard_start(osp_state_store(d->state));
+        if (e != OSP_OK)
+            (void)snprintf(why, OSP_STORE_WHY_MAX, "threads: cannot be started");
+    }
     if (e == OSP_OK)
         e = osp_crypto_random((uint8_t *)&d->echo_key, sizeof(d->echo_key));
     if (e == OSP_OK)
@@ -496,6 +503,7 @@ osp_daemon_free(struct osp_daemon *d)
     osp_policy_unref(d->policy);
     osp_addresses_free(d->addresses);
     osp_cache_free(d->cache);
+    osp_guard_stop();
     osp_state_close(d->state);
     free_edhoc_parts(&d->edhoc);
     osp_loop_free(d->loop);

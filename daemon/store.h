@@ -79,6 +79,11 @@ uint64_t osp_store_seq(const struct osp_store *s);
 bool osp_store_was_moved(const struct osp_store *s);
 /* In a batch: the file as it is now is the store's from the commit on. */
 void osp_store_accept_file(struct osp_store *s);
+/*
+ * True if state.mdb is no longer what was opened: it was cut short, removed, or replaced.  Nothing can be read or written then.
+ * May be called from any thread at any time, also from a signal handler.
+ */
+bool osp_store_is_lost(const struct osp_store *s);
 /* In a batch: rows of a table. */
 uint64_t osp_store_count(const struct osp_store *s, enum osp_store_table table);
 /* Bytes in use and in all. */
@@ -88,7 +93,7 @@ const char *osp_store_error(const struct osp_store *s);
 
 /* ---- batches ---- */
 
-/* OSP_E_STORE: no batch was begun. */
+/* OSP_E_STORE: no batch was begun; or the store is lost. */
 OSP_CHECKED enum osp_err osp_store_begin(struct osp_store *s);
 
 /*

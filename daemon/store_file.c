@@ -159,14 +159,13 @@ osp_store_place_close(struct osp_store_place *p)
     close_fd(&p->dir);
 }
 
-/* True if `fd` is what the directory has under the name. */
-static bool
-is_in_place(const struct osp_store_place *p, int fd)
+bool
+osp_store_place_is_whole(const struct osp_store_place *p, size_t size)
 {
     struct stat by_fd, by_name;
 
-    return fstat(fd, &by_fd) == 0 && fstatat(p->dir, OSP_STORE_FILE, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
-           by_fd.st_dev == by_name.st_dev && by_fd.st_ino == by_name.st_ino;
+    return fstat(p->file, &by_fd) == 0 && fstatat(p->dir, OSP_STORE_FILE, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
+           by_fd.st_dev == by_name.st_dev && by_fd.st_ino == by_name.st_ino && (uint64_t)by_fd.st_size >= size;
 }
 
 enum osp_err
@@ -185,7 +184,7 @@ osp_store_place_file(struct osp_store_place *p, char why[OSP_STORE_WHY_MAX])
     if (e != OSP_OK)
         return e;
     /* The file `lock` may have been removed, and so may the name of a file that another process writes anew. */
-    return flock(p->file, LOCK_EX | LOCK_NB) == 0 && is_in_place(p, p->file) ? OSP_OK : say_in_use(p, why);
+    return flock(p->file, LOCK_EX | LOCK_NB) == 0 && osp_store_place_is_whole(p, 0) ? OSP_OK : say_in_use(p, why);
 }
 
 /* ---- a new file ---- */

@@ -27,7 +27,9 @@ fail(struct osp_store *s, int rc)
 const char *
 osp_store_error(const struct osp_store *s)
 {
-    return s->last_error ? mdb_strerror(s->last_error) : "none";
+    return s->last_error == ESTALE ? "state.mdb was cut short, removed or replaced"
+           : s->last_error         ? mdb_strerror(s->last_error)
+                                   : "none";
 }
 
 /* ---- rows ---- */
@@ -168,7 +170,7 @@ osp_store_begin(struct osp_store *s)
     int rc;
 
     (void)pthread_mutex_lock(&s->lock);
-    rc = mdb_txn_begin(s->env, NULL, 0, &s->txn);
+    rc = osp_store_is_lost(s) ? ESTALE : mdb_txn_begin(s->env, NULL, 0, &s->txn);
     if (rc == 0) {
         s->work = s->head;
         s->changed = s->accepted = false;
@@ -237,6 +239,8 @@ osp_store_commit(struct osp_store *s)
     }
     rc = mdb_txn_commit(s->txn); /* frees the transaction whatever happens */
     s->txn = NULL;
+    if (rc == 0 && osp_store_is_lost(s))
+        rc = ESTALE; /* it may have been written to a file that nobody will find again */
     if (rc == 0 && s->changed) {
         s->was_moved &= !s->accepted;
         s->head = s->work;
@@ -256,6 +260,12 @@ osp_store_abort(struct osp_store *s)
 }
 
 /* ---- what is known of it ---- */
+
+bool
+osp_store_is_lost(const struct osp_store *s)
+{
+    return !osp_store_place_is_whole(&s->place, s->size);
+}
 
 bool
 osp_store_was_clean(const struct osp_store *s)

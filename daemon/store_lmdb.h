@@ -126,7 +126,8 @@ struct osp_store {
     bool                   written;     /* there was a commit since it was opened */
     bool                   was_clean, was_moved;
     uint32_t               run, valid_from;
-    int                    last_error;
+    int                    last_error;  /* errno or LMDB's */
+    size_t                 size;        /* of the map; the file is as long or longer */
     char                   file[OSP_STORE_PATH_MAX];
 };
 
@@ -149,6 +150,9 @@ OSP_CHECKED enum osp_err osp_store_place_new(const struct osp_store_place *p, in
 OSP_CHECKED enum osp_err osp_store_place_take(struct osp_store_place *p, int fd, char why[OSP_STORE_WHY_MAX]);
 /* Removes state.mdb.new. */
 void osp_store_place_drop(const struct osp_store_place *p, int fd);
+
+/* True if state.mdb has at least `size` bytes and is what the directory has under that name. Only reads: safe anywhere. */
+bool osp_store_place_is_whole(const struct osp_store_place *p, size_t size);
 
 /* Takes `size` bytes from the disk for `fd`, so that no commit can meet a full one.  OSP_E_STORE: `why`. */
 OSP_CHECKED enum osp_err osp_store_place_fill(const struct osp_store_place *p, int fd, size_t size, char why[OSP_STORE_WHY_MAX]);

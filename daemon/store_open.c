@@ -156,6 +156,7 @@ open_existing(struct osp_store *s, const char *dir, size_t size, char why[OSP_ST
         e = open_env(s, OSP_STORE_FILE, size, s->place.file, why);
     if (e == OSP_OK)
         e = open_database(s, why);
+    s->size = size;
     return e == OSP_OK ? osp_store_place_fill(&s->place, s->place.file, size, why) : e;
 }
 
@@ -237,8 +238,9 @@ create(struct osp_store *s, const char *dir, size_t size, char why[OSP_STORE_WHY
         (void)osp_store_say(&s->place, why, "there is a state.mdb already; it is not touched");
         return OSP_E_EXISTS;
     }
+    s->size = (size + GRAIN - 1) / GRAIN * GRAIN;
     if (e == OSP_E_NOT_FOUND)
-        e = make_file(s, (size + GRAIN - 1) / GRAIN * GRAIN, why);
+        e = make_file(s, s->size, why);
     return e == OSP_OK ? open_database(s, why) : e;
 }
 
@@ -264,7 +266,7 @@ osp_store_close(struct osp_store *s)
 
     if (!s)
         return;
-    if (s->env && s->written && !s->head.dirty) {
+    if (s->env && s->written && !s->head.dirty && !osp_store_is_lost(s)) {
         osp_store_size(s, &used, &size);
         osp_store_place_sum(&s->place, used);
     }
