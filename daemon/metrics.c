@@ -171,8 +171,9 @@ dedup_span_us(const struct osp_metrics *m)
 static void
 render_state(const struct osp_metrics *m, FILE *to)
 {
-    one(to, "osprey_leases_asked_total", "Blocks of sequence numbers asked for.", COUNTER, m->lease.asked);
-    one(to, "osprey_leases_granted_total", "Blocks of sequence numbers leased.", COUNTER, m->lease.granted);
+    one(to, "osprey_leases_asked_total", "Requests to lease numbers or to write key usage down.", COUNTER, m->lease.asked);
+    one(to, "osprey_leases_granted_total", "Such requests that were done.", COUNTER, m->lease.granted);
+    one(to, "osprey_lease_numbers_total", "Sequence numbers that the leases have taken.", COUNTER, m->lease.numbers);
     one(to, "osprey_leases_failed_total", "Leases that the store refused.", COUNTER, m->lease.failed);
     head(to, "osprey_store_commit_seconds", "Time of the store's commits.", SUMMARY);
     seconds(to, "osprey_store_commit_seconds_sum", m->lease.commit_us_sum);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/state.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -14,6 +15,7 @@
 struct osp_state {
     struct osp_store  *store;           /* NULL: no state directory, so no contexts */
     unsigned           block;
+    atomic_uint_fast64_t numbers;       /* leased in this run */
     bool               tainted;         /* a window could not be saved: the stop must count as unclean */
     bool               running;         /* the mark is durable */
     bool               dry;             /* only builds sets */
@@ -289,7 +291,8 @@ struct lease {
     bool     found, is_kept;
     uint8_t  key[OSP_STORE_KEY_LEN];    /* a copy: the set may be replaced meanwhile */
     struct osp_octx *base;              /* whose current context it is, a reference; NULL: of none */
-    uint64_t at_least, limit;
+    bool     recorded;                  /* `q` and `v` are what the store will know */
+    uint64_t at_least, limit, count;    /* the numbers granted; limit 0: none */
     uint32_t q, v;
 };
 
@@ -313,6 +316,8 @@ find_leased(struct osp_state *st, const struct osp_octx *c, struct lease *l)
 }
 
 /*
+ * Writes the usage of the keys down, and with it the next block of numbers if they run low: whoever makes us fail to decrypt
+ * costs a write now and then, but no numbers.
  * The next block begins where the store's limit is: normally that of the object, so that no number is
  * skipped.  Where they differ (an object that came and went) the store's is the higher one.
  */
@@ -330,9 +335,13 @@ lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
     osp_octx_usage_ahead(c, &l->q, &l->v);
     if (r.limit < ssn.limit)
         r.limit = ssn.limit;
-    l->at_least = r.limit == ssn.limit ? 0 : r.limit;
-    l->limit = r.limit + st->block < SSN_END ? r.limit + st->block : SSN_END; /* [rfc8613#7.2.1] the end of the space */
-    next.limit = l->limit;
+    if (osp_octx_needs_numbers(c, st->block / 2)) {
+        l->at_least = r.limit == ssn.limit ? 0 : r.limit;
+        l->limit = r.limit + st->block < SSN_END ? r.limit + st->block : SSN_END; /* [rfc8613#7.2.1] the end of the space */
+        l->count = l->limit - r.limit;
+    }
+    l->recorded = true;
+    next.limit = l->limit ? l->limit : r.limit;
     next.used_q = l->q > r.used_q ? l->q : r.used_q;
     next.used_v = l->v > r.used_v ? l->v : r.used_v;
     return osp_record_put(st->store, l->key, &next);
@@ -381,6 +390,7 @@ grant_volatile(struct osp_state *st, struct osp_octx *const *ctxs, struct lease 
 {
     for (size_t i = 0; i < count; i++) {
         leases[i].found = st->kept && osp_kept_find(st->kept, ctxs[i], leases[i].key);
+        leases[i].recorded = leases[i].found;
         leases[i].limit = leases[i].found ? osp_octx_ssn(ctxs[i]).next + st->block : 0;
         leases[i].q = leases[i].v = UINT32_MAX; /* there is nothing to write */
     }
@@ -396,10 +406,11 @@ osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count
     if (leases)
         e = st->store ? write_leases(st, ctxs, leases, count) : grant_volatile(st, ctxs, leases, count);
     for (size_t i = 0; i < count; i++) {
-        /* [rfc8613#B.1.1] only now, when the limit is on disk */
-        if (e == OSP_OK && leases[i].limit) {
+        if (e == OSP_OK && leases[i].recorded)
             osp_octx_usage_kept(ctxs[i], leases[i].q, leases[i].v);
+        if (e == OSP_OK && leases[i].limit) {   /* [rfc8613#B.1.1] only now, when the limit is on disk */
             osp_octx_grant(ctxs[i], leases[i].at_least, leases[i].limit);
+            atomic_fetch_add_explicit(&st->numbers, leases[i].count, memory_order_relaxed);
         } else {
             if (e == OSP_OK && !leases[i].found)
                 osp_octx_usage_abandon(ctxs[i]); /* or it would ask for ever */
@@ -408,6 +419,12 @@ osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count
     }
     free(leases);
     return e;
+}
+
+uint64_t
+osp_state_numbers_leased(const struct osp_state *st)
+{
+    return atomic_load_explicit(&st->numbers, memory_order_relaxed);
 }
 
 /* ---- start and stop ---- */

@@ -62,12 +62,17 @@ void osp_state_discard(struct osp_state *st, struct osp_ctxset *set);
 const struct osp_ctxset *osp_state_set(const struct osp_state *st);
 
 /*
- * Leases a block of numbers for each of `ctxs` in one commit, and grants them; what is to be written of the kept contexts
- * goes into the same commit.  Store thread.
+ * Writes down in one commit how much the keys of `ctxs` were used, leases a block of numbers for those of them that did
+ * not ask for just that or have less than half a block left, and grants it; what is to be written of the kept contexts
+ * goes into the same commit.
+ * Store thread.
  * OSP_E_STORE, OSP_E_NOSPACE: none got any.  Contexts that are gone or at their end get none.
  * Without a store only kept contexts get some: their keys end with the process.
  */
 OSP_CHECKED enum osp_err osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count);
+
+/* The sequence numbers that leases have taken in this run.  Any thread. */
+uint64_t osp_state_numbers_leased(const struct osp_state *st);
 
 /* The clean stop: exact numbers and windows. No other thread runs. OSP_E_STORE: the stop counts as unclean. */
 OSP_CHECKED enum osp_err osp_state_save(struct osp_state *st);

@@ -250,7 +250,7 @@ osp_octx_grant(struct osp_octx *c, uint64_t at_least, uint64_t limit)
         c->ssn_next = at_least;
     if (c->ssn_limit < limit)
         c->ssn_limit = limit;
-    c->lease_asked = false;
+    c->lease_asked = c->record_asked = false;
     osp_lock_release(&c->lock);
 }
 
@@ -296,16 +296,36 @@ osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn)
     return e;
 }
 
+/* The lock is held. */
+static bool
+is_low(const struct osp_octx *c, uint64_t low)
+{
+    return c->ssn_limit <= OSP_PIV_MAX && c->ssn_next + low >= c->ssn_limit;
+}
+
+bool
+osp_octx_needs_numbers(struct osp_octx *c, uint64_t low)
+{
+    bool needs;
+
+    osp_lock_take(&c->lock);
+    needs = !c->record_asked || is_low(c, low);
+    osp_lock_release(&c->lock);
+    return needs;
+}
+
 bool
 osp_octx_wants_lease(struct osp_octx *c, uint64_t low)
 {
-    bool wants;
+    bool wants, is_short;
 
     osp_lock_take(&c->lock);
-    wants = !c->lease_asked &&
-            ((c->ssn_limit <= OSP_PIV_MAX && c->ssn_next + low >= c->ssn_limit) || octx_usage_is_ahead(c));
-    if (wants)
+    is_short = is_low(c, low);
+    wants = !c->lease_asked && (is_short || octx_usage_is_ahead(c));
+    if (wants) {
         c->lease_asked = true;
+        c->record_asked = !is_short;
+    }
     osp_lock_release(&c->lock);
     return wants;
 }
@@ -314,7 +334,7 @@ void
 osp_octx_lease_failed(struct osp_octx *c)
 {
     osp_lock_take(&c->lock);
-    c->lease_asked = false;
+    c->lease_asked = c->record_asked = false;
     osp_lock_release(&c->lock);
 }
 

@@ -90,13 +90,16 @@ void osp_octx_lend(struct osp_octx *c, uint64_t count);
 OSP_CHECKED enum osp_err osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn);
 
 /*
- * True once per lease when fewer than `low` numbers are left, or when more was used than is written down
- * (osp_octx_usage_restore()): the caller then asks for a lease, with which the owner writes both.
+ * True once per request to the owner: at most `low` numbers are left, or more was used than is written down
+ * (osp_octx_usage_restore()).  The caller then asks the owner, who writes the usage down and grants numbers if they run low.
  * Another call returns false until osp_octx_grant() or osp_octx_lease_failed().
  */
 bool osp_octx_wants_lease(struct osp_octx *c, uint64_t low);
-/* The same for the second reason alone: after a lease, since more may have been used while it was under way. */
+/* True once, as osp_octx_wants_lease(), if more was used than is written down: more may have been used during the last write. */
 bool osp_octx_wants_record(struct osp_octx *c);
+/* False if what the caller asked for was only to write the usage down, and still more than `low` numbers are left: no lease. */
+bool osp_octx_needs_numbers(struct osp_octx *c, uint64_t low);
+/* The owner's answer without numbers: the lease failed, or there was only the usage to write down. */
 void osp_octx_lease_failed(struct osp_octx *c);
 
 /* ---- how much the keys may be used [key-limits#2.1.1] ---- */

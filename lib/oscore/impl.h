@@ -29,7 +29,8 @@ struct osp_octx {
     struct osp_lock lock;
     bool            window_known;
     bool            echo_set;           /* `echo` was given out for the unknown window */
-    bool            lease_asked;
+    bool            lease_asked;        /* the owner was asked for something */
+    bool            record_asked;       /* it was asked only to write the usage down */
     uint8_t         echo[OSP_ECHO_LEN];
     bool            usage_kept;         /* someone writes the usage down: kept_q, kept_v are what is written */
     uint8_t         told;               /* enum osp_key_state that osp_octx_notice() gave out */

@@ -126,7 +126,7 @@ osp_octx_wants_record(struct osp_octx *c)
     osp_lock_take(&c->lock);
     wants = !c->lease_asked && octx_usage_is_ahead(c);
     if (wants)
-        c->lease_asked = true;
+        c->lease_asked = c->record_asked = true;
     osp_lock_release(&c->lock);
     return wants;
 }

@@ -9,6 +9,7 @@
 #include "daemon/log.h"
 #include "daemon/state.h"
 #include "oscore/b2.h"
+#include "oscore/impl.h"
 
 #define BLOCK 10
 
@@ -365,6 +366,54 @@ usage_after_a_crash_is_rounded_up(void **state)
     stop(st);
 }
 
+/* As a worker does with a context that it has used. */
+static unsigned
+lease_if_wanted(struct osp_state *st, struct osp_octx *c)
+{
+    if (!osp_octx_wants_lease(c, BLOCK / 2))
+        return 0;
+    lease(st, c);
+    return 1;
+}
+
+/* row S12: whoever sends forged messages uses up commits, a bounded number of them, and no sequence numbers */
+static void
+forged_tags_cost_no_numbers(void **state)
+{
+    struct osp_state    *st;
+    struct osp_octx     *c;
+    struct osp_key_usage u;
+    uint64_t             limit;
+    unsigned             records = 0;
+
+    (void)state;
+    contexts[0].key_limits.v = (struct cfg_key_limit){ CFG_LIMIT_SET, 1u << 14 };
+    st = start();
+    c = ctx(st, 0);
+    lease(st, c);
+    assert_int_equal(take(c), 0);
+    (void)lease_if_wanted(st, c);
+    limit = osp_octx_ssn(c).limit;
+    for (unsigned i = 0; i < 10000; i++) {
+        octx_count_failure(c);
+        records += lease_if_wanted(st, c);
+    }
+    assert_int_equal(osp_octx_ssn(c).limit, limit);
+    assert_true(records >= 10000 / 256 && records <= 10000 / 256 + 2);
+    osp_state_close(st);        /* a crash */
+    st = start();
+    c = ctx(st, 0);
+    u = osp_octx_usage(c);
+    assert_true(u.v >= 10000 && u.v <= 10000 + 256);
+    assert_int_equal(osp_octx_ssn(c).next, limit);      /* what was leased before may have been used, no more */
+    lease(st, c);
+    while (osp_octx_ssn(c).limit - osp_octx_ssn(c).next > BLOCK / 2)
+        (void)take(c);
+    assert_int_equal(lease_if_wanted(st, c), 1);        /* numbers run low: a block, in a record with the usage */
+    assert_int_equal(osp_octx_ssn(c).limit, limit + 2 * BLOCK);
+    stop(st);
+}
+
 /* row S12 */
 static void
 limits_are_those_of_the_context_of_all_or_of_the_algorithm(void **state)
@@ -716,6 +765,7 @@ main(void)
         T(two_objects_of_one_context_never_share_a_number),
         T(usage_survives_a_clean_stop_exactly),
         T(usage_after_a_crash_is_rounded_up),
+        T(forged_tags_cost_no_numbers),
         T(limits_are_those_of_the_context_of_all_or_of_the_algorithm),
         T(context_at_its_limit_stays_there),
         T(current_context_is_durable_before_its_numbers),
