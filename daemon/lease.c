@@ -82,7 +82,7 @@ back_off(struct osp_leaser *l)
 {
     struct timespec until;
 
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += RETRY_SECONDS;
     (void)pthread_mutex_lock(&l->lock);
     while (!l->stopping && pthread_cond_timedwait(&l->wake, &l->lock, &until) == 0)
@@ -130,7 +130,7 @@ osp_leaser_start(struct osp_state *st, struct osp_mailbox *const *workers, size_
     l->cap = QUEUE_MIN;
     l->queue = calloc(l->cap, sizeof(struct osp_octx *));
     (void)pthread_mutex_init(&l->lock, NULL);
-    (void)pthread_cond_init(&l->wake, NULL);
+    osp_cond_init(&l->wake);
     if (!l->queue || pthread_create(&l->thread, NULL, run, l) != 0) {
         free(l->queue);
         free(l);
@@ -180,6 +180,7 @@ osp_leaser_stats(struct osp_leaser *l, struct osp_lease_stats *out)
 {
     (void)pthread_mutex_lock(&l->lock);
     *out = l->stats;
+    out->numbers = osp_state_numbers_leased(l->state);
     (void)pthread_mutex_unlock(&l->lock);
 }
 

@@ -15,6 +15,7 @@ struct osp_leaser;
 
 struct osp_lease_stats {
     uint64_t asked, granted, failed, commits, commit_us_sum, commit_us_max;
+    uint64_t numbers;           /* sequence numbers that the leases have taken */
 };
 
 /* Starts the thread; `workers` are told, they outlive it. OSP_E_NOMEM. */

@@ -80,6 +80,17 @@ osp_loop_now(void)
     return t;
 }
 
+void
+osp_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t attr;
+
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(c, &attr);
+    (void)pthread_condattr_destroy(&attr);
+}
+
 /* ---- descriptors ---- */
 
 static void

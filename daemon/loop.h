@@ -9,6 +9,8 @@
 #ifndef OSP_DAEMON_LOOP_H
 #define OSP_DAEMON_LOOP_H
 
+#include <pthread.h>
+
 #include "base/err.h"
 #include "base/time.h"
 
@@ -31,6 +33,12 @@ void osp_loop_turn(struct osp_loop *l);
 
 /* CLOCK_MONOTONIC. */
 struct osp_time osp_loop_now(void);
+
+/*
+ * Initialises a condition variable whose waits with a deadline count on CLOCK_MONOTONIC, as osp_loop_now() does.
+ * pthread_cond_init() alone counts on the time of day, which can be set back for hours.
+ */
+void osp_cond_init(pthread_cond_t *c);
 
 /* Calls `fn` while `fd` is readable (and writable, if asked for). OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osp_watch_new(struct osp_loop *l, int fd, osp_loop_fn fn, void *ctx, struct osp_watch **out);

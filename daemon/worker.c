@@ -536,7 +536,7 @@ osp_worker_new(const struct osp_worker_cfg *cfg, struct osp_worker **out)
     }
     w->cfg = *cfg;
     (void)pthread_mutex_init(&w->lock, NULL);
-    (void)pthread_cond_init(&w->progress, NULL);
+    osp_cond_init(&w->progress);
     e = make(w);
     if (e != OSP_OK) {
         saved = errno;
@@ -630,7 +630,7 @@ osp_worker_is_current(struct osp_worker *w, unsigned ms)
     bool            done;
     int             rc = 0;
 
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += ms / 1000;
     until.tv_nsec += (long)(ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
