@@ -5,7 +5,7 @@
 #   make demo    installs what is missing (as root), builds, shows nested OSCORE through two proxies
 #   make test    installs what is missing (as root), builds, runs every test
 #
-#   all check check-asan lint format headers trace bench fuzz killtest flood install uninstall deb-free clean
+#   all check check-asan check-tsan lint format headers trace bench fuzz killtest flood install uninstall deb-free clean
 
 # ---- what can be set from outside ----
 BUILD   ?= build
@@ -70,7 +70,7 @@ BENCH   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
 PROGRAMS := $(BUILD)/ospreyd $(BUILD)/ospreyctl $(BUILD)/osprey
 
 .DELETE_ON_ERROR:
-.PHONY: all deps check check-asan test demo bench lint format headers trace fuzz mutants install uninstall deb-free clean \
+.PHONY: all deps check check-asan check-tsan threaded test demo bench lint format headers trace fuzz mutants install uninstall deb-free clean \
         programs units unit-programs aids conformance
 
 all: deps
@@ -140,6 +140,15 @@ check: programs units
 ASAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 check-asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CFLAGS='$(ASAN_CFLAGS)' check
+
+# Unit programs whose tests run threads, under ThreadSanitizer.
+TSAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+THREADED := $(shell grep -l pthread_create $(UNIT_SRC)) tests/unit/test_daemon_lease.c
+check-tsan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CFLAGS='$(TSAN_CFLAGS)' threaded
+
+threaded: $(patsubst tests/%.c,$(BUILD)/tests/%,$(THREADED))
+	@for t in $^; do echo "$$t"; setarch -R "$$t" || exit 1; done
 
 test:
 	@$(MAKE) --no-print-directory deps DEPS=test

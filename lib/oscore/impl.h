@@ -25,6 +25,7 @@ struct osp_octx {
     bool            has_id_context, names_responses;
     struct osp_b2  *b2;                 /* owned; NULL: it is no base (b2.h) */
     atomic_bool     out_of_use;         /* not under the lock */
+    _Atomic uint32_t longest;           /* not under the lock: `limits.l` in bytes, read for each message; 0: no limit */
 
     struct osp_lock lock;
     bool            window_known;

@@ -15,6 +15,15 @@ block_of(int aead)
     return aead == OSP_CHACHA20_POLY1305 ? 64 : 16;
 }
 
+/* What `blocks` of the cipher are in bytes; 0: no limit. */
+static uint32_t
+bytes_of(int aead, uint32_t blocks)
+{
+    uint64_t n = (uint64_t)blocks * block_of(aead);
+
+    return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
 struct osp_key_limits
 osp_key_limits_default(int aead)
 {
@@ -31,15 +40,16 @@ osp_octx_set_limits(struct osp_octx *c, const struct osp_key_limits *limits)
     if (c->limits.q != limits->q || c->limits.v != limits->v || c->limits.stop != limits->stop)
         c->told = OSP_KEY_FINE; /* what is near or over is another matter now */
     c->limits = *limits;
+    atomic_store_explicit(&c->longest, bytes_of(c->aead, limits->l), memory_order_relaxed);
     osp_lock_release(&c->lock);
 }
 
 uint32_t
 octx_longest(const struct osp_octx *c)
 {
-    uint64_t n = (uint64_t)c->limits.l * block_of(c->aead);
+    uint32_t n = atomic_load_explicit(&c->longest, memory_order_relaxed);
 
-    return n == 0 || n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+    return n ? n : UINT32_MAX;
 }
 
 /* ---- states; the lock is held ---- */

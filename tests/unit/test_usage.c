@@ -287,6 +287,42 @@ counts_of_threads_add_up_and_none_passes_the_limit(void **state)
     }
 }
 
+static atomic_bool protecting;
+
+static void *
+reload(void *arg)
+{
+    while (atomic_load(&protecting)) {
+        limit(arg, 0, 0, 8, true);
+        limit(arg, 0, 0, 4, true);
+    }
+    return NULL;
+}
+
+/* A reload sets the limits of a context that workers are using: `make check-tsan` sees whether that is a data race. */
+static void
+limits_change_while_messages_are_protected(void **state)
+{
+    struct fix   *f = *state;
+    pthread_t     t;
+    enum osp_err  e;
+    static uint8_t body[60];
+
+    osp_octx_grant(f->client, 0, 1u << 30);
+    osp_msg_init(&f->plain, OSP_PUT);
+    f->plain.payload = osp_slice(body, sizeof(body));           /* fits a limit of 8 blocks, and none of 4 */
+    limit(f->client, 0, 0, 8, true);
+    atomic_store(&protecting, true);
+    assert_int_equal(pthread_create(&t, NULL, reload, f->client), 0);
+    for (int i = 0; i < 20000; i++) {
+        e = try_protect(f);
+        assert_true(e == OSP_OK || e == OSP_E_TOO_LARGE);
+    }
+    atomic_store(&protecting, false);
+    pthread_join(t, NULL);
+    EXPECT_ERR(OSP_E_TOO_LARGE, try_protect(f));
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, pair_setup, pair_teardown)
 
 int
@@ -302,6 +338,7 @@ main(void)
         T(context_that_only_warns_goes_on_and_says_so_once),
         T(usage_asks_to_be_written_down_and_is_written_ahead),
         T(counts_of_threads_add_up_and_none_passes_the_limit),
+        T(limits_change_while_messages_are_protected),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
