@@ -86,8 +86,9 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "names", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 4096, AT(limits.names),
       .doc = "host names remembered with their addresses, or as not found" },
     { .key = "memory", .type = CFG_BYTES, .min = MIB(1), .max = GIB(1024), .dflt = MIB(256), AT(limits.memory),
-      .doc = "memory of exchanges and stored messages; the daemon shares it out among its workers. A finished message takes 32 "
-             "bytes, a confirmable one its answer besides; they give way to new work" },
+      .doc = "memory of exchanges and stored messages; the daemon shares it out among its workers, each of which needs at least "
+             "6MiB with the default `max-body`, more with a larger one. A finished message takes 32 bytes, a confirmable one its "
+             "answer besides; they give way to new work" },
     { .key = "max-token", .type = CFG_COUNT, .min = 8, .max = 4096, .dflt = 64, AT(limits.max_token),
       .doc = "longest token accepted from a client, in bytes (RFC 8974)" },
     { .key = "queued", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 10000, AT(limits.queued),

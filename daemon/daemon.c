@@ -9,17 +9,33 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/pool.h"
 #include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/systemd.h"
 
 #define FDS_OTHER 256           /* descriptors that are no worker's: store, control, status, resolver */
+#define BESIDE_MESSAGE 512u     /* bytes kept with a message in one block of memory: what its layers add, and options */
 
 const struct osp_cfg *
 osp_daemon_cfg(const struct osp_daemon *d)
 {
     return osp_policy_cfg(d->policy);
+}
+
+/* A worker takes its memory in chunks of one block size: with too few of them it would start and refuse every request. */
+static bool
+has_memory(const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
+{
+    size_t body = cfg->limits.max_body, datagram = cfg->limits.max_datagram, have = cfg->limits.memory;
+    size_t each = osp_pool_floor((body > datagram ? body : datagram) + BESIDE_MESSAGE);
+
+    if (have / cfg->workers >= each)
+        return true;
+    (void)snprintf(why, OSP_STORE_WHY_MAX, "limits.memory: %zuKiB are too few for %u workers, which could not take a request: "
+                   "at least %zuKiB", have / 1024, cfg->workers, each / 1024 * cfg->workers);
+    return false;
 }
 
 enum osp_err
@@ -31,8 +47,12 @@ osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struc
     struct osp_sock_ports ports = { port, count };
     enum osp_err          e = port ? OSP_OK : OSP_E_NOMEM;
 
-    if (e != OSP_OK) {
+    if (e != OSP_OK)
         (void)snprintf(why, OSP_STORE_WHY_MAX, "policy: out of memory");
+    else if (!has_memory(cfg, why))
+        e = OSP_E_INVALID;
+    if (e != OSP_OK) {
+        free(port);
         return e;
     }
     osp_listeners_ports(l, port);

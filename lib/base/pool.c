@@ -19,6 +19,8 @@
 #define RECLAIMS_MAX 4                  /* how often one block may make the pool ask for memory back */
 #define CHUNK OSP_POOL_CHUNK            /* its size and alignment: a block finds its chunk by masking */
 
+#define SPARE_CHUNKS 4
+
 struct block { struct block *next; };
 
 struct chunk {
@@ -80,6 +82,12 @@ static bool
 reclaim(struct osp_pool *p)
 {
     return p->reclaim && p->reclaim(p->reclaim_ctx);
+}
+
+size_t
+osp_pool_floor(size_t largest)
+{
+    return ((size_t)class_of(largest < OSP_POOL_BLOCK_MAX ? largest : OSP_POOL_BLOCK_MAX) + 1 + SPARE_CHUNKS) * CHUNK;
 }
 
 static void

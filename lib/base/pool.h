@@ -43,6 +43,12 @@ struct osp_pool {               /* private to pool.c, but for the three numbers 
 /* An empty pool that takes at most `limit` bytes from the system. */
 void osp_pool_init(struct osp_pool *p, size_t limit);
 
+/*
+ * The limit in bytes below which a pool may refuse a block of up to `largest` bytes while it is nearly empty: every size
+ * class up to that one can have a chunk of its own, and a few are spare.
+ */
+size_t osp_pool_floor(size_t largest);
+
 /* Returns all memory to the system; blocks still out become invalid. */
 void osp_pool_fini(struct osp_pool *p);
 

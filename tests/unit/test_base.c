@@ -558,6 +558,25 @@ pool_hands_out_disjoint_aligned_blocks(void **state)
     osp_pool_fini(&pool);
 }
 
+/* What --check demands is enough for blocks of all sizes at a time, in whatever order they come. */
+static void
+pool_at_its_floor_serves_every_size(void **state)
+{
+    static const size_t largest[] = { 1, 1664, 16384, 65536 + 512, OSP_POOL_BLOCK_MAX };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(largest) / sizeof(largest[0]); i++) {
+        struct osp_pool pool;
+
+        osp_pool_init(&pool, osp_pool_floor(largest[i]));
+        for (size_t n = largest[i]; n > 0; n /= 2)
+            assert_non_null(osp_pool_get(&pool, n));
+        for (size_t n = 1; n <= largest[i]; n += 1 + n / 8)
+            assert_non_null(osp_pool_get(&pool, n));
+        osp_pool_fini(&pool);
+    }
+}
+
 static void
 pool_serves_each_size_up_to_its_maximum(void **state)
 {
@@ -732,6 +751,7 @@ main(void)
         cmocka_unit_test(table_finds_what_is_in_and_nothing_else),
         cmocka_unit_test(list_keeps_order_and_forgives_a_second_removal),
         cmocka_unit_test(pool_hands_out_disjoint_aligned_blocks),
+        cmocka_unit_test(pool_at_its_floor_serves_every_size),
         cmocka_unit_test(pool_serves_each_size_up_to_its_maximum),
         cmocka_unit_test(pool_refuses_at_its_limit_and_recovers),
         cmocka_unit_test(randbuf_gives_each_byte_once_and_wipes_it),
