@@ -40,6 +40,7 @@
     X(KEY_SPENT,      PEER,     401, "Security context not found")                         \
     X(REKEY,          PEER,     503, "the security context is being derived anew")         \
     X(NOT_FRESH,      PEER,     401, "freshness not proven yet")                           \
+    X(WITHHELD,       PEER,     0,   "no Echo challenge for this request any more")         \
     X(LAYERS,         PEER,     401, "too many OSCORE layers")                             \
     X(UNPROTECTED,    UPSTREAM, 502, "response lacks an OSCORE layer")                     \
     X(EXTRA_LAYER,    UPSTREAM, 502, "response has an OSCORE layer too many")              \

@@ -113,6 +113,7 @@ osp_octx_unref(struct osp_octx *c)
     if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     octx_b2_free(c->b2);
+    free(c->challenges);
     osp_wipe(c->bytes, 2u * c->key_len);
     osp_wipe(c->common_iv, sizeof(c->common_iv));
     free(c);
@@ -277,21 +278,26 @@ osp_octx_ssn(struct osp_octx *c)
 
 /* [rfc8613#7.2.1] [rfc8613#B.1.1] */
 enum osp_err
+octx_next_ssn(struct osp_octx *c, uint64_t *ssn)
+{
+    if (c->ssn_next > OSP_PIV_MAX)
+        return OSP_E_SSN_EXHAUSTED;
+    if (!octx_may_seal(c))
+        return OSP_E_KEY_LIMIT;
+    if (c->ssn_next >= c->ssn_limit)
+        return OSP_E_NO_LEASE;
+    *ssn = c->ssn_next++;
+    octx_count_seal(c);
+    return OSP_OK;
+}
+
+enum osp_err
 osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn)
 {
-    enum osp_err e = OSP_OK;
+    enum osp_err e;
 
     osp_lock_take(&c->lock);
-    if (c->ssn_next > OSP_PIV_MAX) {
-        e = OSP_E_SSN_EXHAUSTED;
-    } else if (!octx_may_seal(c)) {
-        e = OSP_E_KEY_LIMIT;
-    } else if (c->ssn_next >= c->ssn_limit) {
-        e = OSP_E_NO_LEASE;
-    } else {
-        *ssn = c->ssn_next++;
-        octx_count_seal(c);
-    }
+    e = octx_next_ssn(c, ssn);
     osp_lock_release(&c->lock);
     return e;
 }
@@ -340,23 +346,42 @@ osp_octx_lease_failed(struct osp_octx *c)
 
 /* ---- replay window and freshness ---- */
 
+/* The lock is held: no challenge of so far is repeated.  The caller frees what is returned, without the lock. */
+static struct octx_challenges *
+end_challenges(struct osp_octx *c)
+{
+    struct octx_challenges *old = c->challenges;
+
+    c->challenges = NULL;
+    c->echo_set = false;
+    osp_wipe(c->echo, sizeof(c->echo));
+    return old;
+}
+
 void
 osp_octx_set_window(struct osp_octx *c, const struct osp_replay *w)
 {
+    struct octx_challenges *old;
+
     osp_lock_take(&c->lock);
     c->window = *w;
     c->window_known = true;
-    c->echo_set = false;
+    old = end_challenges(c);
     osp_lock_release(&c->lock);
+    free(old);
 }
 
 void
 octx_forget_window(struct osp_octx *c)
 {
+    struct octx_challenges *old;
+
     osp_lock_take(&c->lock);
     c->window = (struct osp_replay){ 0 };
     c->window_known = false;
+    old = end_challenges(c);
     osp_lock_release(&c->lock);
+    free(old);
 }
 
 enum osp_window_state
@@ -409,8 +434,9 @@ proves_echo(const struct osp_octx *c, const struct osp_msg *request)
 enum osp_err
 octx_window_commit(struct osp_octx *c, uint64_t piv, struct osp_msg *request)
 {
-    enum osp_err e = OSP_OK;
-    bool         proved = false;
+    struct octx_challenges *old = NULL;
+    enum osp_err            e = OSP_OK;
+    bool                    proved = false;
 
     osp_lock_take(&c->lock);
     if (c->window_known) {
@@ -418,13 +444,13 @@ octx_window_commit(struct osp_octx *c, uint64_t piv, struct osp_msg *request)
     } else if (proves_echo(c, request)) {
         osp_replay_start_at(&c->window, piv);
         c->window_known = true;
-        c->echo_set = false;
-        osp_wipe(c->echo, sizeof(c->echo));
+        old = end_challenges(c);
         proved = true;
     } else {
         e = OSP_E_NOT_FRESH;
     }
     osp_lock_release(&c->lock);
+    free(old);
     if (proved)     /* ours, so it ends here: a proxy does not pass it on [rfc9175#2.3] */
         osp_msg_remove(request, OSP_OPT_ECHO);
     return e;

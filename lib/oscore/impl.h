@@ -23,6 +23,7 @@ struct osp_octx {
     uint8_t         id_context_len;
     uint8_t         kid_context_len;    /* 0: the ID Context is sent */
     bool            has_id_context, names_responses;
+    struct octx_challenges *challenges; /* owned, under the lock; NULL: none was made for the unknown window */
     struct osp_b2  *b2;                 /* owned; NULL: it is no base (b2.h) */
     atomic_bool     out_of_use;         /* not under the lock */
     _Atomic uint32_t longest;           /* not under the lock: `limits.l` in bytes, read for each message; 0: no limit */
@@ -62,6 +63,20 @@ octx_recipient_key(const struct osp_octx *c)
  */
 enum osp_err octx_may_open(struct osp_octx *c, uint64_t piv);
 enum osp_err octx_window_commit(struct osp_octx *c, uint64_t piv, struct osp_msg *request);
+
+/*
+ * A number for the challenge that answers the request with Partial IV `piv` (challenge.c), and the Echo value to go into it,
+ * which is `drawn` if there was none so far.  *repeated: both were given out for this request before, and whoever
+ * uses them must encrypt the same bytes as then.
+ *   OSP_E_WITHHELD   this request gets no challenge (any more): send nothing
+ *   OSP_E_REPLAY     the window is known by now
+ *   OSP_E_NO_LEASE, OSP_E_SSN_EXHAUSTED, OSP_E_KEY_LIMIT, OSP_E_NOMEM
+ */
+enum osp_err octx_challenge(struct osp_octx *c, uint64_t piv, struct osp_time now, const uint8_t drawn[OSP_ECHO_LEN],
+                            uint8_t echo[OSP_ECHO_LEN], uint64_t *ssn, bool *repeated);
+
+/* The lock is held: takes the next number.  As osp_octx_take_ssn(). */
+enum osp_err octx_next_ssn(struct osp_octx *c, uint64_t *ssn);
 
 /* The kid context that responses carry. False: none. */
 bool octx_response_kid_context(const struct osp_octx *c, struct osp_slice *out);

@@ -104,6 +104,19 @@ bool osp_oscore_fits_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
 void osp_oscore_challenge(struct osp_octx *ctx, struct osp_randbuf *rand, uint8_t echo[OSP_ECHO_LEN], struct osp_msg *out);
 
 /*
+ * The same under its layer, for the request that `layer` came off: what a server sends on OSP_E_NOT_FRESH.  A request that is
+ * sent again gets the same bytes or nothing, and takes no further number; how many requests get one is limited (challenge.c).
+ * *repeated: these bytes went out before.
+ *   OSP_E_WITHHELD   send nothing
+ *   OSP_E_REPLAY     another request has proven its freshness meanwhile: send nothing
+ *   OSP_E_NO_LEASE, OSP_E_SSN_EXHAUSTED, OSP_E_KEY_LIMIT   nothing was used
+ *   OSP_E_NOMEM, OSP_E_NOSPACE, OSP_E_CRYPTO, OSP_E_OPTION_COUNT
+ */
+OSP_CHECKED enum osp_err osp_oscore_protect_challenge(struct osp_crypto *cr, const struct osp_layer *layer, struct osp_time now,
+                                                      struct osp_randbuf *rand, struct osp_wr *scratch, struct osp_msg *out,
+                                                      bool *repeated);
+
+/*
  * Puts the layer on response `in`.  Uses the request's nonce once, and a Partial IV of its own when
  * `own_piv`, when the nonce was used already, or for a further notification.
  * `classes` has an entry per option of `in` (classes.h). `out` borrows from `in` and `scratch`

@@ -154,6 +154,37 @@ osp_oscore_protect_response(struct osp_crypto *cr, struct osp_layer *layer, cons
     return seal_message(cr, &s, in, classes, scratch, out);
 }
 
+/*
+ * The only place that encrypts under the number of a challenge.  Its plaintext is a function of the Echo value, which stays
+ * while the number does, so repeating a challenge never encrypts two messages under one nonce.
+ */
+enum osp_err
+osp_oscore_protect_challenge(struct osp_crypto *cr, const struct osp_layer *layer, struct osp_time now, struct osp_randbuf *rand,
+                             struct osp_wr *scratch, struct osp_msg *out, bool *repeated)
+{
+    static const uint8_t classes[] = { OSP_OPT_CLASS_E };
+    struct osp_octx     *ctx = layer->ctx;
+    uint8_t              nonce[OSP_AEAD_NONCE_MAX], piv[5], drawn[OSP_ECHO_LEN], echo[OSP_ECHO_LEN];
+    struct seal          s = { .ctx = ctx, .request_kid = osp_octx_recipient_id(ctx),
+                               .request_piv = osp_slice(layer->piv, layer->piv_len), .nonce = nonce, .response = true };
+    struct osp_msg       m;
+    uint64_t             ssn = 0;
+    enum osp_err         e;
+
+    osp_randbuf_take(rand, drawn, sizeof(drawn));
+    e = octx_challenge(ctx, osp_oscore_piv_value(s.request_piv), now, drawn, echo, &ssn, repeated);
+    if (e != OSP_OK)
+        return e;
+    osp_msg_init(&m, OSP_CODE(4, 1));
+    e = osp_msg_add(&m, OSP_OPT_ECHO, osp_slice(echo, OSP_ECHO_LEN));
+    if (e != OSP_OK)
+        return e;
+    s.opt.has_kid_context = octx_response_kid_context(ctx, &s.opt.kid_context);
+    s.opt.piv = osp_slice(piv, octx_piv_write(ssn, piv));
+    osp_oscore_nonce(osp_octx_sender_id(ctx), s.opt.piv, ctx->common_iv, ctx->nonce_len, nonce);
+    return seal_message(cr, &s, &m, classes, scratch, out);
+}
+
 void
 osp_layer_fini(struct osp_layer *l)
 {

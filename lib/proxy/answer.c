@@ -22,18 +22,18 @@ px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why)
 }
 
 /*
- * Puts the removed layers on `resp`, innermost first; the result is in one of the proxy's two messages, which
- * take turns.  `own_piv`: the innermost layer uses a Partial IV of its own.  *failed: whose context could not.
+ * Puts the `depth` outermost of the removed layers on `resp`, innermost first; the result is in one of the proxy's two
+ * messages, which take turns.  *failed: whose context could not.
  */
 static enum osp_err
-put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, bool own_piv, const struct osp_msg **out,
+put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, size_t depth, const struct osp_msg **out,
               struct osp_octx **failed)
 {
     static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
     const struct osp_msg       *in = resp;
     uint8_t                     classes[OSP_MSG_OPTS_MAX];
 
-    for (size_t depth = x->removed_count;; depth--) {
+    for (;; depth--) {
         struct osp_msg *to = in == &t->px->a ? &t->px->b : &t->px->a;
         enum osp_err    e;
 
@@ -48,8 +48,7 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
             break;
         e = osp_classes(&leg, in, classes);
         if (e == OSP_OK)
-            e = osp_oscore_protect_response(t->px->crypto, &x->removed[depth - 1], in, classes,
-                                            own_piv && depth == x->removed_count, &t->scratch, to);
+            e = osp_oscore_protect_response(t->px->crypto, &x->removed[depth - 1], in, classes, false, &t->scratch, to);
         if (e != OSP_OK) {
             *failed = x->removed[depth - 1].ctx;
             return e == OSP_E_UNKNOWN_OPTION ? OSP_E_UNKNOWN_OPTION_RESPONSE : e;
@@ -181,7 +180,7 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
         px_drop(t, x, OSP_OK);
         return;
     }
-    e = put_layers_on(t, x, resp, false, &out, &failed);
+    e = put_layers_on(t, x, resp, x->removed_count, &out, &failed);
     for (size_t i = 0; i < x->removed_count; i++)
         px_used(t->px, x->removed[i].ctx);
     if (e == OSP_OK) {
@@ -262,32 +261,36 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
 
 /*
  * The context of the last removed layer does not know its window: nothing is executed; a 4.01 with an Inner
- * Echo and a Partial IV of our own goes back [rfc8613#B.1.2].
+ * Echo and a Partial IV of our own goes back [rfc8613#B.1.2], the same one if the request was challenged before.
  */
 void
 px_challenge(struct px_turn *t, struct px_exchange *x)
 {
-    struct osp_octx      *ctx = x->removed[x->removed_count - 1].ctx;
-    uint8_t               echo[OSP_ECHO_LEN];
-    struct osp_msg        resp;
+    size_t                inner = x->removed_count - 1;
+    struct osp_octx      *ctx = x->removed[inner].ctx;
+    struct osp_msg       *resp = &t->px->a;
     const struct osp_msg *out = NULL;
-    struct osp_octx      *failed = NULL;
+    struct osp_octx      *failed = ctx;
+    bool                  repeated = false;
     enum osp_err          e;
 
-    x->is_challenge = true;
-    osp_oscore_challenge(ctx, &t->px->rand, echo, &resp);
-    e = put_layers_on(t, x, &resp, true, &out, &failed);
+    e = osp_oscore_protect_challenge(t->px->crypto, &x->removed[inner], t->now, &t->px->rand, &t->scratch, resp, &repeated);
     px_used(t->px, ctx);
-    if (e == OSP_E_NO_LEASE && failed == ctx) {
+    if (e == OSP_E_NO_LEASE) {
         px_park(t, x, NULL, ctx, PX_WAIT_LEASE_CHALLENGE);
         return;
     }
+    if (e == OSP_OK)
+        e = put_layers_on(t, x, resp, inner, &out, &failed);
     if (e != OSP_OK) {
         px_drop(t, x, e);
         return;
     }
-    t->px->stats.challenges++;
+    if (repeated)
+        t->px->stats.challenges_repeated++;
+    else
+        t->px->stats.challenges++;
     t->px->stats.errors[OSP_E_NOT_FRESH]++;
-    count_answer(t, resp.code);
+    count_answer(t, OSP_CODE(4, 1));
     finish(t, x, out);
 }

@@ -99,7 +99,7 @@ struct osp_proxy_stats {
     uint64_t layers_removed, layers_added;
     uint64_t layers_left;                       /* requests under a kid of ours whose layer was somebody else's: forwarded */
     uint64_t outer_ignored;                     /* protected requests with a Uri-Host or Uri-Port outside that chose no route */
-    uint64_t challenges;                        /* Echo */
+    uint64_t challenges, challenges_repeated;   /* Echo: new ones; and those sent again, for a request that came again */
     uint64_t shortened;                         /* answers cut, or without their text, since an address was not verified */
     uint64_t rekey_begun;                       /* requests answered with an R2 */
     uint64_t rekeyed_server, rekeyed_client;    /* contexts derived anew, by our role */
