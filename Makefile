@@ -33,11 +33,11 @@ HARD  := -fstack-protector-strong -fno-common -fPIE
 ifeq ($(findstring -fsanitize,$(CFLAGS)),)
 HARD  += -D_FORTIFY_SOURCE=2
 endif
-PKGS  := libcoap-3-notls libcrypto libcbor yaml-0.1 libevent_core libevent_extra lmdb libcares
+PKGS  := libcoap-3-notls libcrypto libcbor yaml-0.1 libevent_core lmdb libcares
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS_LIB   = $(shell pkg-config --libs libcoap-3-notls libcrypto libcbor 2>/dev/null)
 LIBS_YAML  = $(shell pkg-config --libs yaml-0.1 2>/dev/null)
-LIBS_DAEMON = $(shell pkg-config --libs libevent_core libevent_extra lmdb libcares 2>/dev/null) -pthread
+LIBS_DAEMON = $(shell pkg-config --libs libevent_core lmdb libcares 2>/dev/null) -pthread
 LIBS_TEST  = $(shell pkg-config --libs cmocka jansson 2>/dev/null)
 ALL_CFLAGS = $(STD) $(WARN) $(WERROR) $(HARD) $(CFLAGS) -Ilib -I. $(PKG_CFLAGS) -MMD -MP
 ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now

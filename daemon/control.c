@@ -10,32 +10,18 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/oneshot.h"
 
-#define CLIENTS_MAX 16
-#define LINE_BYTES 512
-#define IDLE_US OSP_SEC(10)     /* a client that neither asks nor reads is let go */
+#define CONNECTIONS_MAX 16
+#define LINE_BYTES 511
+#define DEADLINE_US OSP_SEC(10)
 #define CONTEXTS_MAX 10000
 #define HEAD_BYTES 8
 
-struct client {
-    struct osp_control *control;
-    struct osp_watch   *watch;
-    struct osp_alarm   *alarm;
-    int                 fd;     /* -1: free */
-    bool                may_change;
-    char                line[LINE_BYTES];
-    size_t              line_n;
-    char               *answer; /* of open_memstream */
-    size_t              answer_n, sent;
-};
-
 struct osp_control {
-    struct osp_loop   *loop;
-    struct osp_daemon *daemon;
-    struct osp_watch  *watch;
-    int                fd;
-    char               path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    struct client      clients[CLIENTS_MAX];
+    struct osp_daemon  *daemon;
+    struct osp_oneshot *connections;
+    char                path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
 /* ---- commands: argument, where the answer goes; false: the answer is an error ---- */
@@ -142,7 +128,16 @@ static const struct command {
 };
 
 static bool
-run_command(struct client *c, char *line, FILE *to)
+may_change(int fd)
+{
+    struct ucred peer;
+    socklen_t    len = sizeof(peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static bool
+run_command(struct osp_daemon *d, int fd, char *line, FILE *to)
 {
     char       *space = strchr(line, ' ');
     const char *arg = "";
@@ -156,142 +151,49 @@ run_command(struct client *c, char *line, FILE *to)
 
         if (strcmp(m->name, line) != 0)
             continue;
-        if ((m->changes || (*arg && m->changes_with_argument)) && !c->may_change) {
+        if ((m->changes || (*arg && m->changes_with_argument)) && !may_change(fd)) {
             (void)fprintf(to, "%s: only for root and the daemon's own user\n", line);
             return false;
         }
-        return m->run(c->control->daemon, arg, to);
+        return m->run(d, arg, to);
     }
     (void)fprintf(to, "no such command\n");
     return false;
 }
 
-/* ---- clients ---- */
-
-static void
-drop(struct client *c)
-{
-    osp_watch_free(c->watch);
-    osp_alarm_free(c->alarm);
-    (void)close(c->fd);
-    free(c->answer);
-    *c = (struct client){ .control = c->control, .fd = -1 };
-}
-
-static void
-on_idle(void *ctx)
-{
-    drop(ctx);
-}
-
-static void
-send_more(struct client *c)
-{
-    while (c->sent < c->answer_n) {
-        ssize_t n = send(c->fd, c->answer + c->sent, c->answer_n - c->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (n > 0) {
-            c->sent += (size_t)n;
-            continue;
-        }
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK) && osp_watch_set(c->watch, false, true) == OSP_OK) {
-            osp_alarm_at(c->alarm, osp_time_after(osp_loop_now(), IDLE_US), osp_loop_now());
-            return;
-        }
-        break;
-    }
-    drop(c);
-}
+/* ---- connections ---- */
 
 /* Runs the command; its text comes after what says how it went. */
-static void
-reply(struct client *c, char *line)
+static enum osp_oneshot_verdict
+reply(struct osp_daemon *d, int fd, char *line, struct osp_oneshot_answer *out)
 {
     char         *body = NULL;
     size_t        body_n = 0;
     FILE         *to = open_memstream(&body, &body_n);
-    bool          ok = to && run_command(c, line, to);
-    struct osp_wr w;
+    bool          ok = to && run_command(d, fd, line, to);
+    struct osp_wr w = { 0 };
 
-    if (!to || fclose(to) != 0 || !body) {
-        free(body);
-        drop(c);
-        return;
-    }
-    w = osp_wr_to(malloc(body_n + HEAD_BYTES), body_n + HEAD_BYTES);
-    c->answer = (char *)w.p;
+    if (to && fclose(to) == 0 && body)
+        w = osp_wr_to(malloc(body_n + HEAD_BYTES), body_n + HEAD_BYTES);
     if (w.p) {
         osp_wr_put(&w, osp_slice_str(ok ? "ok\n" : "error: "));
         osp_wr_put(&w, osp_slice(body, body_n));
-        c->answer_n = w.n;
+        *out = (struct osp_oneshot_answer){ (char *)w.p, w.n };
     }
     free(body);
-    send_more(c); /* out of memory: nothing to send, and the connection closes */
+    return w.p ? OSP_ONESHOT_ANSWER : OSP_ONESHOT_DROP;         /* out of memory */
 }
 
-static void
-on_client(void *ctx)
-{
-    struct client *c = ctx;
-    char          *end;
-    ssize_t        n;
-
-    if (c->answer) {
-        send_more(c);
-        return;
-    }
-    n = recv(c->fd, c->line + c->line_n, sizeof(c->line) - 1 - c->line_n, MSG_DONTWAIT);
-    if (n == -1 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        drop(c);
-        return;
-    }
-    c->line_n += (size_t)n;
-    c->line[c->line_n] = '\0';
-    end = strchr(c->line, '\n');
-    if (end) {
-        *end = '\0';
-        reply(c, c->line);
-    } else if (c->line_n == sizeof(c->line) - 1) {
-        drop(c);
-    }
-}
-
-static bool
-may_change(int fd)
-{
-    struct ucred peer;
-    socklen_t    len = sizeof(peer);
-
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
-}
-
-static void
-on_connect(void *ctx)
+static enum osp_oneshot_verdict
+ask(void *ctx, int fd, char *text, size_t n, struct osp_oneshot_answer *out)
 {
     struct osp_control *k = ctx;
-    int                 fd = accept4(k->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    char               *line_end = memchr(text, '\n', n);
 
-    for (size_t i = 0; fd != -1 && i < CLIENTS_MAX; i++) {
-        struct client *c = &k->clients[i];
-
-        if (c->fd != -1)
-            continue;
-        c->fd = fd;
-        c->may_change = may_change(fd);
-        if (osp_watch_new(k->loop, fd, on_client, c, &c->watch) != OSP_OK ||
-            osp_alarm_new(k->loop, on_idle, c, &c->alarm) != OSP_OK) {
-            drop(c);
-            return;
-        }
-        osp_alarm_at(c->alarm, osp_time_after(osp_loop_now(), IDLE_US), osp_loop_now());
-        return;
-    }
-    if (fd != -1)
-        (void)close(fd); /* too many at once */
+    if (!line_end)
+        return OSP_ONESHOT_MORE;
+    *line_end = '\0';
+    return reply(k->daemon, fd, text, out);
 }
 
 /* ---- the socket ---- */
@@ -322,8 +224,9 @@ clear_name(const struct sockaddr_un *sa)
     return unlink(sa->sun_path) == 0 ? OSP_OK : OSP_E_INVALID;
 }
 
+/* *fd: a socket that listens, or -1. */
 static enum osp_err
-listen_at(struct osp_control *k)
+listen_at(const struct osp_control *k, int *fd)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
     enum osp_err       e;
@@ -334,32 +237,32 @@ listen_at(struct osp_control *k)
     e = clear_name(&sa);
     if (e != OSP_OK)
         return e;
-    k->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (k->fd == -1)
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd == -1)
         return OSP_E_INVALID;
     mask = umask(0117); /* 0660 from the first moment */
-    rc = bind(k->fd, (struct sockaddr *)&sa, sizeof(sa));
+    rc = bind(*fd, (struct sockaddr *)&sa, sizeof(sa));
     (void)umask(mask);
-    return rc == 0 && listen(k->fd, CLIENTS_MAX) == 0 ? OSP_OK : OSP_E_INVALID;
+    return rc == 0 && listen(*fd, CONNECTIONS_MAX) == 0 ? OSP_OK : OSP_E_INVALID;
 }
 
 enum osp_err
 osp_control_new(struct osp_loop *l, const char *path, struct osp_daemon *d, struct osp_control **out, char why[OSP_STORE_WHY_MAX])
 {
-    struct osp_control *k = calloc(1, sizeof(*k));
-    enum osp_err        e = k ? OSP_OK : OSP_E_NOMEM;
+    struct osp_control    *k = calloc(1, sizeof(*k));
+    struct osp_oneshot_cfg cfg = { .name = "control", .fd = -1, .connections = CONNECTIONS_MAX, .question_max = LINE_BYTES,
+                                   .deadline_us = DEADLINE_US, .ask = ask, .ctx = k };
+    enum osp_err           e = k ? OSP_OK : OSP_E_NOMEM;
 
     if (k) {
-        k->fd = -1;
-        k->loop = l;
         k->daemon = d;
-        for (size_t i = 0; i < CLIENTS_MAX; i++)
-            k->clients[i] = (struct client){ .control = k, .fd = -1 };
         errno = ENAMETOOLONG;
-        e = osp_slice_copy(osp_slice_str(path), k->path, sizeof(k->path) - 1) ? listen_at(k) : OSP_E_INVALID;
+        e = osp_slice_copy(osp_slice_str(path), k->path, sizeof(k->path) - 1) ? listen_at(k, &cfg.fd) : OSP_E_INVALID;
     }
-    if (e == OSP_OK)
-        e = osp_watch_new(l, k->fd, on_connect, k, &k->watch);
+    if (e == OSP_OK) {
+        e = osp_oneshot_new(l, &cfg, &k->connections);
+        cfg.fd = -1;            /* taken over */
+    }
     if (e == OSP_OK) {
         *out = k;
         return OSP_OK;
@@ -368,10 +271,16 @@ osp_control_new(struct osp_loop *l, const char *path, struct osp_daemon *d, stru
                    e == OSP_E_EXISTS    ? "another program answers at this socket"
                    : e == OSP_E_INVALID ? strerror(errno)
                                         : osp_err_text(e));
-    if (k && k->fd != -1)
-        (void)close(k->fd);
+    if (cfg.fd != -1)
+        (void)close(cfg.fd);
     free(k);
     return e;
+}
+
+struct osp_oneshot_stats
+osp_control_stats(const struct osp_control *c)
+{
+    return osp_oneshot_stats(c ? c->connections : NULL);
 }
 
 void
@@ -379,12 +288,7 @@ osp_control_free(struct osp_control *c)
 {
     if (!c)
         return;
-    for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        if (c->clients[i].fd != -1)
-            drop(&c->clients[i]);
-    }
-    osp_watch_free(c->watch);
-    (void)close(c->fd);
+    osp_oneshot_free(c->connections);
     (void)unlink(c->path);
     free(c);
 }

@@ -12,12 +12,15 @@
 
 #include "daemon/daemon.h"
 #include "daemon/loop.h"
+#include "daemon/oneshot.h"
 
 struct osp_control;
 
 /* Listens at `path`. OSP_E_EXISTS: another daemon answers there. OSP_E_INVALID, OSP_E_NOMEM. All: `why`. */
 OSP_CHECKED enum osp_err osp_control_new(struct osp_loop *l, const char *path, struct osp_daemon *d, struct osp_control **out,
                                          char why[OSP_STORE_WHY_MAX]);
+/* How its connections ended; zeroes for NULL. */
+struct osp_oneshot_stats osp_control_stats(const struct osp_control *c);
 void osp_control_free(struct osp_control *c);   /* and removes the socket */
 
 #endif

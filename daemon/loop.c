@@ -6,7 +6,19 @@
 
 #include <event2/event.h>
 
+#include "daemon/log.h"
+
 #define SIGNALS_MAX 8
+
+/* libevent complains on standard error otherwise, line after line, as fast as it can. */
+static void
+log_libevent(int severity, const char *text)
+{
+    if (severity == EVENT_LOG_ERR)
+        log_error("event-loop", "text=%s", text);
+    else if (severity == EVENT_LOG_WARN)
+        log_warning("event-loop", "text=%s", text);
+}
 
 struct osp_loop {
     struct event_base *base;
@@ -34,6 +46,7 @@ osp_loop_new(struct osp_loop **out)
     struct osp_loop     *l = calloc(1, sizeof(*l));
     struct event_config *cfg = event_config_new();
 
+    event_set_log_callback(log_libevent);
     if (l && cfg && event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0)
         l->base = event_base_new_with_config(cfg);
     if (cfg)
@@ -55,12 +68,6 @@ osp_loop_free(struct osp_loop *l)
         osp_watch_free(l->signals[i]);
     event_base_free(l->base);
     free(l);
-}
-
-struct event_base *
-osp_loop_base(struct osp_loop *l)
-{
-    return l->base;
 }
 
 void

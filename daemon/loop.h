@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The event loop of one thread: descriptors, timers, signals.  The only file that knows libevent's
- * core (the status page's HTTP server shares its base).
+ * The event loop of one thread: descriptors, timers, signals.  The only file that knows libevent, whose
+ * own complaints go into our log.
  *
  * Everything of a loop belongs to the thread that turns it.  Other threads reach it through a
  * mailbox (mailbox.h), whose descriptor is watched like any other.
@@ -17,16 +17,12 @@
 struct osp_loop;
 struct osp_watch;
 struct osp_alarm;
-struct event_base;
 
 typedef void (*osp_loop_fn)(void *ctx);
 
 /* OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osp_loop_new(struct osp_loop **out);
 void osp_loop_free(struct osp_loop *l);         /* after everything in it was freed */
-
-/* For the HTTP server alone. */
-struct event_base *osp_loop_base(struct osp_loop *l);
 
 /* Waits for something to happen and runs what wants to run, once. */
 void osp_loop_turn(struct osp_loop *l);

@@ -249,6 +249,30 @@ render_edhoc(const struct osp_metrics *m, FILE *to)
     one(to, "osprey_kept_contexts", "Security contexts made at run time that are kept now.", GAUGE, m->kept.count);
 }
 
+static void
+render_access(const struct osp_metrics *m, FILE *to)
+{
+    static const char name[] = "osprey_local_connections_total";
+    const struct { const char *socket; const struct osp_oneshot_stats *s; } all[] = {
+        { "control", &m->control }, { "status", &m->status },
+    };
+
+    head(to, name, "Connections to the control socket and the status page, by how they ended.", COUNTER);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        const struct osp_oneshot_stats *s = all[i].s;
+        const struct { const char *end; uint64_t v; } ends[] = {
+            { "answered", s->answered }, { "dropped", s->dropped }, { "late", s->late }, { "displaced", s->displaced },
+        };
+
+        for (size_t k = 0; k < sizeof(ends) / sizeof(ends[0]); k++)
+            (void)fprintf(to, "%s{socket=\"%s\",end=\"%s\"} %" PRIu64 "\n", name, all[i].socket, ends[k].end, ends[k].v);
+    }
+    one(to, "osprey_accept_pauses_total", "Times that the system had no descriptor left for a connection to them.", COUNTER,
+        m->control.pauses + m->status.pauses);
+    one(to, "osprey_status_foreign_host_total", "Requests to the status page under a host name that is not ours.", COUNTER,
+        m->status_foreign);
+}
+
 void
 osp_metrics_render(const struct osp_metrics *m, FILE *to)
 {
@@ -277,6 +301,7 @@ osp_metrics_render(const struct osp_metrics *m, FILE *to)
     by_reason(m, to, "osprey_errors_total", "Requests that ended with an error, by reason.", W(proxy.errors));
     render_cache(m, to);
     render_edhoc(m, to);
+    render_access(m, to);
     render_state(m, to);
     render_names(m, to);
 }

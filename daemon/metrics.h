@@ -12,6 +12,7 @@
 #include "daemon/dns.h"
 #include "daemon/kept.h"
 #include "daemon/lease.h"
+#include "daemon/oneshot.h"
 #include "daemon/worker.h"
 #include "proxy/responder.h"
 
@@ -29,6 +30,8 @@ struct osp_metrics {
     uint64_t                       keys_worn, keys_over;
     uint64_t                       reloads, reloads_refused;
     uint64_t                       own_addresses, own_changes;
+    struct osp_oneshot_stats       control, status;     /* connections of the control socket and the status page */
+    uint64_t                       status_foreign;      /* requests to the status page under a host name that is not ours */
     uint64_t                       uptime_s;
     bool                           draining;
     bool                           unclean_start;       /* the stop before this run was unclean */

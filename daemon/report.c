@@ -50,6 +50,8 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
     m.keys_over = d->keys_over;
     m.reloads = d->reloads;
     m.reloads_refused = d->reloads_refused;
+    m.control = osp_control_stats(d->control);
+    m.status = osp_status_stats(d->status, &m.status_foreign);
     m.uptime_s = osp_time_between(d->started, osp_loop_now()) / OSP_SEC(1);
     m.draining = d->draining;
     m.unclean_start = d->unclean_start;

@@ -4,47 +4,27 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include <event2/buffer.h>
-#include <event2/http.h>
+#include "daemon/common_sockaddr.h"
+#include "daemon/daemon_impl.h"
+#include "daemon/http.h"
+#include "daemon/oneshot.h"
 
-#define HEADERS_MAX 8192
-#define BODY_MAX 1024
-#define TIMEOUT_S 10
+#define CONNECTIONS_MAX 32
+#define REQUEST_MAX 4095
+#define DEADLINE_US OSP_SEC(10)
+#define BACKLOG 64
+
+#define FIELDS "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n" \
+               "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n"
 
 struct osp_status {
-    struct evhttp     *http;
-    struct osp_daemon *daemon;
+    struct osp_oneshot *connections;
+    struct osp_daemon  *daemon;
+    uint64_t            foreign;        /* requests under a name that is not ours */
 };
-
-/* Sends what `fill` writes. */
-static void
-answer(struct evhttp_request *req, int code, const char *reason, const char *type, void (*fill)(struct osp_daemon *, FILE *),
-       struct osp_daemon *d)
-{
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    struct evbuffer  *out = evhttp_request_get_output_buffer(req);
-    char             *text = NULL;
-    size_t            n = 0;
-    FILE             *to = open_memstream(&text, &n);
-
-    if (!to) {
-        evhttp_send_error(req, HTTP_INTERNAL, NULL);
-        return;
-    }
-    fill(d, to);
-    if (fclose(to) != 0 || evbuffer_add(out, text, n) != 0) {
-        free(text);
-        evhttp_send_error(req, HTTP_INTERNAL, NULL);
-        return;
-    }
-    free(text);
-    (void)evhttp_add_header(headers, "Content-Type", type);
-    (void)evhttp_add_header(headers, "Cache-Control", "no-store");
-    (void)evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
-    (void)evhttp_add_header(headers, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
-    evhttp_send_reply(req, code, reason, NULL);
-}
 
 static void
 fill_metrics(struct osp_daemon *d, FILE *to)
@@ -121,52 +101,131 @@ fill_page(struct osp_daemon *d, FILE *to)
     free(lines);
 }
 
-static void
-on_page(struct evhttp_request *req, void *arg)
-{
-    struct osp_status *s = arg;
-    const char        *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+/* ---- answers ---- */
 
-    if (!path || strcmp(path, "/") == 0 || *path == '\0')
-        answer(req, HTTP_OK, "OK", "text/html; charset=utf-8", fill_page, s->daemon);
-    else if (strcmp(path, "/metrics") == 0)
-        answer(req, HTTP_OK, "OK", "text/plain; version=0.0.4; charset=utf-8", fill_metrics, s->daemon);
-    else if (strcmp(path, "/healthz") != 0)
-        evhttp_send_error(req, HTTP_NOTFOUND, NULL);
-    else if (osp_daemon_is_healthy(s->daemon))
-        answer(req, HTTP_OK, "OK", "text/plain; charset=utf-8", fill_health, s->daemon);
-    else
-        answer(req, HTTP_SERVUNAVAIL, "Service Unavailable", "text/plain; charset=utf-8", fill_sick, s->daemon);
+static void
+fill_refusal(struct osp_daemon *d, FILE *to)
+{
+    (void)d;
+    (void)fputs("no such page, or not asked for as it should be\n", to);
+}
+
+struct page { unsigned status; const char *type; void (*fill)(struct osp_daemon *, FILE *); };
+
+static struct page
+page_of(const struct osp_status *s, struct osp_slice path)
+{
+    static const char text[] = "text/plain; charset=utf-8";
+
+    if (osp_slice_eq(path, osp_slice_str("/")))
+        return (struct page){ 200, "text/html; charset=utf-8", fill_page };
+    if (osp_slice_eq(path, osp_slice_str("/metrics")))
+        return (struct page){ 200, "text/plain; version=0.0.4; charset=utf-8", fill_metrics };
+    if (!osp_slice_eq(path, osp_slice_str("/healthz")))
+        return (struct page){ 404, text, fill_refusal };
+    if (osp_daemon_is_healthy(s->daemon))
+        return (struct page){ 200, text, fill_health };
+    return (struct page){ 503, text, fill_sick };
+}
+
+/* False: out of memory. */
+static bool
+write_page(const struct osp_status *s, const struct page *p, bool head, struct osp_oneshot_answer *out)
+{
+    struct osp_oneshot_answer body = { 0 };
+    FILE                     *to = open_memstream(&body.text, &body.n), *all;
+    bool                      ok = to != NULL;
+
+    if (to)
+        p->fill(s->daemon, to);
+    ok = ok && fclose(to) == 0;
+    all = ok ? open_memstream(&out->text, &out->n) : NULL;
+    if (all) {
+        osp_http_head(all, p->status, p->type, FIELDS, body.n);
+        if (!head)
+            (void)fwrite(body.text, 1, body.n, all);
+        ok = fclose(all) == 0;
+    }
+    free(body.text);
+    return ok && all;
+}
+
+static enum osp_oneshot_verdict
+ask(void *ctx, int fd, char *text, size_t n, struct osp_oneshot_answer *out)
+{
+    struct osp_status      *s = ctx;
+    const struct osp_cfg   *cfg = osp_daemon_cfg(s->daemon);
+    struct osp_slice        all = osp_slice(text, n);
+    struct osp_http_request r = { .head = false };
+    struct page             p = { 0, "text/plain; charset=utf-8", fill_refusal };
+
+    (void)fd;
+    if (!osp_http_is_complete(all))
+        return OSP_ONESHOT_MORE;
+    p.status = osp_http_read(all, &r);
+    if (p.status == 0 && r.host.n > 0 && !osp_http_host_is_ours(r.host, cfg->names, cfg->name_count)) {
+        s->foreign++;
+        p.status = 421;
+    }
+    if (p.status == 0)
+        p = page_of(s, r.path);
+    return write_page(s, &p, r.head, out) ? OSP_ONESHOT_ANSWER : OSP_ONESHOT_DROP;
+}
+
+/* ---- the socket ---- */
+
+/* -1: errno says why. */
+static int
+listen_at(const struct osp_addr *at)
+{
+    struct sockaddr_storage sa;
+    int                     family = osp_addr_family(at), on = 1, saved;
+    socklen_t               len = osp_addr_to_sockaddr(at, family, &sa);
+    int                     fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd == -1)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 && bind(fd, (struct sockaddr *)&sa, len) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return -1;
 }
 
 enum osp_err
 osp_status_new(struct osp_loop *l, const struct osp_addr *at, struct osp_daemon *d, struct osp_status **out,
                char why[OSP_STORE_WHY_MAX])
 {
-    struct osp_status *s = calloc(1, sizeof(*s));
-    char               ip[OSP_ADDR_TEXT_MAX];
+    struct osp_status     *s = calloc(1, sizeof(*s));
+    struct osp_oneshot_cfg cfg = { .name = "status", .fd = listen_at(at), .connections = CONNECTIONS_MAX,
+                                   .question_max = REQUEST_MAX, .deadline_us = DEADLINE_US, .ask = ask, .ctx = s };
+    char                   ip[OSP_ADDR_TEXT_MAX];
 
-    osp_ip_print(&at->ip, ip, sizeof(ip));
-    if (s)
-        s->http = evhttp_new(osp_loop_base(l));
-    if (!s || !s->http) {
+    if (cfg.fd == -1) {
+        osp_ip_print(&at->ip, ip, sizeof(ip));
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "status http://%s port %u: %s", ip, at->port, strerror(errno));
+        free(s);
+        return OSP_E_INVALID;
+    }
+    if (!s || osp_oneshot_new(l, &cfg, &s->connections) != OSP_OK) {
+        if (!s)
+            (void)close(cfg.fd);
         free(s);
         (void)snprintf(why, OSP_STORE_WHY_MAX, "status: out of memory");
         return OSP_E_NOMEM;
     }
     s->daemon = d;
-    evhttp_set_max_headers_size(s->http, HEADERS_MAX);
-    evhttp_set_max_body_size(s->http, BODY_MAX);
-    evhttp_set_timeout(s->http, TIMEOUT_S);
-    evhttp_set_allowed_methods(s->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
-    evhttp_set_gencb(s->http, on_page, s);
-    if (evhttp_bind_socket(s->http, ip, at->port) != 0) {
-        (void)snprintf(why, OSP_STORE_WHY_MAX, "status http://%s port %u: %s", ip, at->port, strerror(errno));
-        osp_status_free(s);
-        return OSP_E_INVALID;
-    }
     *out = s;
     return OSP_OK;
+}
+
+struct osp_oneshot_stats
+osp_status_stats(const struct osp_status *s, uint64_t *foreign)
+{
+    *foreign = s ? s->foreign : 0;
+    return osp_oneshot_stats(s ? s->connections : NULL);
 }
 
 void
@@ -174,6 +233,6 @@ osp_status_free(struct osp_status *s)
 {
     if (!s)
         return;
-    evhttp_free(s->http);
+    osp_oneshot_free(s->connections);
     free(s);
 }

@@ -32,7 +32,7 @@ ROOMS = {
     r"cbor\.h": ("lib/cbor/",),
     r"coap3/": ("lib/msg/",),
     r"lmdb\.h": ("daemon/store",),
-    r"event2/": ("daemon/loop", "daemon/status", "daemon/stream", "daemon/dtls"),
+    r"event2/": ("daemon/loop", "daemon/stream", "daemon/dtls"),
     r"ares": ("daemon/dns",),
     r"yaml\.h": ("config/",),
 }

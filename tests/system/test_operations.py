@@ -326,6 +326,57 @@ def test_control_and_status_tell_the_same(stage):
     assert proxy.ctl("no-such-command")[0] != 0
 
 
+def cpu_seconds(proxy):
+    fields = pathlib.Path(f"/proc/{proxy.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_slow_and_idle_connections_hurt_nobody(stage):
+    proxy = stage.proxy()
+    host, port = proxy.status.removeprefix("http://").rsplit(":", 1)
+    fds = len(os.listdir(f"/proc/{proxy.process.pid}/fd"))
+    idle = []
+    try:
+        for _ in range(16):
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(proxy.config["control"])
+            idle.append(sock)
+        for _ in range(560):
+            sock = socket.create_connection((host, int(port)), timeout=10)
+            sock.sendall(b"GET /metrics HTTP/1.1\r\n")
+            idle.append(sock)
+        assert proxy.ctl("ping")[:2] == (0, "pong\n")
+        assert proxy.metric("osprey_local_connections_total", socket="status", end="displaced") >= 560 - 32
+        assert proxy.metric("osprey_local_connections_total", socket="control", end="displaced") >= 1
+        assert len(os.listdir(f"/proc/{proxy.process.pid}/fd")) <= fds + 16 + 32
+        before = cpu_seconds(proxy)
+        time.sleep(1)                   # what an idle second costs beside them
+        assert cpu_seconds(proxy) - before < 0.2
+    finally:
+        for sock in idle:
+            sock.close()
+    assert "[warn]" not in proxy.log()
+
+
+def test_the_status_page_answers_under_its_own_names_only(stage):
+    proxy = stage.proxy(names=["proxy.example"])
+    host, port = proxy.status.removeprefix("http://").rsplit(":", 1)
+
+    def ask(name):
+        with socket.create_connection((host, int(port)), timeout=20) as sock:
+            sock.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+            answer = b""
+            while data := sock.recv(4096):
+                answer += data
+        return answer
+
+    for name in ("127.0.0.1", "localhost:1", "[::1]", "proxy.example"):
+        assert ask(name).startswith(b"HTTP/1.1 200 ") and b"serving" in ask(name)
+    for name in ("evil.example", "proxy.example.evil.example"):
+        assert ask(name).startswith(b"HTTP/1.1 421 ") and b"serving" not in ask(name)
+    assert proxy.metric("osprey_status_foreign_host_total") == 4
+
+
 def test_control_reloads_stops_and_sets_the_level(stage, keys):
     proxy = secure_proxy(stage, keys)
     assert proxy.ctl("log-level", "warning")[0] == 0
