@@ -29,7 +29,7 @@ static const struct row rows[] = {
     { "osprey_send_failures_total", "reason=\"turn_queue_full\"", NULL, COUNTER, W(dropped_tx) },
     { "osprey_requests_refused_total", "reason=\"no_listener\"", "Requests dropped before they were looked at.", COUNTER,
       W(dropped_foreign) },
-    { "osprey_requests_refused_total", "reason=\"draining\"", NULL, COUNTER, W(dropped_draining) },
+    { "osprey_requests_refused_total", "reason=\"draining\"", NULL, COUNTER, W(refused_draining) },
     { "osprey_loop_turns_total", "", "Turns of the event loops.", COUNTER, W(turns) },
     { "osprey_messages_total", "kind=\"request\"", "Messages that came in, by kind.", COUNTER, W(ep.rx_request) },
     { "osprey_messages_total", "kind=\"response\"", NULL, COUNTER, W(ep.rx_response) },

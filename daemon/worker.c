@@ -250,10 +250,8 @@ input(struct osp_worker *w, const struct osp_udp_sock *s, const struct osp_flow 
         w->now.dropped_foreign++;
         return;
     }
-    if (w->draining && is_request(d)) {
-        w->now.dropped_draining++;
-        return;
-    }
+    if (w->draining && is_request(d))
+        w->now.refused_draining++;      /* by lib/proxy, with 5.03 */
     make_room(w);
     osp_proxy_input(w->proxy, flow, d, now, &w->tx);
     take_asks(w, now);
@@ -382,20 +380,41 @@ publish(struct osp_worker *w, uint64_t seq)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
-/* The answers may be more than a turn's queue holds: they get one of their own. */
+/* Ends `count` exchanges by `fn`.  The answers may be more than a turn's queue holds: they get one of their own. */
+static void
+answer_many(struct osp_worker *w, size_t count, struct osp_time now,
+            void (*fn)(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx))
+{
+    struct osp_txq q, *to = &w->tx;
+
+    flush(w);
+    if (osp_txq_init(&q, count + TX_ROOM, (count + TX_ROOM) * ANSWER_BYTES) == OSP_OK)
+        to = &q;
+    fn(w->proxy, now, to);
+    if (to == &q) {
+        osp_udp_flush(w->io, w->socks, w->sock_count, &q);
+        osp_txq_fini(&q);
+    }
+}
+
+static void
+drain(struct osp_worker *w, struct osp_time now)
+{
+    struct osp_proxy_stats s;
+
+    osp_proxy_stats(w->proxy, &s);
+    w->draining = true;
+    answer_many(w, s.observations, now, osp_proxy_drain);
+}
+
 static void
 end(struct osp_worker *w, struct osp_time now)
 {
     struct osp_proxy_stats s;
-    struct osp_txq         q;
 
-    flush(w);
     osp_proxy_stats(w->proxy, &s);
-    if (osp_txq_init(&q, s.exchanges + TX_ROOM, (s.exchanges + TX_ROOM) * ANSWER_BYTES) == OSP_OK) {
-        osp_proxy_abort_all(w->proxy, now, &q);
-        osp_udp_flush(w->io, w->socks, w->sock_count, &q);
-        osp_txq_fini(&q);
-    }
+    answer_many(w, s.exchanges, now, osp_proxy_abort_all);
+    flush(w);
     w->leaving = true;
 }
 
@@ -418,7 +437,7 @@ handle_note(struct osp_worker *w, struct osp_note *n, struct osp_time now)
         publish(w, n->seq);
         break;
     case OSP_NOTE_DRAIN:
-        w->draining = true;
+        drain(w, now);
         break;
     case OSP_NOTE_END:
         end(w, now);

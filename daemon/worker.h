@@ -29,7 +29,7 @@ struct osp_worker_stats {
     struct osp_ep_stats    ep;
     struct osp_udp_stats   udp;
     uint64_t               dropped_foreign;     /* requests to a socket that is no listener */
-    uint64_t               dropped_draining;    /* requests while stopping */
+    uint64_t               refused_draining;    /* requests while stopping */
     uint64_t               dropped_tx;          /* the turn's send queue was full */
     uint64_t               turns;
 };
@@ -60,7 +60,7 @@ bool osp_worker_is_current(struct osp_worker *w, unsigned ms);
 /* The counters it published last. */
 void osp_worker_stats(struct osp_worker *w, struct osp_worker_stats *out);
 
-/* No new requests; a DRAINED note comes when nothing is in flight any more. */
+/* Observers are told, new requests get 5.03; a DRAINED note comes when nothing is in flight any more. */
 void osp_worker_drain(struct osp_worker *w);
 
 /* Ends what is in flight with 5.03, stops the thread and waits for it. Its counters stay readable. */

@@ -254,6 +254,7 @@ struct osp_proxy {
     struct osp_list        running;             /* px_subject.run */
     struct osp_wheel       renewals;            /* px_subject.timer */
     bool                   aborting;            /* nothing is parked any more */
+    bool                   draining;            /* no new request is taken */
     struct osp_list        name_lru, name_asks, bucket_lru, agreement_lru;
     uint32_t               changes[PX_CHANGES];         /* by unsafe requests, by hash of the URI */
     struct px_verified     verified[PX_VERIFIED];       /* addresses, by hash */

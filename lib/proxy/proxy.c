@@ -138,7 +138,10 @@ osp_proxy_set_policy(struct osp_proxy *px, struct osp_policy *p)
 
 /* ---- events of the message layer ---- */
 
-/* Nothing can be kept for it: an answer in the clear that leaves no state. */
+/*
+ * Nothing can be kept for it, or the stop has begun: an answer in the clear that leaves no state.  Its layers are not touched,
+ * so the client may send the same protected request again.
+ */
 static void
 refuse(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now, struct osp_txq *tx)
 {
@@ -164,7 +167,7 @@ on_request(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time 
         osp_ep_dismiss(px->ep, ev->handle, true, now, tx);
         return;
     }
-    x = px_exchange_new(px, ev);
+    x = px->draining ? NULL : px_exchange_new(px, ev);
     if (x)
         px_dispatch(&t, x, ev->msg);
     else
@@ -341,6 +344,24 @@ osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now
     px_used_meanwhile(px, ctx);
     px_leased(px, ctx);
     (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
+}
+
+void
+osp_proxy_drain(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+{
+    struct osp_list *n = px->exchanges.next, *next;
+
+    px->draining = true;
+    px->aborting = true;        /* an observer without a number left is not told, rather than waited for */
+    for (; n != &px->exchanges; n = next) {
+        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, link);
+        struct px_turn      t = px_turn_begin(px, now, tx);
+
+        next = n->next;
+        if (x->obs)
+            px_answer_error(&t, x, OSP_E_OVERLOAD);
+    }
+    px->aborting = false;
 }
 
 void

@@ -89,6 +89,13 @@ void osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err
 /* Sequence numbers of `ctx` were granted, or not: continues what waited for them. */
 void osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx);
 
+/*
+ * The stop begins: what clients observe ends at once, each client being told with 5.03, and its registration upstream is given
+ * up with the next osp_proxy_expire().  Exchanges in flight go on; new requests get 5.03 with Max-Age from here on.
+ * `tx` should have room for an answer to each observation: what finds none is lost.
+ */
+void osp_proxy_drain(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+
 /* Ends every exchange in flight with 5.03 (at shutdown, after the drain time). */
 void osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
 

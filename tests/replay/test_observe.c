@@ -698,6 +698,65 @@ beyond_the_bound_a_registration_is_a_request(void **state)
     EXPECT_BYTES(osp_slice_str("plain"), a.payload);
 }
 
+/*
+ * The stop: who observes is told at once and the origin is told that nobody observes any more; a request in flight gets its
+ * answer; a new one gets 5.03 with Max-Age instead of silence.
+ */
+static void
+draining_ends_observations_and_lets_exchanges_end(void **state)
+{
+    struct world_out      o;
+    struct osp_msg        q, m, a, running;
+    struct osp_proxy_stats s;
+    uint32_t              age = 0;
+
+    (void)state;
+    established(1, "a", &q);
+    register_with(2, "b", "", &m);
+    take_news(2, "first", &a);
+    osp_msg_init(&m, OSP_GET);
+    m.type = OSP_NON;
+    m.mid = ++next_mid;
+    m.token = osp_slice_str("run");
+    add(&m, OSP_OPT_URI_HOST, "s.example");
+    add(&m, OSP_OPT_URI_PATH, "other");
+    add(&m, OSP_OPT_PROXY_SCHEME, "coap");
+    world_send(&w, WORLD_LISTENER, 3, 40000, &m);
+    o = take(&running);
+    assert_int_equal(o.to.sock, 0);
+
+    osp_proxy_drain(w.px, w.now, &w.tx);
+    world_run(&w, 0);
+    for (int i = 0; i < 2; i++) {
+        o = take(&a);
+        assert_int_equal(o.to.sock, WORLD_LISTENER);
+        assert_int_equal(a.code, OSP_CODE(5, 3));
+        assert_false(osp_msg_has(&a, OSP_OPT_OBSERVE));         /* the last one [rfc7641#4.2] */
+    }
+    o = take(&a);
+    assert_int_equal(o.to.sock, 0);
+    assert_true(osp_msg_get(&a, OSP_OPT_OBSERVE)->val.n == 1);  /* deregistered */
+    nothing_left();
+    osp_proxy_stats(w.px, &s);
+    assert_int_equal(s.observations, 0);
+    assert_false(osp_proxy_idle(w.px));                         /* that one request */
+
+    m.mid = ++next_mid;
+    m.token = osp_slice_str("new");
+    world_send(&w, WORLD_LISTENER, 4, 40000, &m);
+    o = take(&a);
+    assert_int_equal(o.to.peer.ip.b[15], 4);
+    assert_int_equal(a.code, OSP_CODE(5, 3));
+    assert_true(osp_msg_has(&a, OSP_OPT_MAX_AGE) && osp_opt_uint(osp_msg_get(&a, OSP_OPT_MAX_AGE)->val, &age) && age > 0);
+    nothing_left();
+
+    origin_says(OSP_NON, ++origin_mid, running.token, OSP_CODE(2, 5), -1, "in time");
+    o = take(&a);
+    assert_int_equal(o.to.peer.ip.b[15], 3);
+    EXPECT_BYTES(osp_slice_str("in time"), a.payload);
+    assert_true(osp_proxy_idle(w.px));
+}
+
 int
 main(void)
 {
@@ -721,6 +780,7 @@ main(void)
         T(notification_without_a_lease_waits_and_the_newest_counts),
         T(tags_without_blocks_keep_no_observers_apart),
         T(beyond_the_bound_a_registration_is_a_request),
+        T(draining_ends_observations_and_lets_exchanges_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

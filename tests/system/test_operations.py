@@ -117,6 +117,44 @@ def test_a_stop_lets_running_exchanges_end(stage):
     proxy.process = None
 
 
+def test_a_stop_tells_observers_and_answers_whoever_comes_while_it_lasts(stage):
+    proxy = stage.proxy(limits={"drain": "60s", "response-timeout": "60s"})
+    hold = threading.Event()
+
+    def serve(request):
+        if request.has(coap.OBSERVE):
+            return coap.response("2.05", b"seen", [(coap.OBSERVE, b"\x07")])
+        hold.wait(40)
+        return coap.response("2.05", b"in time")
+
+    origin = stage.origin(serve)
+    observer, busy, late = stage.client(proxy), stage.client(proxy), stage.client(proxy)
+    sent = observer.ask(forward(origin, type=coap.NON).plus((coap.OBSERVE, b"")))
+    assert observer.answer_to(sent).payload == b"seen"
+    running = busy.ask(forward(origin, type=coap.NON))
+    origin.wait(2)
+    proxy.signal(signal.SIGTERM)
+    assert observer.answer_to(sent, 20).dotted == "5.03"            # at once, though an exchange is in flight
+    refused = late.answer_to(late.ask(forward(origin, type=coap.NON)), 20)
+    assert refused.dotted == "5.03" and int.from_bytes(refused.get(coap.MAX_AGE), "big") > 0
+    hold.set()
+    assert busy.answer_to(running, 20).payload == b"in time"
+    assert proxy.process.wait(30) == 0
+    proxy.process = None
+
+
+def test_idle_observers_do_not_hold_a_stop_up(stage):
+    proxy, origin = stage.proxy(limits={"drain": "60s"}), stage.origin(
+        lambda r: coap.response("2.05", b"seen", [(coap.OBSERVE, b"\x07")]))
+    observer = stage.client(proxy)
+    sent = observer.ask(forward(origin, type=coap.NON).plus((coap.OBSERVE, b"")))
+    assert observer.answer_to(sent).payload == b"seen"
+    proxy.signal(signal.SIGTERM)
+    assert proxy.process.wait(30) == 0                  # not the minute of `drain`
+    assert observer.answer_to(sent).dotted == "5.03"
+    proxy.process = None
+
+
 def test_what_does_not_end_in_time_gets_503(stage):
     proxy = stage.proxy(limits={"drain": "300ms", "response-timeout": "20s"})
     origin = stage.origin(lambda r: None)
