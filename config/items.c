@@ -101,8 +101,10 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "nstart", .type = CFG_UINT, .min = 1, .max = 65535, .dflt = 16, AT(limits.nstart),
       .doc = "confirmable requests outstanding at one next hop (NSTART of RFC 7252); 1 spares a constrained origin, but one "
              "lost datagram then holds every client up" },
-    { .key = "upstream-ports", .type = CFG_UINT, .min = 1, .max = 1024, .dflt = 4, AT(limits.upstream_ports),
-      .doc = "UDP ports requests are sent from, for each worker; each has its own 65536 Message IDs for each next hop" },
+    { .key = "upstream-ports", .type = CFG_UINT, .min = 1, .max = 1024, .dflt = 1024, AT(limits.upstream_ports),
+      .doc = "UDP ports that requests are sent from, for each worker, at most. Each has 65536 Message IDs for each next hop in "
+             "247 s, which is 265 requests per second; another one is opened when those before are used up. When none is left, "
+             "requests get 5.03" },
     { .key = "response-timeout", .type = CFG_DURATION, .min = OSP_MS(10), .max = OSP_SEC(247) - OSP_MS(1), .dflt = OSP_SEC(100),
       AT(limits.response_timeout_us),
       .doc = "a request that has no answer by then is answered 5.04; below 247s, when the client forgets that it asked" },

@@ -236,7 +236,6 @@ worker_cfg(struct osp_daemon *d, const struct osp_cfg *cfg, unsigned index)
     ep->max_peers = share(cfg->limits.upstream_peers, cfg->workers);
     ep->max_token = cfg->limits.max_token;
     ep->max_datagram = cfg->limits.max_datagram;
-    ep->client_socks = (uint16_t)cfg->limits.upstream_ports;
     w.proxy.max_exchanges = share(cfg->limits.exchanges, cfg->workers);
     w.proxy.max_names = share(cfg->limits.names, cfg->workers);
     w.proxy.amplification = cfg->limits.amplification;

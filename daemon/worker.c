@@ -8,6 +8,7 @@
 
 #include "daemon/log.h"
 #include "daemon/loop.h"
+#include "daemon/shortage.h"
 
 #define BATCHES_PER_TURN 8      /* of one socket, so that no socket starves the others */
 #define TX_ITEMS 256
@@ -16,19 +17,13 @@
 #define EXPIRES_PER_TURN 64
 #define RECEIVE_MIN 2048        /* longer than we would send: such a request gets its 4.13 */
 #define ANSWER_BYTES 1024       /* of an abort's 5.03 under all its layers */
-#define QUIET_US OSP_SEC(60)    /* what did not run out for that long is news when it does */
-#define MAX_TRANSMIT_SPAN_US OSP_SEC(45)        /* for how long a client may repeat a request [rfc7252#4.8.2] */
+#define PORTS_AT_START 2        /* upstream ports: one to use and one ahead of it */
+#define PORT_RETRY_US OSP_SEC(1)        /* after one could not be opened */
 
 struct port {                   /* a socket's place in the loop */
     struct osp_worker *worker;
     struct osp_watch  *watch;
     uint16_t           index;
-};
-
-/* Something that runs out: told in the log when it begins, counted in the metrics each time. */
-struct shortage {
-    uint64_t        count;      /* how often, when it was looked at last */
-    struct osp_time last;       /* when it grew */
 };
 
 struct osp_worker {
@@ -49,7 +44,8 @@ struct osp_worker {
     pthread_t               thread;
     uint64_t                asked;      /* main thread: number of the last note that is answered by `done` */
     struct osp_worker_stats now;        /* the thread's own counters that are not kept elsewhere */
-    struct shortage         dedup;
+    struct osp_worker_shortages shortages;
+    struct osp_time         port_retry; /* an upstream port could not be opened: not again before */
     pthread_mutex_t         lock;       /* guards what follows */
     pthread_cond_t          progress;
     uint64_t                done;
@@ -115,6 +111,26 @@ set_port(struct osp_worker *w, uint16_t index, struct osp_udp_sock *s)
     }
     close_port(w, index);
     return OSP_E_NOMEM;
+}
+
+/* Opens the next upstream port. */
+static enum osp_err
+open_upstream(struct osp_worker *w)
+{
+    struct osp_udp_how  how = { .receive_buffer = w->cfg.receive_buffer };
+    struct osp_addr     any = { 0 };
+    struct osp_udp_sock s;
+    enum osp_err        e = osp_udp_open(&any, &how, &s);
+
+    if (e != OSP_OK && errno == EAFNOSUPPORT) { /* a machine without IPv6 */
+        any.ip = osp_ip_v4(0, 0, 0, 0);
+        e = osp_udp_open(&any, &how, &s);
+    }
+    if (e == OSP_OK)
+        e = set_port(w, (uint16_t)w->now.upstream_ports, &s);
+    if (e == OSP_OK)
+        w->now.upstream_ports++;
+    return e;
 }
 
 enum osp_err
@@ -302,34 +318,33 @@ arm(struct osp_worker *w, struct osp_time due, struct osp_time now)
     osp_alarm_at(w->alarm, due, now);
 }
 
-/* True if it ran out again, for the first time in a while. */
-static bool
-has_begun(struct shortage *s, uint64_t count, struct osp_time now)
-{
-    bool begun = count != s->count && (s->count == 0 || osp_time_between(s->last, now) > QUIET_US);
-
-    if (count != s->count)
-        *s = (struct shortage){ count, now };
-    return begun;
-}
-
+/* One upstream port is open ahead of those in use, so that no request waits for it or is lost when there is none. */
 static void
-tell_shortages(struct osp_worker *w, struct osp_time now)
+open_ahead(struct osp_worker *w, const struct osp_ep_stats *ep, struct osp_time now)
 {
-    const struct osp_ep_stats *s = osp_proxy_ep_stats(w->proxy);
+    enum osp_err e;
 
-    if (s->dedup_span_us < MAX_TRANSMIT_SPAN_US && has_begun(&w->dedup, s->dedup_evicted, now))
-        log_warning("deduplication-short", "worker=%u seconds=%u effect=%s raise=%s", w->cfg.index,
-                    (unsigned)(s->dedup_span_us / OSP_SEC(1)), "a request that is repeated later than that is executed again",
-                    s->messages < w->cfg.proxy.ep.max_messages ? "limits.memory" : "limits.messages");
+    if (ep->socks_used < w->now.upstream_ports || w->now.upstream_ports >= w->cfg.upstream_ports ||
+        !osp_time_due(w->port_retry, now))
+        return;
+    e = open_upstream(w);
+    if (e == OSP_OK) {
+        osp_proxy_set_socks(w->proxy, (uint16_t)w->now.upstream_ports);
+        return;
+    }
+    w->port_retry = osp_time_after(now, PORT_RETRY_US);
+    if (osp_shortage_has_begun(&w->shortages.ports, ++w->now.ports_failed, now))
+        log_warning("upstream-port-failed", "worker=%u open=%zu reason=%s", w->cfg.index, w->now.upstream_ports,
+                    e == OSP_E_INVALID ? strerror(errno) : osp_err_text(e));
 }
 
 static void
 end_turn(struct osp_worker *w)
 {
-    struct osp_time  now = osp_loop_now(), due;
-    struct osp_note *n;
-    bool             more = true;
+    const struct osp_ep_stats *ep;
+    struct osp_time            now = osp_loop_now(), due;
+    struct osp_note           *n;
+    bool                       more = true;
 
     w->now.turns++;
     for (unsigned i = 0; more && i < EXPIRES_PER_TURN; i++) {
@@ -341,7 +356,9 @@ end_turn(struct osp_worker *w)
         }
     }
     flush(w);
-    tell_shortages(w, now);
+    ep = osp_proxy_ep_stats(w->proxy);
+    open_ahead(w, ep, now);
+    osp_shortages_tell(&w->shortages, ep, w->cfg.proxy.ep.max_messages, w->cfg.index, w->now.upstream_ports, now);
     if (more)
         arm(w, now, now);
     else if (osp_proxy_deadline(w->proxy, &due))
@@ -491,35 +508,6 @@ fill_random(void *ctx, uint8_t *dst, size_t n)
 }
 
 static enum osp_err
-open_upstream(const struct osp_worker_cfg *cfg, struct osp_udp_sock *s)
-{
-    struct osp_udp_how how = { .receive_buffer = cfg->receive_buffer };
-    struct osp_addr    any = { 0 };
-    enum osp_err       e = osp_udp_open(&any, &how, s);
-
-    if (e != OSP_OK && errno == EAFNOSUPPORT) { /* a machine without IPv6 */
-        any.ip = osp_ip_v4(0, 0, 0, 0);
-        e = osp_udp_open(&any, &how, s);
-    }
-    return e;
-}
-
-static enum osp_err
-open_sockets(struct osp_worker *w)
-{
-    enum osp_err e = OSP_OK;
-
-    for (uint16_t i = 0; e == OSP_OK && i < w->cfg.upstream_ports; i++) {
-        struct osp_udp_sock s;
-
-        e = open_upstream(&w->cfg, &s);
-        if (e == OSP_OK)
-            e = set_port(w, i, &s);
-    }
-    return e;
-}
-
-static enum osp_err
 make(struct osp_worker *w)
 {
     size_t          max = w->cfg.proxy.ep.max_datagram;
@@ -537,8 +525,8 @@ make(struct osp_worker *w)
         e = osp_alarm_new(w->loop, on_alarm, w, &w->alarm);
     if (e == OSP_OK)
         e = osp_watch_new(w->loop, w->inbox.fd, on_notes, w, &w->inbox_watch);
-    if (e == OSP_OK)
-        e = open_sockets(w);
+    while (e == OSP_OK && w->now.upstream_ports < w->cfg.proxy.ep.client_socks)
+        e = open_upstream(w);
     return e;
 }
 
@@ -554,6 +542,7 @@ osp_worker_new(const struct osp_worker_cfg *cfg, struct osp_worker **out)
         return OSP_E_NOMEM;
     }
     w->cfg = *cfg;
+    w->cfg.proxy.ep.client_socks = (uint16_t)(cfg->upstream_ports < PORTS_AT_START ? cfg->upstream_ports : PORTS_AT_START);
     (void)pthread_mutex_init(&w->lock, NULL);
     osp_cond_init(&w->progress);
     e = make(w);

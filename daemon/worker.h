@@ -18,7 +18,7 @@
 struct osp_worker_cfg {
     unsigned             index;
     struct osp_proxy_cfg proxy;
-    unsigned             upstream_ports;
+    unsigned             upstream_ports;        /* at most: places 0..upstream_ports-1 are theirs */
     size_t               receive_buffer;        /* bytes of each socket, 0: the system's default */
     struct osp_kept     *kept;                  /* what keeps the contexts made */
     struct osp_mailbox  *main;                  /* where names are asked for */
@@ -32,11 +32,16 @@ struct osp_worker_stats {
     uint64_t               refused_draining;    /* requests while stopping */
     uint64_t               dropped_tx;          /* the turn's send queue was full */
     uint64_t               turns;
+    size_t                 upstream_ports;      /* open now; they are opened as they are needed */
+    uint64_t               ports_failed;        /* attempts to open one that failed */
 };
 
 struct osp_worker;
 
-/* Opens the sockets for requests of ours. OSP_E_NOMEM, OSP_E_CRYPTO, OSP_E_INVALID (no socket: errno). */
+/*
+ * Opens the first sockets for requests of ours; cfg->proxy.ep.client_socks does not matter.
+ *   OSP_E_NOMEM, OSP_E_CRYPTO, OSP_E_INVALID (no socket: errno).
+ */
 OSP_CHECKED enum osp_err osp_worker_new(const struct osp_worker_cfg *cfg, struct osp_worker **out);
 
 struct osp_mailbox *osp_worker_mailbox(struct osp_worker *w);

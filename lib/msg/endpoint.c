@@ -62,6 +62,7 @@ osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *
     ep->cfg = *cfg;
     ep->pool = pool;
     ep->next_handle = 1;
+    ep->socks = cfg->client_socks;
     osp_randbuf_init(&ep->rand, rand);
     osp_randbuf_take(&ep->rand, (uint8_t *)&ep->seed, sizeof(ep->seed));
     rand.fill(rand.ctx, (uint8_t *)ep->client_mid, sizeof(ep->client_mid));
@@ -112,12 +113,8 @@ osp_ep_free(struct osp_ep *ep)
         while ((n = osp_list_first(&ep->open[con])) != NULL)
             ep_in_free(ep, OSP_CONTAINER(n, struct ep_in, age));
     ep_seen_free(ep);
-    while ((n = osp_list_first(&ep->peer_lru)) != NULL) {
-        struct ep_peer *p = OSP_CONTAINER(n, struct ep_peer, lru);
-        osp_list_remove(&p->lru);
-        osp_pool_put(ep->pool, p->block_ended_us, (size_t)ep->cfg.client_socks * EP_MID_BLOCKS * sizeof(uint64_t));
-        osp_pool_put(ep->pool, p, sizeof(*p));
-    }
+    while ((n = osp_list_first(&ep->peer_lru)) != NULL)
+        ep_peer_free(ep, OSP_CONTAINER(n, struct ep_peer, lru));
     osp_table_fini(&ep->messages);
     osp_table_fini(&ep->handles);
     osp_table_fini(&ep->mids);

@@ -43,8 +43,9 @@ struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in micro
     size_t   max_peers;                 /* upstream peers with state */
     size_t   max_token;                 /* longest token accepted from a client (8974), at least 8 */
     size_t   max_datagram;              /* longest datagram made */
-    uint16_t client_socks;              /* sockets 0..client_socks-1 of `sock` may be used for requests: each
-                                           has a Message ID space of its own per peer */
+    uint16_t client_socks;              /* sockets 0..client_socks-1 of `sock` may be used for requests, until
+                                           osp_ep_set_socks() says otherwise: each has a Message ID space of its own per peer.
+                                           At most 1024 */
 };
 
 void osp_ep_cfg_default(struct osp_ep_cfg *cfg);
@@ -58,6 +59,8 @@ struct osp_ep_stats {
     uint64_t retransmitted, timeouts, resets_sent, resets_received, early_acks, separate, piggybacked;
     uint64_t dedup_evicted;             /* entries that had to go before their lifetime ended */
     uint64_t dedup_span_us;             /* now: how long a finished message is remembered; its lifetime, if nothing went early */
+    uint64_t mids_exhausted;            /* requests refused because no socket had a Message ID free for their peer */
+    size_t   socks_used;                /* sockets 0..socks_used-1 were used for requests so far */
     size_t   messages, requests, peers, queued; /* now */
 };
 
@@ -156,6 +159,13 @@ struct osp_request {
 OSP_CHECKED enum osp_err osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *local,
                                         const struct osp_msg *m, const struct osp_request *how,
                                         struct osp_time now, struct osp_txq *tx, uint64_t *handle);
+
+/*
+ * From now on sockets 0..count-1 may be used for new requests (count <= 1024).  The lowest ones are used first, and another one
+ * only when those below have no Message ID free for a peer: whoever opens socket `stats.socks_used` ahead of its first
+ * use, and says so here, keeps as many open as the load needs.
+ */
+void osp_ep_set_socks(struct osp_ep *ep, uint16_t count);
 
 /* Forgets the request: a response to it is then unmatched. Harmless when stale. */
 void osp_ep_cancel(struct osp_ep *ep, uint64_t handle);

@@ -53,11 +53,17 @@ struct ep_wait {
 /* (flow, MID, Token) of a message, as a keyed hash: 128 bits tell messages apart, so nothing else is compared. */
 struct ep_key { uint64_t half[2]; };
 
-#define EP_END_SHIFT 14         /* ends of lifetimes are told in units of 16.4 ms, rounded down */
+#define EP_END_SHIFT 14         /* what happens within a lifetime is told in units of 16.4 ms, rounded down */
 
 /* Values of ep_seen.reply_len that are no length; a datagram has at most 65,507 bytes. */
 #define EP_IS_OPEN 0xffffu      /* the head of an ep_in */
 #define EP_IS_NON 0xfffeu       /* a record whose duplicates are ignored */
+
+static inline uint32_t
+ep_units(uint64_t us)
+{
+    return (uint32_t)(us >> EP_END_SHIFT);
+}
 
 /* What a message that came in is found by, and until when. */
 struct ep_seen {
@@ -99,6 +105,9 @@ struct ep_in {
     bool             answered_once;
 };
 
+/* Message IDs of one socket towards a peer: when each block's last number went out, in units; 0: it was never begun. */
+struct ep_lane { uint32_t ended[EP_MID_BLOCKS]; };
+
 struct ep_peer {
     struct osp_node node;       /* in ep.peers by address */
     struct osp_list lru;
@@ -109,7 +118,11 @@ struct ep_peer {
     uint16_t        sock;       /* the socket whose Message IDs are being used */
     uint16_t        next_mid;
     bool            started;
-    uint64_t       *block_ended_us;     /* client_socks * EP_MID_BLOCKS: when its last number went out; 0: never begun */
+    uint64_t        idle_us;    /* since when it has been idle, if it is */
+    uint64_t        dry_us;     /* when no socket had a number free, of `dry_socks` */
+    struct ep_lane *lanes;      /* by socket; only so many as were used */
+    unsigned        lane_count;
+    uint16_t        dry_socks;
 };
 
 struct ep_req {
@@ -144,6 +157,7 @@ struct osp_ep {
     struct osp_time     now;            /* of the last input or expiry */
     uint64_t            evicted_us, evicted_age_us;     /* when the last record went before its time, and how old it was */
     uint64_t            next_handle;
+    uint16_t            socks;          /* sockets 0..socks-1 may be used for requests */
     struct osp_ep_stats stats;
     struct osp_msg      msg;            /* the one that events point to */
     struct ep_key       key;            /* ... and its key, if it is a CON or NON */
@@ -219,7 +233,8 @@ void ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, str
 /* ---- peers ---- */
 struct ep_peer *ep_peer_get(struct osp_ep *ep, const struct osp_addr *addr);
 void ep_peer_put(struct osp_ep *ep, struct ep_peer *p);
-/* The next Message ID towards `p` and the socket it belongs to; false when none is free. */
+void ep_peer_free(struct osp_ep *ep, struct ep_peer *p);
+/* The next Message ID towards `p` and the socket it belongs to; false, and counted, when none is free. */
 bool ep_peer_mid(struct osp_ep *ep, struct ep_peer *p, struct osp_time now, uint16_t *sock, uint16_t *mid);
 uint16_t ep_client_mid(struct osp_ep *ep, const struct osp_flow *to);
 

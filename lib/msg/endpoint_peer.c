@@ -5,7 +5,8 @@
  * A Message ID must not come again towards a peer within EXCHANGE_LIFETIME [rfc7252#4.4].  Each pair of (our
  * socket, peer) has 65,536; they are handed out in order, in blocks of 4096, and a block may begin again when
  * its last number was handed out longer ago than that.  A peer stays on one socket until that is used up, so that
- * traffic stays in one batch.
+ * traffic stays in one batch, and then goes on at the first socket that has the next block free: so no more sockets are
+ * used than the rate of requests needs, and the owner opens them as that grows (osp_ep_set_socks()).
  *
  * Towards clients the answers' Message IDs come from counters hashed by peer: no state per client, and a
  * counter cannot wrap within the lifetime because a client's own requests, one for each answer, may not
@@ -17,7 +18,9 @@
 #include "msg/endpoint_impl.h"
 
 #define BLOCK_SIZE 4096u
-#define IN_USE UINT64_MAX
+#define IN_USE UINT32_MAX
+#define LOOK_AGAIN_US OSP_MS(10)        /* after no socket had a number: so that refusing is cheap */
+#define KEPT_BUSY 16                    /* peers that make_room() passes by at most */
 
 static uint64_t
 hash_addr(const struct osp_ep *ep, const struct osp_addr *a)
@@ -29,39 +32,70 @@ hash_addr(const struct osp_ep *ep, const struct osp_addr *a)
     return osp_hash_end64(&h);
 }
 
-static size_t
-block_bytes(const struct osp_ep *ep)
-{
-    return (size_t)ep->cfg.client_socks * EP_MID_BLOCKS * sizeof(uint64_t);
-}
-
-static void
-peer_free(struct osp_ep *ep, struct ep_peer *p)
+void
+ep_peer_free(struct osp_ep *ep, struct ep_peer *p)
 {
     osp_table_remove(&ep->peers, &p->node);
     osp_list_remove(&p->lru);
-    osp_pool_put(ep->pool, p->block_ended_us, block_bytes(ep));
+    osp_pool_put(ep->pool, p->lanes, p->lane_count * sizeof(*p->lanes));
     osp_pool_put(ep->pool, p, sizeof(*p));
 }
 
 /*
- * Makes room by forgetting the idle peer that was used longest ago.  The number it had come to stays behind in two
- * bytes hashed by peer: when it comes back within the lifetime it goes on from there, not among those just used.
+ * The idle peer that was used longest ago, but one that has used up a socket lately is passed by: where its next numbers
+ * are free is more than what stays behind of it.
+ */
+static struct ep_peer *
+dispensable(const struct osp_ep *ep)
+{
+    struct osp_list *first = osp_list_first(&ep->peer_lru), *n = first;
+
+    for (int i = 0; n && n != &ep->peer_lru && i < KEPT_BUSY; i++, n = n->next) {
+        struct ep_peer *p = OSP_CONTAINER(n, struct ep_peer, lru);
+
+        if (p->lane_count == 1 || ep->now.us - p->idle_us > ep->cfg.exchange_lifetime_us)
+            return p;
+    }
+    return first ? OSP_CONTAINER(first, struct ep_peer, lru) : NULL;
+}
+
+/*
+ * Makes room by forgetting an idle peer.  The number it had come to stays behind in two bytes hashed by peer: when it
+ * comes back within the lifetime it goes on from there, not among those just used.
  */
 static bool
 make_room(struct osp_ep *ep)
 {
-    struct osp_list *n;
-    struct ep_peer  *p;
+    struct ep_peer *p;
 
     if (ep->peers.count < ep->cfg.max_peers)
         return true;
-    n = osp_list_first(&ep->peer_lru);
-    if (!n)
+    p = dispensable(ep);
+    if (!p)
         return false;
-    p = OSP_CONTAINER(n, struct ep_peer, lru);
     ep->peer_mid[p->node.hash % EP_PEER_SLOTS] = p->next_mid;
-    peer_free(ep, p);
+    ep_peer_free(ep, p);
+    return true;
+}
+
+/* Makes room for the times of `count` sockets at least. */
+static bool
+grow(struct osp_ep *ep, struct ep_peer *p, unsigned count)
+{
+    unsigned        n = p->lane_count ? 2u * p->lane_count : 1;
+    struct ep_lane *lanes;
+
+    while (n < count)
+        n *= 2;
+    lanes = osp_pool_get(ep->pool, n * sizeof(*lanes));
+    if (!lanes)
+        return false;
+    memset(lanes, 0, n * sizeof(*lanes));
+    if (p->lane_count)
+        memcpy(lanes, p->lanes, p->lane_count * sizeof(*lanes));
+    osp_pool_put(ep->pool, p->lanes, p->lane_count * sizeof(*lanes));
+    p->lanes = lanes;
+    p->lane_count = n;
     return true;
 }
 
@@ -76,12 +110,10 @@ peer_new(struct osp_ep *ep, const struct osp_addr *addr, uint64_t hash)
     if (!p)
         return NULL;
     *p = (struct ep_peer){ .addr = *addr };
-    p->block_ended_us = osp_pool_get(ep->pool, block_bytes(ep));
-    if (!p->block_ended_us) {
+    if (!grow(ep, p, 1)) {
         osp_pool_put(ep->pool, p, sizeof(*p));
         return NULL;
     }
-    memset(p->block_ended_us, 0, block_bytes(ep));
     osp_list_init(&p->lru);
     osp_list_init(&p->queue);
     p->next_mid = ep->peer_mid[hash % EP_PEER_SLOTS];
@@ -111,53 +143,79 @@ ep_peer_get(struct osp_ep *ep, const struct osp_addr *addr)
 void
 ep_peer_put(struct osp_ep *ep, struct ep_peer *p)
 {
-    if (--p->requests == 0)
-        osp_list_push(&ep->peer_lru, &p->lru);
-}
-
-static uint64_t *
-block_of(struct ep_peer *p, unsigned sock, unsigned block)
-{
-    return &p->block_ended_us[sock * EP_MID_BLOCKS + block];
+    if (--p->requests > 0)
+        return;
+    p->idle_us = ep->now.us;
+    osp_list_push(&ep->peer_lru, &p->lru);
 }
 
 static bool
-block_is_free(const struct osp_ep *ep, struct ep_peer *p, unsigned sock, unsigned block, struct osp_time now)
+block_is_free(const struct osp_ep *ep, const struct ep_peer *p, unsigned sock, unsigned block, struct osp_time now)
 {
-    uint64_t ended = *block_of(p, sock, block);
+    uint32_t ended = sock < p->lane_count ? p->lanes[sock].ended[block] : 0;
 
-    return ended == 0 || (ended != IN_USE && now.us > ended && now.us - ended > ep->cfg.exchange_lifetime_us);
+    /* one unit for each time that was rounded down */
+    return ended == 0 || (ended != IN_USE && ep_units(now.us) - ended > ep_units(ep->cfg.exchange_lifetime_us) + 1);
 }
 
-/* Begins the block that next_mid is in, on this socket or on the next one where it is free. */
+/* The block's last number goes out now. */
+static void
+end_block(struct ep_peer *p, unsigned sock, unsigned block, struct osp_time now)
+{
+    uint32_t at = ep_units(now.us);
+
+    p->lanes[sock].ended[block] = at == 0 || at == IN_USE ? 1 : at;
+}
+
+static bool
+begin_at(struct osp_ep *ep, struct ep_peer *p, unsigned sock, unsigned block, struct osp_time now)
+{
+    if (sock >= p->lane_count && !grow(ep, p, sock + 1))
+        return false;
+    if (p->started)
+        end_block(p, p->sock, (block + EP_MID_BLOCKS - 1) % EP_MID_BLOCKS, now);
+    p->lanes[sock].ended[block] = IN_USE;
+    p->sock = (uint16_t)sock;
+    p->started = true;
+    if (sock >= ep->stats.socks_used)
+        ep->stats.socks_used = sock + 1;
+    return true;
+}
+
+/* Begins the block that next_mid is in, on this socket or on the first one where it is free. */
 static bool
 begin_block(struct osp_ep *ep, struct ep_peer *p, struct osp_time now)
 {
     unsigned block = p->next_mid / BLOCK_SIZE;
 
-    for (unsigned i = 0; i < ep->cfg.client_socks; i++) {
-        unsigned sock = (p->sock + i) % ep->cfg.client_socks;
-
-        if (!block_is_free(ep, p, sock, block, now))
-            continue;
-        if (p->started)
-            *block_of(p, p->sock, (block + EP_MID_BLOCKS - 1) % EP_MID_BLOCKS) = now.us ? now.us : 1;
-        *block_of(p, sock, block) = IN_USE;
-        p->sock = (uint16_t)sock;
-        p->started = true;
-        return true;
-    }
+    if (p->dry_socks == ep->socks && now.us - p->dry_us < LOOK_AGAIN_US)
+        return false;
+    if (p->sock < ep->socks && block_is_free(ep, p, p->sock, block, now))
+        return begin_at(ep, p, p->sock, block, now);
+    for (unsigned sock = 0; sock < ep->socks; sock++)
+        if (block_is_free(ep, p, sock, block, now))
+            return begin_at(ep, p, sock, block, now);
+    p->dry_socks = ep->socks;
+    p->dry_us = now.us;
     return false;
 }
 
 bool
 ep_peer_mid(struct osp_ep *ep, struct ep_peer *p, struct osp_time now, uint16_t *sock, uint16_t *mid)
 {
-    if ((!p->started || p->next_mid % BLOCK_SIZE == 0) && !begin_block(ep, p, now))
+    if ((!p->started || p->next_mid % BLOCK_SIZE == 0) && !begin_block(ep, p, now)) {
+        ep->stats.mids_exhausted++;
         return false;
+    }
     *sock = p->sock;
     *mid = p->next_mid++;
     return true;
+}
+
+void
+osp_ep_set_socks(struct osp_ep *ep, uint16_t count)
+{
+    ep->socks = count;
 }
 
 uint16_t

@@ -41,22 +41,16 @@ ep_key_of(const struct osp_ep *ep, const struct osp_flow *from, const struct osp
     return k;
 }
 
-static uint32_t
-units(uint64_t us)
-{
-    return (uint32_t)(us >> EP_END_SHIFT);
-}
-
 uint32_t
 ep_end_after(struct osp_time now, uint64_t lifetime_us)
 {
-    return units(now.us + lifetime_us);
+    return ep_units(now.us + lifetime_us);
 }
 
 bool
 ep_has_ended(uint32_t ends, struct osp_time now)
 {
-    return (int32_t)(units(now.us) - ends) >= 0;
+    return (int32_t)(ep_units(now.us) - ends) >= 0;
 }
 
 static uint64_t
@@ -69,7 +63,7 @@ lifetime_of(const struct osp_ep *ep, bool con)
 static uint32_t
 age_of(const struct osp_ep *ep, const struct ep_seen *s, bool con)
 {
-    uint32_t age = units(ep->now.us) - (s->ends - units(lifetime_of(ep, con)));
+    uint32_t age = ep_units(ep->now.us) - (s->ends - ep_units(lifetime_of(ep, con)));
 
     return (int32_t)age < 0 ? 0 : age;          /* what came just now, after rounding */
 }

@@ -398,6 +398,12 @@ osp_proxy_ep_stats(const struct osp_proxy *px)
     return osp_ep_stats(px->ep);
 }
 
+void
+osp_proxy_set_socks(struct osp_proxy *px, uint16_t count)
+{
+    osp_ep_set_socks(px->ep, count);
+}
+
 bool
 osp_proxy_idle(const struct osp_proxy *px)
 {

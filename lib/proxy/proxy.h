@@ -137,6 +137,9 @@ struct osp_proxy_stats {
 void osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out);
 const struct osp_ep_stats *osp_proxy_ep_stats(const struct osp_proxy *px);
 
+/* Sockets 0..count-1 may be used for requests to next hops from now on, as osp_ep_set_socks() says. */
+void osp_proxy_set_socks(struct osp_proxy *px, uint16_t count);
+
 /* True if no exchange is in flight. */
 bool osp_proxy_idle(const struct osp_proxy *px);
 

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import random
+import socket
 import statistics
 import time
 
@@ -295,6 +296,43 @@ def test_no_message_id_is_used_twice_towards_an_origin(stage):
         assert len(got) == 50, burst
     used = [(r.source, r.message.mid) for r in origin.requests()]
     assert len(used) == 2000 and len(set(used)) == 2000
+
+
+def use_up_a_port(proxy, enough):
+    """Requests that nobody answers, some more than a port has Message IDs, until `enough(metrics)`."""
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind(("127.0.0.1", 0))
+    ask = coap.request(path="x", host="127.0.0.1", port=silent.getsockname()[1], scheme="coap", type=NON)
+    ask.mid, ask.token = 0, b""
+    datagram = coap.encode(ask)
+    senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
+    for n in range(200000):
+        senders[n % 4].sendto(datagram[:2] + (n >> 2 & 0xffff).to_bytes(2, "big") + datagram[4:], proxy.address)
+        if n % 5000 == 4999 and enough(proxy.metrics()):
+            return
+    raise AssertionError(f"not reached: {proxy.metrics()}")
+
+
+# row M18 [rfc7252#4.4]
+def test_upstream_ports_open_as_they_are_needed(stage):
+    proxy = stage.proxy(workers=1, limits={"upstream-ports": 1000, "response-timeout": "50ms", "exchanges": 100000,
+                                           "memory": "256MiB", "drain": "100ms"})
+    assert proxy.metric("osprey_upstream_ports") == 2
+    use_up_a_port(proxy, lambda m: m["osprey_upstream_ports"] == 3)
+    assert proxy.metric("osprey_message_ids_exhausted_total") == 0
+    origin = stage.origin()
+    assert stage.client(proxy).exchange(forward(origin)).code == coap.code("2.05")
+
+
+# row M18 [rfc7252#4.4]
+def test_exhausted_message_ids_are_told_once_and_counted(stage):
+    proxy = stage.proxy(workers=1, limits={"upstream-ports": 1, "response-timeout": "50ms", "exchanges": 100000,
+                                           "memory": "256MiB", "drain": "100ms"})
+    use_up_a_port(proxy, lambda m: m["osprey_message_ids_exhausted_total"] > 100)
+    assert proxy.metric("osprey_upstream_ports") == 1
+    assert proxy.log().count(" message-ids-exhausted ") == 1
+    origin = stage.origin()                 # another next hop has numbers of its own
+    assert stage.client(proxy).exchange(forward(origin)).code == coap.code("2.05")
 
 
 # row M19
