@@ -10,11 +10,11 @@ import time
 import pytest
 
 from daemon import SANITIZED, context_entry, edhoc_file
+from load import Load, check
 from peer import coap, edhoc_coap, net
 from peer.edhoc_coap import request_1, start
 from peer.oscore import Context
 from test_edhoc import ALLOW, Responder
-from test_restart import Load, check
 
 FLOOD = 20_000 if SANITIZED else 100_000
 ADDRESSES = 250
@@ -97,7 +97,7 @@ def test_a_flood_of_message_1_takes_no_memory_and_stops_nobody(stage):
 # ---- kill -9 ----
 
 class KeysOf:
-    """Contexts for test_restart.Load: that of EDHOC with the client, a configured one with the origin."""
+    """Contexts for a load: that of EDHOC with the client, a configured one with the origin."""
 
     def __init__(self, ps, cp=None):
         self.ps, self.cp = ps, cp
