@@ -276,6 +276,21 @@ check_refs(struct cfg_load *l, const struct osp_cfg *cfg)
 
 /* ---- ways to a next hop ---- */
 
+/* That somebody is trusted does not say that it is the next hop's place that he is trusted in [rfc9528#D.2]. */
+static void
+check_who(struct cfg_load *l, const struct cfg_edhoc *edhoc, const struct cfg_hop_edhoc *h, const char *key)
+{
+    const struct cfg_credential *ca = cfg_edhoc_authority(edhoc);
+    bool                         by_name = h->credential && !strpbrk(h->credential, "*?");
+
+    if (!h->credential && !h->subject && cfg_edhoc_count(edhoc, NULL) > 1)
+        cfg_error_key(l, &h->pos, key, "several credentials are trusted, so any of them could pass for the next hop; write "
+                      "credential, or subject");
+    if (h->subject && by_name && !(ca && ca->name && strcmp(ca->name, h->credential) == 0) &&
+        !osp_glob_match(h->subject, h->credential))
+        cfg_error_key(l, &h->pos, key, "nobody fits both; of a credential that is no ca, its own name is the subject");
+}
+
 static void
 check_way(struct cfg_load *l, const struct osp_cfg *cfg, const struct cfg_pos *pos, const char *key, const char *context,
           const struct cfg_hop_edhoc *edhoc)
@@ -284,6 +299,8 @@ check_way(struct cfg_load *l, const struct osp_cfg *cfg, const struct cfg_pos *p
         cfg_error_key(l, pos, key, "has both a context and edhoc; one of them protects the way");
     if (edhoc->on && !cfg->edhoc.file && !edhoc->credential)    /* a credential was told so by itself */
         cfg_error_key(l, &edhoc->pos, key, "EDHOC is off: set edhoc.credentials");
+    if (edhoc->on && cfg->edhoc.file && !l->bad_credentials)
+        check_who(l, &cfg->edhoc, edhoc, key);
 }
 
 static void
@@ -302,6 +319,30 @@ check_ways(struct cfg_load *l, const struct osp_cfg *cfg)
         check_way(l, cfg, &u->pos, "upstreams", u->context, &u->edhoc);
         if (!u->context && !u->edhoc.on && l->errors == 0)      /* what could not be read was told */
             cfg_error_key(l, &u->pos, "upstreams", "has neither a context nor edhoc: take it out");
+    }
+}
+
+/* Certificates from the trusted authority have a subject, and nothing else has. */
+static void
+check_subjects(struct cfg_load *l, const struct osp_cfg *cfg)
+{
+    const struct cfg_credential *ca = cfg_edhoc_authority(&cfg->edhoc);
+
+    for (size_t i = 0; i < cfg->client_count; i++) {
+        const struct cfg_client *c = &cfg->clients[i];
+        bool                     fits = c->credential_count == 0;
+
+        for (size_t k = 0; ca && ca->name && k < c->credential_count; k++)
+            fits = fits || osp_glob_match(c->credentials[k], ca->name);
+        if (c->subject_count == 0 || l->bad_credentials)
+            continue;
+        if (!cfg->edhoc.file)
+            cfg_error_key(l, &c->pos, "clients.match.edhoc.subject", "EDHOC is off: set edhoc.credentials");
+        else if (!ca)
+            cfg_error_key(l, &c->pos, "clients.match.edhoc.subject", "fits nobody; none of those trusted has a ca");
+        else if (!fits)
+            cfg_error_key(l, &c->pos, "clients.match.edhoc.subject", "fits nobody; only those that %s vouches for have a subject",
+                          ca->name ? ca->name : "the ca");
     }
 }
 
@@ -473,6 +514,7 @@ cfg_check(struct cfg_load *l, const struct osp_cfg *cfg)
     if (!l->bad_routes)
         check_routes(l, cfg);
     check_ways(l, cfg);
+    check_subjects(l, cfg);
     check_places(l, cfg);
     check_rules(l, cfg);
 }

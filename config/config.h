@@ -103,6 +103,10 @@ struct cfg_edhoc {
 bool cfg_edhoc_knows(const struct cfg_edhoc *e, const char *name);
 /* True if contexts of the credential `name` are still to be kept: it is there, and is what it was.  Unknown ones: 0. */
 bool cfg_edhoc_trusts(const struct cfg_edhoc *e, const char *name, uint64_t print);
+/* How many names of trusted credentials the pattern fits (NULL: all do), equal ones counted once; beyond two it may be more. */
+size_t cfg_edhoc_count(const struct cfg_edhoc *e, const char *pattern);
+/* The trusted entry with a `ca`; NULL: there is none. */
+const struct cfg_credential *cfg_edhoc_authority(const struct cfg_edhoc *e);
 
 enum cfg_allow_kind { CFG_ALLOW_FORWARD, CFG_ALLOW_ROUTE };
 struct cfg_allow { enum cfg_allow_kind kind; struct osp_target target; char *route; /* glob */ };
@@ -114,6 +118,7 @@ struct cfg_client {
     char            **contexts; size_t context_count;   /* globs */
     struct cfg_net   *nets;     size_t net_count;       /* match: { address: ... } */
     char            **credentials; size_t credential_count;     /* globs; match: { edhoc: { credential: ... } } */
+    char            **subjects; size_t subject_count;   /* globs in lower case; match: { edhoc: { subject: ... } } */
     struct cfg_allow *allow;    size_t allow_count;
     uint32_t          rate, burst;                      /* 0: no limit */
     struct cfg_pos    pos;
@@ -124,6 +129,7 @@ enum cfg_edhoc_mode { CFG_EDHOC_REQUIRE, CFG_EDHOC_PREFER };
 struct cfg_hop_edhoc {
     bool           on;
     char          *credential;          /* whom the other side has to prove to be, a glob; NULL: anybody trusted */
+    char          *subject;             /* names it may have, a glob in lower case; NULL: that of the next hop */
     unsigned       mode;                /* enum cfg_edhoc_mode */
     unsigned       method;
     bool           combined;            /* message_3 goes with the first request */

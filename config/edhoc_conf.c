@@ -447,3 +447,30 @@ cfg_edhoc_trusts(const struct cfg_edhoc *e, const char *name, uint64_t print)
             return true;
     return is_unknown(e, name);
 }
+
+size_t
+cfg_edhoc_count(const struct cfg_edhoc *e, const char *pattern)
+{
+    const struct cfg_credential *all = e->creds.trusted;
+    size_t                       count = 0;
+
+    for (size_t i = 0; e->file && i < e->creds.trusted_count; i++) {
+        bool again = false;
+
+        if (!all[i].name || (pattern && !osp_glob_match(pattern, all[i].name)))
+            continue;
+        for (size_t k = 0; k < i && count < 2 && !again; k++)   /* beyond two nobody asks how many */
+            again = all[k].name && strcmp(all[k].name, all[i].name) == 0;
+        count += !again;
+    }
+    return count;
+}
+
+const struct cfg_credential *
+cfg_edhoc_authority(const struct cfg_edhoc *e)
+{
+    for (size_t i = 0; e->file && i < e->creds.trusted_count; i++)
+        if (e->creds.trusted[i].ca.form != CFG_CRED_NONE)
+            return &e->creds.trusted[i];
+    return NULL;
+}

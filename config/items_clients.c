@@ -162,10 +162,64 @@ print_credentials(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_credentials = { "one or a list of names of credentials, with * and ?", read_credentials,
                                                   print_credentials, NULL };
 
+#define SUBJECT_MAX 255
+
+char *
+cfg_read_subject(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path)
+{
+    const char *text = cfg_scalar(l, n, path, CFG_SUBJECT_FORM);
+    size_t      len = text ? strlen(text) : 0;
+    char       *out, show[CFG_SHOW_MAX];
+
+    if (!text)
+        return NULL;
+    if (len == 0 || len > SUBJECT_MAX ||
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:*?") != len) {
+        cfg_error(l, &n->pos, path, "\"%s\" is not " CFG_SUBJECT_FORM, cfg_show(text, show));
+        return NULL;
+    }
+    out = cfg_text(l, osp_slice(text, len));
+    for (char *c = out; c && *c; c++)
+        *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + ('a' - 'A') : *c);
+    return out;
+}
+
+static void
+read_subjects(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    struct cfg_client     *client = obj;
+    const struct cfg_node *c = NULL;
+    size_t                 count = n ? cfg_each(l, n, path, CFG_SUBJECT_FORM, &c) : 0;
+    char                 **all = count ? cfg_get(l, count * sizeof(*all)) : NULL;
+
+    for (size_t i = 0; all && i < count; i++, c = c->next) {
+        struct cfg_path at = { path, NULL, i };
+        char           *text = cfg_read_subject(l, c, n->kind == CFG_LIST ? &at : path);
+
+        all[i] = text ? text : cfg_text(l, OSP_EMPTY);
+    }
+    client->subjects = all;
+    client->subject_count = all ? count : 0;
+}
+
+static void
+print_subjects(struct cfg_out *o, const char *key, const void *obj)
+{
+    const struct cfg_client *client = obj;
+
+    print_texts(o, key, client->subjects, client->subject_count);
+}
+
+static const struct cfg_kind kind_subjects = { "one or a list of names, with * and ?", read_subjects, print_subjects, NULL };
+
 static const struct cfg_item edhoc_items[] = {
     { .key = "credential", .type = CFG_OTHER, .kind = &kind_credentials, .dflt_text = "not looked at",
       .doc = "who the peer proved to be when the context of the last layer removed was made: the name of a trusted "
              "credential, or `unknown`, which no pattern fits", .example = "\"meter-*\"" },
+    { .key = "subject", .type = CFG_OTHER, .kind = &kind_subjects, .dflt_text = "not looked at",
+      .doc = "whom the peer's certificate names, of those that the trusted `ca` vouches for: its first dNSName, or else its "
+             "common name, as `ospreyctl contexts` shows it; with `credential`, both have to fit",
+      .example = "\"*.meters.example\"" },
     { .key = NULL },
 };
 
@@ -181,7 +235,7 @@ print_edhoc(struct cfg_out *o, const char *key, const void *obj)
 {
     const struct cfg_client *client = obj;
 
-    if (client->credential_count == 0)
+    if (client->credential_count + client->subject_count == 0)
         return;
     cfg_out_begin(o, key);
     cfg_out_map(o, edhoc_items, obj);

@@ -101,13 +101,29 @@ read_peer(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *p
         cfg_refer(l, CFG_REF_CREDENTIALS, *out, &n->pos, path);
 }
 
+static void
+read_subject(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    char **out = obj;
+
+    if (n)
+        *out = cfg_read_subject(l, n, path);
+}
+
+static const struct cfg_kind kind_subject = { CFG_SUBJECT_FORM, read_subject, print_name, NULL };
+
 static const struct cfg_kind kind_peer = { "the name of a trusted credential, or a pattern with * and ?", read_peer, print_name,
                                            NULL };
 
 static const struct cfg_item edhoc_items[] = {
-    { .key = "credential", .type = CFG_OTHER, AT_EDHOC(credential), .kind = &kind_peer, .dflt_text = "any trusted one",
-      .doc = "whom the next hop has to prove to be; `unknown`, of `edhoc.unknown: accept`, fits only where it is meant by its "
-             "name", .example = "plant-gw" },
+    { .key = "credential", .type = CFG_OTHER, AT_EDHOC(credential), .kind = &kind_peer, .dflt_text = "the only trusted one",
+      .doc = "whom the next hop has to prove to be. Where several are trusted, this or `subject` has to be there. `unknown`, of "
+             "`edhoc.unknown: accept`, fits only where it is meant by its name", .example = "plant-gw" },
+    { .key = "subject", .type = CFG_OTHER, AT_EDHOC(subject), .kind = &kind_subject, .dflt_text = "the host that requests go to",
+      .doc = "the name that the next hop has to have: a dNSName or address in its certificate, or else what its credential is "
+             "called among `trusted`. By default a certificate from the trusted `ca` has to name the host of the URI; and so has "
+             "the name of a credential that only a pattern fits, in `upstreams` for several hosts",
+      .example = "gw.plant.example" },
     { .key = "mode", .type = CFG_CHOICE, AT_EDHOC(mode), .choices = mode_names,
       .doc = "what happens to a request when no context can be established: `require` refuses it, `prefer` forwards it without "
              "a layer of ours, and tries again a minute later; but never where there is one already" },

@@ -90,6 +90,10 @@ bool cfg_is_name(const char *s);
 /* `text` as a host name in lower case, or with `below` as "*.name"; NULL and reported when it is none. */
 char *cfg_host_name(struct cfg_load *l, const struct cfg_pos *pos, const struct cfg_path *path, const char *text, bool below);
 
+/* A pattern of names that a peer may have, in lower case; NULL and reported when it is none. */
+#define CFG_SUBJECT_FORM "a host name or an address, with * and ?"
+char *cfg_read_subject(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path);
+
 /* A pattern of authorities with a scheme of this version; false and reported otherwise. */
 bool cfg_read_target(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *text,
                      struct osp_target *out);

@@ -152,6 +152,18 @@ match_credentials(struct box *b, char *const *patterns, size_t count)
     return bits;
 }
 
+/* The bit of those that the trusted authority vouches for, if there is one and it `fits`; else none. */
+static const uint8_t *
+match_authority(struct box *b, bool fits)
+{
+    const struct osp_edhoc_conf *e = b->policy.edhoc;
+    uint8_t                     *bits = e ? take(b, (size_t)e->name_count / 8 + 1, 1) : NULL;
+
+    if (bits && fits && e->profile.anchors)
+        set_bit(bits, e->profile.chain_label & ~OSP_MADE_LABEL);
+    return bits;
+}
+
 static const uint8_t *
 match_routes(struct box *b, const char *pattern)
 {
@@ -188,6 +200,21 @@ make_nets(struct box *b, const struct cfg_client *c)
     return n;
 }
 
+/* Only contexts of those that the authority vouches for have a subject. */
+static const uint8_t *
+match_edhoc(struct box *b, const struct cfg_client *c)
+{
+    const struct cfg_credential *ca = cfg_edhoc_authority(&b->cfg->edhoc);
+    const char                  *name = ca ? ca->name : NULL;
+    bool                         fits = c->credential_count == 0;
+
+    if (c->subject_count == 0)
+        return c->credential_count ? match_credentials(b, c->credentials, c->credential_count) : NULL;
+    for (size_t i = 0; name && i < c->credential_count; i++)
+        fits = fits || fits_credential(c->credentials[i], name);
+    return match_authority(b, fits);
+}
+
 static void
 make_rules(struct box *b, const struct osp_ctxset *set)
 {
@@ -199,7 +226,9 @@ make_rules(struct box *b, const struct osp_ctxset *set)
         r[i].any = c->any;
         r[i].contexts = c->context_count ? match_contexts(b, set, c) : NULL;
         r[i].context_count = c->context_count ? set->label_end : 0;
-        r[i].credentials = c->credential_count ? match_credentials(b, c->credentials, c->credential_count) : NULL;
+        r[i].credentials = match_edhoc(b, c);
+        r[i].subjects = c->subjects;
+        r[i].subject_count = c->subject_count;
         r[i].credential_count = r[i].credentials ? b->policy.edhoc->name_count : 0;
         r[i].nets = make_nets(b, c);
         r[i].net_count = c->net_count;
@@ -214,8 +243,29 @@ make_rules(struct box *b, const struct osp_ctxset *set)
 
 /* ---- where to ---- */
 
+/*
+ * Whether the configuration means its credentials for this leg, whatever their names are: the only one there is, one that is
+ * named, or those of a pattern for a leg to `one` host.  With a pattern for many hosts each could pass for another.
+ */
+static bool
+is_named(const struct box *b, const struct cfg_hop_edhoc *c, bool one)
+{
+    const char *who = c->credential;
+    bool        says = who && strspn(who, "*") < strlen(who);
+
+    if (says && !strpbrk(who, "*?"))
+        return true;
+    return (says && one) || cfg_edhoc_count(&b->cfg->edhoc, who) == 1;
+}
+
+static bool
+is_one_host(const struct osp_target *t)
+{
+    return t->kind == OSP_TARGET_NAME || (t->kind == OSP_TARGET_NET && t->bits == 8 * sizeof(t->net.b));
+}
+
 static const struct osp_hop_edhoc *
-make_hop_edhoc(struct box *b, const struct cfg_hop_edhoc *c)
+make_hop_edhoc(struct box *b, const struct cfg_hop_edhoc *c, bool one)
 {
     static char           anybody[] = "*";
     struct osp_hop_edhoc *h = c->on && b->policy.edhoc ? take(b, 1, sizeof(*h)) : NULL;
@@ -223,7 +273,8 @@ make_hop_edhoc(struct box *b, const struct cfg_hop_edhoc *c)
 
     if (!h)
         return NULL;
-    *h = (struct osp_hop_edhoc){ .who = who, .credentials = match_credentials(b, &who, 1), .method = (uint8_t)c->method,
+    *h = (struct osp_hop_edhoc){ .who = who, .subject = c->subject, .credentials = match_credentials(b, &who, 1),
+                                 .named = is_named(b, c, one), .method = (uint8_t)c->method,
                                  .prefer = c->mode == CFG_EDHOC_PREFER, .combined = c->combined };
     h->credential_count = h->credentials ? b->policy.edhoc->name_count : 0;
     return h;
@@ -233,7 +284,7 @@ static struct osp_next_hop
 make_hop(struct box *b, const struct osp_ctxset *set, const struct cfg_hop *h)
 {
     return (struct osp_next_hop){ .to = h->parsed.to, .ctx = context_named(b, set, h->context),
-                                  .edhoc = make_hop_edhoc(b, &h->edhoc), .single = !h->nested };
+                                  .edhoc = make_hop_edhoc(b, &h->edhoc, true), .single = !h->nested };
 }
 
 /* The path of the upstream's URI as segments: they go in front of what is left of the request's. */
@@ -302,7 +353,8 @@ make_ways(struct box *b, const struct osp_ctxset *set)
         make_route(b, set, &c->routes[i], &routes[i]);
     for (size_t i = 0; i < c->upstream_count; i++)
         ups[i] = (struct osp_upstream){ c->upstreams[i].match, context_named(b, set, c->upstreams[i].context),
-                                        make_hop_edhoc(b, &c->upstreams[i].edhoc), !c->upstreams[i].nested };
+                                        make_hop_edhoc(b, &c->upstreams[i].edhoc, is_one_host(&c->upstreams[i].match)),
+                                        !c->upstreams[i].nested };
     for (size_t i = 0; i < c->host_count; i++)
         hosts[i] = (struct osp_host){ c->hosts[i].name, c->hosts[i].ip };
     b->policy.routes = routes;

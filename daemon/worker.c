@@ -211,17 +211,24 @@ tell_worn(struct osp_worker *w, struct osp_octx *c, enum osp_key_state state)
     osp_mailbox_post(w->cfg.main, n);
 }
 
-/* `whom`: "coap://192.0.2.7:5683 NAME". */
+/* `whom`: "coap://192.0.2.7:5683 NAME", with a subject behind it where who is there was judged by that. */
 static void
 tell_agreed(char *whom, enum osp_err e)
 {
-    char *name = strchr(whom, ' ');
+    char *name = strchr(whom, ' '), *subject;
 
     if (!name)
         return;
     *name++ = '\0';
-    if (e == OSP_OK)
+    subject = strchr(name, ' ');
+    if (subject)
+        *subject++ = '\0';
+    if (e == OSP_OK && subject)
+        log_info("edhoc-agreed", "with=%s credential=%s subject=%s", whom, name, subject);
+    else if (e == OSP_OK)
         log_info("edhoc-agreed", "with=%s credential=%s", whom, name);
+    else if (subject)
+        log_warning("edhoc-failed", "with=%s credential=%s subject=%s reason=%s", whom, name, subject, osp_err_text(e));
     else
         log_warning("edhoc-failed", "with=%s credential=%s reason=%s", whom, name, osp_err_text(e));
 }

@@ -63,6 +63,7 @@
     X(EDHOC_X5U,      PEER,     400, "x5u is not retrieved")                               \
     X(EDHOC_REFLECTED, PEER,    400, "credential is our own")                              \
     X(EDHOC_AUTH,     PEER,     400, "authentication failed")                              \
+    X(EDHOC_NAME,     PEER,     400, "credential is another's than the one meant")         \
     X(EDHOC_REFUSED,  PEER,     0,   "peer refused EDHOC, or does not do it")              \
     X(CERTIFICATE,    PEER,     400, "certificate not valid")                              \
     /* dispatch and forwarding */                                                          \

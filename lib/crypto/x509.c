@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
+#include "base/glob.h"
 #include "crypto/pk.h"
 
 struct osp_x509_anchors { X509_STORE *store; };
@@ -203,4 +204,106 @@ osp_x509_verify(const struct osp_x509_anchors *a, const struct osp_slice *chain,
     sk_X509_pop_free(others, X509_free);
     X509_free(leaf);
     return e;
+}
+
+/* ---- who it is for ---- */
+
+#define NAME_MAX 255            /* bytes of a host name */
+
+static size_t
+lower(struct osp_slice from, uint8_t to[NAME_MAX])
+{
+    size_t n = from.n > 0 && from.p[from.n - 1] == '.' ? from.n - 1 : from.n;   /* the root adds nothing to a name */
+
+    if (n > NAME_MAX)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        to[i] = (uint8_t)(from.p[i] >= 'A' && from.p[i] <= 'Z' ? from.p[i] + ('a' - 'A') : from.p[i]);
+    return n;
+}
+
+static bool
+is_same_name(struct osp_slice a, struct osp_slice b)
+{
+    uint8_t x[NAME_MAX], y[NAME_MAX];
+    size_t  n = lower(a, x), m = lower(b, y);
+
+    return n > 0 && osp_slice_eq(osp_slice(x, n), osp_slice(y, m));
+}
+
+bool
+osp_subject_is(const struct osp_subject *s, struct osp_slice name)
+{
+    uint8_t       pattern[NAME_MAX], text[NAME_MAX];
+    struct osp_ip ip;
+    size_t        n;
+
+    if (s->pattern) {
+        n = lower(name, text);
+        return n > 0 && osp_glob(osp_slice(pattern, lower(osp_slice_str(s->pattern), pattern)), osp_slice(text, n));
+    }
+    return s->host.n ? is_same_name(s->host, name) : osp_ip_parse(name, &ip) && osp_ip_eq(&ip, &s->ip) && !osp_ip_is_any(&ip);
+}
+
+/* The name that the subject has by itself, if there is just one. */
+static struct osp_slice
+only_name(const struct osp_subject *s)
+{
+    if (!s->pattern)
+        return s->host;
+    return strpbrk(s->pattern, "*?") ? OSP_EMPTY : osp_slice_str(s->pattern);
+}
+
+/* "*.example" names "a.example", but neither "example" nor "a.b.example". */
+static bool
+is_below_wildcard(struct osp_slice wildcard, struct osp_slice name)
+{
+    const uint8_t *dot = name.n ? memchr(name.p, '.', name.n) : NULL;
+    size_t         label = dot ? (size_t)(dot - name.p) : 0;
+
+    return wildcard.n > 2 && wildcard.p[0] == '*' && wildcard.p[1] == '.' && label > 0 &&
+           is_same_name(osp_slice_tail(wildcard, 2), osp_slice_tail(name, label + 1));
+}
+
+static bool
+names_host(const struct osp_subject *s, struct osp_slice dns)
+{
+    if (!s->pattern && !s->host.n)      /* a host name that looks like an address is none */
+        return false;
+    if (dns.n && memchr(dns.p, 0, dns.n))
+        return false;
+    return osp_subject_is(s, dns) || is_below_wildcard(dns, only_name(s));
+}
+
+static bool
+names_address(const struct osp_subject *s, struct osp_slice bytes)
+{
+    struct osp_ip ip;
+    char          text[OSP_ADDR_TEXT_MAX];
+
+    if (bytes.n == 4)
+        ip = osp_ip_v4(bytes.p[0], bytes.p[1], bytes.p[2], bytes.p[3]);
+    else if (!osp_slice_copy(bytes, ip.b, sizeof(ip.b)) || bytes.n != sizeof(ip.b))
+        return false;
+    osp_ip_print(&ip, text, sizeof(text));
+    return osp_subject_is(s, osp_slice_str(text));
+}
+
+bool
+osp_x509_names(struct osp_slice der, const struct osp_subject *s)
+{
+    X509          *x = parse(der);
+    GENERAL_NAMES *names = x ? X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL) : NULL;
+    bool           found = false;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names) && !found; i++) {
+        const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+        const ASN1_STRING  *a = g->type == GEN_DNS ? g->d.dNSName : g->type == GEN_IPADD ? g->d.iPAddress : NULL;
+        struct osp_slice    v = a ? osp_slice(ASN1_STRING_get0_data(a), (size_t)ASN1_STRING_length(a)) : OSP_EMPTY;
+
+        found = v.n > 0 && (g->type == GEN_DNS ? names_host(s, v) : names_address(s, v));
+    }
+    GENERAL_NAMES_free(names);
+    X509_free(x);
+    return found;
 }

@@ -8,6 +8,7 @@
 #ifndef OSP_CRYPTO_X509_H
 #define OSP_CRYPTO_X509_H
 
+#include "base/addr.h"
 #include "base/bytes.h"
 #include "base/err.h"
 #include "crypto/pk.h"
@@ -48,6 +49,23 @@ void osp_x509_anchors_free(struct osp_x509_anchors *a);
  */
 OSP_CHECKED enum osp_err osp_x509_verify(const struct osp_x509_anchors *a, const struct osp_slice *chain, size_t count,
                                          int64_t now_s, struct osp_x509 *out);
+
+/* Who somebody has to be [rfc9528#D.2]: a name, an address, or one of several.  All zero: the address ::, which nobody has. */
+struct osp_subject {
+    const char      *pattern;           /* fits the name, upper and lower case alike; NULL: `host` decides, or `ip` */
+    struct osp_slice host;              /* a host name; empty: `ip` decides */
+    struct osp_ip    ip;
+};
+
+/* True if `name`, a host name or the text of an address, is the one that is meant. */
+bool osp_subject_is(const struct osp_subject *s, struct osp_slice name);
+
+/*
+ * True if the certificate `der` names the subject: by a dNSName, also one with "*" as its first label [rfc9525#6.3], or by an
+ * iPAddress.  The common name does not count [rfc9525#2].  Nothing else about it is verified; what is no certificate names
+ * nobody.
+ */
+bool osp_x509_names(struct osp_slice der, const struct osp_subject *s);
 
 /* What a new certificate shall say. */
 struct osp_x509_wish {

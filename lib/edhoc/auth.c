@@ -136,6 +136,8 @@ from_chain(const struct osp_edhoc *s, bool dh, struct osp_slice item, struct edh
         return e == OSP_E_ALGORITHM ? OSP_E_EDHOC_AUTH : e;
     if (dh ? !x.may_agree : !x.may_sign)        /* [rfc9528#D.1] */
         return OSP_E_CERTIFICATE;
+    if (s->profile->subject && !osp_x509_names(chain[0], s->profile->subject))         /* [rfc9528#D.2] */
+        return OSP_E_EDHOC_NAME;
     osp_edhoc_cert_put(&w, chain[0]);
     if (osp_wr_bad(&w))
         return OSP_E_TOO_LARGE;

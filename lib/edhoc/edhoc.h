@@ -67,6 +67,7 @@ struct osp_edhoc_profile {
     void                          *find_ctx;
     const struct osp_x509_anchors *anchors;             /* NULL: a chain is accepted only if `find` knows its end entity */
     uint32_t                       chain_label;         /* of a peer that `anchors` vouch for */
+    const struct osp_subject      *subject;             /* whom such a peer's certificate has to name; NULL: anybody */
     const uint64_t                *ead_labels;          /* EAD items the caller understands */
     size_t                         ead_label_count;
 };
@@ -139,6 +140,7 @@ enum osp_edhoc_state osp_edhoc_state(const struct osp_edhoc *s);
  *   OSP_E_EDHOC_CRED_TYPE, OSP_E_EDHOC_X5U   this kind of ID_CRED_x is not accepted
  *   OSP_E_EDHOC_REFLECTED   the credential is one of our own
  *   OSP_E_CERTIFICATE       the chain does not verify
+ *   OSP_E_EDHOC_NAME        the chain verifies, but its certificate is somebody else's than `subject`
  *   OSP_E_DECRYPT           the AEAD tag does not verify
  *   OSP_E_EDHOC_AUTH        the MAC or signature does not verify, or the key is of the wrong kind for it
  *   OSP_E_CRYPTO, OSP_E_NOMEM      our own trouble

@@ -58,13 +58,14 @@ osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
     const struct osp_aead_info *a = osp_aead_info(p->aead);
     enum osp_err                e = check_params(p, a);
     size_t                      id_context = p->has_id_context ? p->id_context.n : 0;
+    struct osp_slice            subject = osp_slice_head(p->subject, UINT8_MAX);
     struct osp_octx            *c;
     struct osp_wr               w;
     struct prk                  prk;
 
     if (e != OSP_OK)
         return e;
-    c = calloc(1, sizeof(*c) + 2u * a->key_len + id_context + p->kid_context.n);
+    c = calloc(1, sizeof(*c) + 2u * a->key_len + id_context + p->kid_context.n + subject.n);
     if (!c)
         return OSP_E_NOMEM;
     atomic_init(&c->refs, 1);
@@ -76,12 +77,13 @@ osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
     c->has_id_context = p->has_id_context;
     c->id_context_len = (uint8_t)id_context;
     c->kid_context_len = (uint8_t)p->kid_context.n;
+    c->subject_len = (uint8_t)subject.n;
     c->names_responses = p->names_responses;
     c->sender_id_len = (uint8_t)p->sender_id.n;
     c->recipient_id_len = (uint8_t)p->recipient_id.n;
     (void)osp_slice_copy(p->sender_id, c->sender_id, sizeof(c->sender_id));
     (void)osp_slice_copy(p->recipient_id, c->recipient_id, sizeof(c->recipient_id));
-    w = osp_wr_to(c->bytes, 2u * a->key_len + id_context + p->kid_context.n);
+    w = osp_wr_to(c->bytes, 2u * a->key_len + id_context + p->kid_context.n + subject.n);
     e = extract(p, &prk);
     if (e == OSP_OK)
         e = derive(p, &prk, p->sender_id, "Key", osp_wr_reserve(&w, a->key_len), a->key_len);
@@ -97,6 +99,8 @@ osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out)
     if (p->has_id_context)
         osp_wr_put(&w, p->id_context);
     osp_wr_put(&w, p->kid_context);
+    for (size_t i = 0; i < subject.n; i++)
+        osp_wr_u8(&w, (uint8_t)(subject.p[i] >= 'A' && subject.p[i] <= 'Z' ? subject.p[i] + ('a' - 'A') : subject.p[i]));
     *out = c;
     return OSP_OK;
 }
@@ -143,6 +147,12 @@ static struct osp_slice
 kid_context(const struct osp_octx *c)
 {
     return osp_slice(c->bytes + 2u * c->key_len + c->id_context_len, c->kid_context_len);
+}
+
+struct osp_slice
+osp_octx_subject(const struct osp_octx *c)
+{
+    return osp_slice(c->bytes + 2u * c->key_len + c->id_context_len + c->kid_context_len, c->subject_len);
 }
 
 bool

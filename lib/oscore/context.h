@@ -34,6 +34,7 @@ struct osp_octx_params {
     struct osp_slice kid_context;       /* what names it on the wire; empty: the ID Context, as it is */
     bool             names_responses;   /* kid_context goes into responses, not into requests [rfc8613#B.2] */
     uint32_t         label;             /* the owner's number for it (configuration index) */
+    struct osp_slice subject;           /* who the peer has proven to be, for rules; at most 255 bytes, empty: not known */
 };
 
 struct osp_octx;
@@ -56,6 +57,7 @@ bool osp_octx_id_context(const struct osp_octx *c, struct osp_slice *out);      
 bool osp_octx_kid_context(const struct osp_octx *c, struct osp_slice *out);     /* of its requests. false: there is none */
 int osp_octx_aead(const struct osp_octx *c);
 uint32_t osp_octx_label(const struct osp_octx *c);
+struct osp_slice osp_octx_subject(const struct osp_octx *c);    /* as it was given, in lower case */
 void osp_octx_set_label(struct osp_octx *c, uint32_t label);     /* at reload, before workers see it */
 /*
  * True once it was let go, by the live table (live.h) or by a reload: an exchange may end with it, but what lasts does not go on

@@ -22,6 +22,7 @@ struct osp_octx {
     uint8_t         key_len, nonce_len, tag_len;
     uint8_t         id_context_len;
     uint8_t         kid_context_len;    /* 0: the ID Context is sent */
+    uint8_t         subject_len;
     bool            has_id_context, names_responses;
     struct octx_challenges *challenges; /* owned, under the lock; NULL: none was made for the unknown window */
     struct osp_b2  *b2;                 /* owned; NULL: it is no base (b2.h) */

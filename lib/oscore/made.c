@@ -32,6 +32,7 @@ osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer
     copy_text(name, m->name, sizeof(m->name));
     copy_text(peer, m->peer, sizeof(m->peer));
     e = osp_wr_bad(&w) ? OSP_E_INVALID : osp_octx_new(&m->params, &m->octx);
+    m->params.subject = OSP_EMPTY;      /* the context has a copy */
     if (e != OSP_OK) {
         osp_made_free(m);
         return e;
@@ -125,6 +126,8 @@ osp_made_read(struct osp_rd *r, struct osp_made **out)
     leads = osp_rd_u8(r) != 0;
     if (osp_rd_bad(r))
         return OSP_E_FORMAT;
+    if (!leads)
+        p.subject = osp_slice_str(peer);
     e = osp_made_new(&p, name, peer, out);
     if (e == OSP_OK)
         (*out)->leads = leads;

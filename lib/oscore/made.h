@@ -24,7 +24,8 @@ struct osp_made {
 };
 
 /*
- * Derives the context of `p` and notes what it was made from; names that are too long are cut short.
+ * Derives the context of `p` and notes what it was made from; names that are too long are cut short.  p->subject is not noted: it
+ * is `peer` of a context that does not lead anywhere.
  * Its keys have the limits of their algorithm, and end there.  The caller owns the result.
  * As osp_octx_new(); OSP_E_INVALID: more than OSP_MADE_BYTES_MAX bytes.
  */

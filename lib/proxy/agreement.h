@@ -29,6 +29,23 @@ struct px_agreement {
     char                  purpose[OSP_MADE_PEER_MAX];
 };
 
+/* ---- purpose.c ---- */
+/* Who has to be at the other end; borrows from the exchange. */
+struct osp_subject px_subject_of(const struct px_exchange *x);
+/*
+ * "coap://192.0.2.7:5683 plant-gw gw.plant.example": whom the context leads to, whom the configuration means, and who had to be
+ * there, unless the credential is meant whatever the name is.  Another name at one address is another purpose.
+ * Written to `dst`; names that have no room stand there as a digest.
+ */
+struct osp_slice px_purpose_of(const struct px_exchange *x, char dst[OSP_MADE_PEER_MAX]);
+/*
+ * True if the credential with this label may be at the other end.  Of those that an authority vouches for (`by_chain`) the
+ * certificate was asked when the session was made; their contexts are found by a purpose that says whom it had to name.
+ */
+bool px_is_wanted(const struct px_exchange *x, uint32_t label, bool by_chain);
+/* True if an authority vouches for the contexts with this label. */
+bool px_is_by_chain(const struct px_exchange *x, uint32_t label);
+
 /* ---- initiator.c ---- */
 /* POST to the EDHOC resource of the next hop. */
 enum osp_err px_agreement_post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload);

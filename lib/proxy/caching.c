@@ -68,6 +68,8 @@ add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_authori
     if (x->hop_edhoc) {                 /* whom it leads to, whatever context that is at the time */
         osp_wr_u16(&t->scratch, UINT16_MAX);    /* no ID is that long */
         osp_wr_put(&t->scratch, osp_slice_str(x->hop_edhoc->who));
+        osp_wr_u8(&t->scratch, 0);
+        osp_wr_put(&t->scratch, osp_slice_str(x->hop_edhoc->subject));
     }
     osp_wr_u16(&t->scratch, (uint16_t)(t->scratch.n - start));
     put_guard(t, x, to, seed);          /* the same of what is last */

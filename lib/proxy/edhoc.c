@@ -276,6 +276,8 @@ px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char
         e = OSP_E_EXISTS;       /* [rfc9668#4.1.2] a reload gave it to somebody else: requests under it would be theirs */
     if (e == OSP_OK) {
         describe(who, f, peer);
+        if (!leads_to)
+            p.subject = osp_slice_str(peer);
         e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), leads_to ? leads_to : peer, out);
     }
     osp_wipe(&o, sizeof(o));

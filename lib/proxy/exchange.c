@@ -54,10 +54,13 @@ px_exchange_branch(struct osp_proxy *px, const struct px_exchange *from)
         x->route = from->route;
         x->rule = from->rule;
         x->hop_ctx = from->hop_ctx;
-        x->hop_edhoc = from->hop_edhoc;
         x->vouched = from->vouched;
         x->deadline = from->deadline;
         x->type = OSP_CON;
+        if (px_agree_as(px, x, from) != OSP_OK) {
+            px_exchange_end(px, x);
+            return NULL;
+        }
     }
     return x;
 }
@@ -84,6 +87,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     osp_timer_stop(&px->patience, &x->patience);
     osp_list_remove(&x->link);
     px_unkeep(px, &x->saved);
+    osp_pool_put(&px->pool, x->hop_host, x->hop_host_len);
     osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);
     if (x->has_added)
         osp_layer_fini(&x->added);

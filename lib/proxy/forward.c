@@ -315,7 +315,8 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
     x->inner_oscore = osp_msg_has(req, OSP_OPT_OSCORE);
     if (!x->inner_oscore || !hop->single) {             /* [ocp#5.1] Q2 */
         x->hop_ctx = hop->ctx;
-        x->hop_edhoc = hop->edhoc;
+        if (e == OSP_OK && hop->edhoc)
+            e = px_agree_with(t->px, x, hop->edhoc, &hop->to);
     }
     x->deadline = osp_time_after(t->now, x->policy->response_timeout_us);
     x->to.port = hop->to.port;

@@ -23,6 +23,7 @@
  *   local.c       resources of the proxy itself
  *   edhoc.c       ... and among them the Responder of EDHOC; responder.c keeps its sessions
  *   initiator.c   the Initiator of EDHOC, towards next hops; combined.c sends message_3 with a request
+ *   purpose.c     who has to be at such a next hop
  *   echo.c        Echo for addresses
  *   flight.c      equal requests wait for the answer to the first
  *   exchange.c    making and ending exchanges
@@ -164,6 +165,7 @@ struct px_exchange {
     const struct osp_route *route;      /* reverse-proxied by it; NULL: forward-proxied */
     struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none, or `leg` */
     const struct osp_hop_edhoc *hop_edhoc;      /* its context is established when it is needed; NULL: not */
+    uint8_t                *hop_host;   /* with hop_edhoc: name of the host it goes to, in pool memory; NULL: an address */
     struct osp_octx        *leg;        /* ... and this is it, or what hop_ctx is derived to, a reference */
     struct px_agreement    *agreement;  /* whose run this is the exchange of; no client waits for it then */
     struct px_agreement    *awaits;     /* whose run it waits for */
@@ -209,6 +211,7 @@ struct px_exchange {
     bool                    inner_oscore;       /* the forwarded request has an OSCORE option */
     bool                    has_added;
     bool                    agreed_again;       /* the next hop had lost `leg`, once */
+    uint8_t                 hop_host_len;
     uint8_t                 runs_awaited;
     bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
     bool                    keep_answer;        /* the answer is offered to the cache under `key` */
@@ -577,6 +580,7 @@ struct px_finder {
     const struct osp_policy *policy;
     struct osp_edhoc_peer    unknown;
     uint8_t                  hash[32];  /* of the unknown credential */
+    struct osp_subject       subject;   /* towards a next hop: who it has to be */
 };
 
 /* The profile of the policy under which a session began, with a finder for this call that asks the policy of now. */
@@ -593,6 +597,13 @@ enum osp_err px_edhoc_put_context(struct px_turn *t, const struct osp_policy *no
  */
 enum osp_err px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to,
                                    bool confirmed);
+
+/* ---- purpose.c ---- */
+/* Notes with whom the context for the way to `to` is established, so that it can be judged who is there. OSP_E_NOMEM. */
+enum osp_err px_agree_with(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_edhoc *h,
+                           const struct osp_authority *to);
+/* The same as for `from`. OSP_E_NOMEM. */
+enum osp_err px_agree_as(struct osp_proxy *px, struct px_exchange *x, const struct px_exchange *from);
 
 /* ---- initiator.c ---- */
 /* Before `req` is sent on a leg with EDHOC: x->leg is set if there is a context.  True: `x` waits for one, or was answered. */

@@ -26,22 +26,6 @@
 
 /* ---- which ---- */
 
-/* "coap://192.0.2.7:5683 plant-gw": whom the context leads to, under which name in the configuration. */
-static struct osp_slice
-purpose_of(const struct px_exchange *x, char dst[OSP_MADE_PEER_MAX])
-{
-    char          at[OSP_ADDR_TEXT_MAX];
-    struct osp_wr w = osp_wr_to((uint8_t *)dst, OSP_MADE_PEER_MAX - 1);
-
-    osp_addr_print(&x->to, at, sizeof(at));
-    osp_wr_put(&w, osp_slice_str("coap://"));
-    osp_wr_put(&w, osp_slice_str(at));
-    osp_wr_u8(&w, ' ');
-    osp_wr_put(&w, osp_slice_head(osp_slice_str(x->hop_edhoc->who), OSP_MADE_NAME_MAX));
-    dst[w.n] = '\0';
-    return osp_slice(dst, w.n);
-}
-
 static struct px_agreement *
 find(const struct osp_proxy *px, struct osp_slice purpose)
 {
@@ -110,14 +94,6 @@ px_agreements_free(struct osp_proxy *px)
 
     while (px->agreement_lru.next && (n = osp_list_first(&px->agreement_lru)) != NULL)
         agreement_free(px, OSP_CONTAINER(n, struct px_agreement, lru));
-}
-
-static bool
-is_wanted(const struct osp_hop_edhoc *h, uint32_t label)
-{
-    uint32_t i = label & ~OSP_MADE_LABEL;
-
-    return label & OSP_MADE_LABEL && i < h->credential_count && h->credentials[i / 8] >> (i % 8) & 1;
 }
 
 /* ---- the end of a run ---- */
@@ -223,10 +199,12 @@ px_agreement_post(struct px_turn *t, struct px_exchange *up, struct osp_slice pa
  * insisted on.
  */
 static struct osp_edhoc_profile
-profile_of(const struct px_turn *t, struct px_finder *f, const struct osp_policy *began)
+profile_of(const struct px_turn *t, struct px_finder *f, const struct px_exchange *up)
 {
-    struct osp_edhoc_profile p = px_edhoc_profile(f, began, t->px->policy);
+    struct osp_edhoc_profile p = px_edhoc_profile(f, up->policy, t->px->policy);
 
+    f->subject = px_subject_of(up);
+    p.subject = &f->subject;
     p.has_message_4 = true;
     return p;
 }
@@ -236,7 +214,7 @@ send_1(struct px_turn *t, struct px_agreement *a)
 {
     const struct osp_edhoc_conf *c = a->up->policy->edhoc;
     struct px_finder             f = { 0 };
-    struct osp_edhoc_profile     profile = profile_of(t, &f, a->up->policy);
+    struct osp_edhoc_profile     profile = profile_of(t, &f, a->up);
     uint8_t                      bytes[OSP_EDHOC_MESSAGE_MAX + 1], seed[32];
     struct osp_wr                w = osp_wr_to(bytes, sizeof(bytes));
     enum osp_err                 e;
@@ -270,7 +248,6 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
     }
     *s = (struct osp_edhoc){ 0 };
     up->hop_ctx = NULL;
-    up->hop_edhoc = x->hop_edhoc;
     up->agreement = a;
     up->deadline = osp_time_after(t->now, x->hop_edhoc->prefer ? RUN_PREFER_US : RUN_US);
     a->up = up;
@@ -308,13 +285,14 @@ send_error(struct px_turn *t, struct px_agreement *a, enum osp_err why)
 static enum osp_err
 on_message_2(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice message)
 {
-    size_t        c_r_len = 0;
-    uint8_t       bytes[OSP_EDHOC_MESSAGE_MAX + OSP_EDHOC_CID_MAX + 1];
-    struct osp_wr w = osp_wr_to(bytes, sizeof(bytes));
-    enum osp_err  e = osp_edhoc_take_message_2(a->session, message, NULL);
+    size_t                      c_r_len = 0;
+    uint8_t                     bytes[OSP_EDHOC_MESSAGE_MAX + OSP_EDHOC_CID_MAX + 1];
+    struct osp_wr               w = osp_wr_to(bytes, sizeof(bytes));
+    enum osp_err                e = osp_edhoc_take_message_2(a->session, message, NULL);
+    const struct osp_edhoc_who *who = osp_edhoc_who(a->session);
 
-    if (e == OSP_OK && !is_wanted(a->up->hop_edhoc, osp_edhoc_who(a->session)->label))
-        e = OSP_E_EDHOC_AUTH;   /* somebody we trust, but not the one that is meant */
+    if (e == OSP_OK && !px_is_wanted(a->up, who->label, who->by_chain))
+        e = OSP_E_EDHOC_NAME;   /* somebody we trust, but not the one that is meant */
     if (e == OSP_OK)
         osp_edhoc_cid_put(&w, osp_edhoc_c_r(a->session));
     c_r_len = w.n;
@@ -414,7 +392,7 @@ px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct os
         px_agreement_fail(t, up, OSP_E_EDHOC_NO_CRED);
         return;
     }
-    profile = profile_of(t, &f, up->policy);
+    profile = profile_of(t, &f, up);
     osp_edhoc_attach(a->session, &profile, t->px->crypto);
     if (OSP_CODE_CLASS(resp->code) == 2 && a->asked_3) {
         e = complete(t, a, &f, resp);
@@ -526,7 +504,7 @@ use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
     bool               lost = c == x->leg && x->leg_is_stale;
 
     px_leg_drop(x);
-    if (!c || !is_wanted(x->hop_edhoc, osp_octx_label(c))) {
+    if (!c || !px_is_wanted(x, osp_octx_label(c), px_is_by_chain(x, osp_octx_label(c)))) {
         osp_octx_unref(c);
         return false;
     }
@@ -541,7 +519,7 @@ bool
 px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
     char                 text[OSP_MADE_PEER_MAX];
-    struct osp_slice     purpose = purpose_of(x, text);
+    struct osp_slice     purpose = px_purpose_of(x, text);
     struct px_agreement *a;
 
     if ((x->leg && !x->leg_is_stale) || use(t, x, purpose))
@@ -588,7 +566,7 @@ static bool
 look_for_another(struct px_turn *t, struct px_exchange *x)
 {
     char                 text[OSP_MADE_PEER_MAX];
-    struct osp_slice     purpose = purpose_of(x, text);
+    struct osp_slice     purpose = px_purpose_of(x, text);
     struct osp_octx     *c = osp_octx_live_for(x->policy->live, purpose);
     bool                 in_use = c == x->leg;
     struct px_agreement *a = in_use ? find_or_make(t->px, purpose) : NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who may do what: rules, rates, our own authority, and addresses that have to be named to be reached. */
+#include "base/glob.h"
 #include "proxy/impl.h"
 
 /* ---- rules ---- */
@@ -8,6 +9,18 @@ static bool
 bit(const uint8_t *bits, size_t i)
 {
     return bits[i / 8] >> (i % 8) & 1;
+}
+
+/* A rule with subjects has only bits of credentials whose contexts have one. */
+static bool
+subject_matches(const struct osp_rule *r, const struct px_exchange *x)
+{
+    struct osp_slice subject = osp_octx_subject(x->removed[x->removed_count - 1].ctx);
+
+    for (size_t i = 0; i < r->subject_count; i++)
+        if (subject.n > 0 && osp_glob(osp_slice_str(r->subjects[i]), subject))
+            return true;
+    return r->subject_count == 0;
 }
 
 /* A context of the configuration, or one that EDHOC made: both have bits of their own. */
@@ -22,7 +35,7 @@ context_matches(const struct osp_rule *r, const struct px_exchange *x)
     if (!(label & OSP_MADE_LABEL))
         return r->contexts && label < r->context_count && bit(r->contexts, label);
     label &= ~OSP_MADE_LABEL;
-    return r->credentials && label < r->credential_count && bit(r->credentials, label);
+    return r->credentials && label < r->credential_count && bit(r->credentials, label) && subject_matches(r, x);
 }
 
 static bool

@@ -25,11 +25,18 @@ struct osp_next_hop {
     bool                 single;        /* no layer of ours around another one: it would not come off there */
 };
 
-/* With whom a context is established for a leg, as the Initiator of EDHOC. */
+/*
+ * With whom a context is established for a leg, as the Initiator of EDHOC.  That a credential is trusted does not say that it is
+ * the next hop's [rfc9528#D.2]: a certificate has to name the next hop, and so has the name of a credential in the
+ * configuration, unless that was meant for this leg.
+ */
 struct osp_hop_edhoc {
     const char          *who;           /* what the configuration calls it: tells contexts to one address apart */
+    const char          *subject;       /* pattern of names that the peer may have; NULL: the host that requests go to */
     const uint8_t       *credentials;   /* bit i: the peer may prove to be credential i */
     uint32_t             credential_count;
+    bool                 named;         /* without `subject`: any of `credentials` may be there, whatever its name; not those
+                                           that an authority vouches for */
     uint8_t              method;
     bool                 prefer;        /* without a context requests go as they are */
     bool                 combined;      /* the first request takes message_3 along */
@@ -53,6 +60,8 @@ struct osp_rule {
     const uint8_t          *credentials;        /* bit i is set if what EDHOC made for credential i matches; NULL: none.
                                                    With `contexts`, one of both has to fit */
     uint32_t                credential_count;
+    char *const            *subjects;   /* patterns: of those that an authority vouches for only who has such a name; NULL: all */
+    size_t                  subject_count;
     const struct osp_net   *nets;       /* source address; with the others or alone */
     size_t                  net_count;
     const struct osp_allow *allow;

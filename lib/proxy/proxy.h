@@ -62,8 +62,9 @@ enum osp_ask_kind {
                            osp_octx_lease_failed(), then osp_proxy_leased().  A reference on ctx comes along. */
     OSP_ASK_WORN,       /* the keys of `ctx` have come near a limit, or to it, as `state` says: tell the operator, or renew
                            them.  Nothing waits for it.  A reference on ctx comes along. */
-    OSP_ASK_AGREED,     /* a run of EDHOC with a next hop is over: `host` says which one, as "coap://192.0.2.7:5683 NAME", and
-                           `err` how it ended: tell the operator.  Nothing waits for it. */
+    OSP_ASK_AGREED,     /* a run of EDHOC with a next hop is over: `host` says which one, as "coap://192.0.2.7:5683 NAME" or
+                           "coap://192.0.2.7:5683 NAME SUBJECT", and `err` how it ended: tell the operator.  Nothing waits for
+                           it. */
     OSP_ASK_KEEP,       /* `made` is in the policy's live table: keep it, and lease numbers for it.  It is the caller's now */
 };
 

@@ -463,7 +463,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     client.cred = proxy.own.cred;
     conf.profile.own = &proxy.own;
     r.hop = (struct osp_hop_edhoc){ .who = "plant", .credentials = plant_only, .credential_count = 2, .method = 3,
-                                    .prefer = flags & 1, .combined = flags & 2 };
+                                    .named = true, .prefer = flags & 1, .combined = flags & 2 };
     upstream.edhoc = &r.hop;
     osp_proxy_cfg_default(&cfg);
     cfg.max_exchanges = 8;

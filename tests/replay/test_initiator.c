@@ -19,13 +19,15 @@
 static struct world           w;
 static const char *const      names[] = { "unknown", "plant", "other" };
 static uint8_t                plant_only[1] = { 1u << 1 };
-static struct osp_hop_edhoc   hop = { .who = "plant", .credentials = plant_only, .credential_count = 3, .method = 3 };
+static struct osp_hop_edhoc   hop = { .who = "plant", .credentials = plant_only, .credential_count = 3, .method = 3,
+                                      .named = true };
 static struct edhoc_side      ours, plant, other;
 static struct osp_edhoc_own   own[1];
 static struct osp_edhoc_peer  peers[2];
 static uint16_t               next_mid, port;
 static size_t                 datagram;         /* the longest one of the proxy, 0: the default */
 static struct osp_slice       body;             /* of the clients' requests */
+static const char            *to_host;          /* of their URIs */
 static struct osp_slice       purpose;         /* of the context that leads to the origin */
 
 /* ---- the origin ---- */
@@ -399,7 +401,7 @@ send_with(uint8_t client, uint8_t code, const char *path, int observe)
     m.token = osp_slice_str("tk");
     if (observe >= 0)
         EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_opt_uint_make((uint32_t)observe, value)));
-    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str(to_host)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PORT, osp_opt_uint_make(port, at)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str(path)));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
@@ -458,9 +460,13 @@ setup(void **state)
     w.policy.forward = true;
     world_allow_all(&w);
     w.hosts[0] = (struct osp_host){ "s.example", osp_ip_v4(192, 0, 2, ORIGIN) };
-    w.policy.host_count = 1;
+    w.hosts[1] = (struct osp_host){ "t.example", osp_ip_v4(192, 0, 2, ORIGIN) };
+    w.policy.host_count = 2;
     hop.prefer = hop.combined = false;
     hop.credentials = plant_only;
+    hop.named = true;
+    hop.subject = NULL;
+    to_host = "s.example";
     port = 5683;
     EXPECT_OK(osp_target_parse(osp_slice_str("coap://*"), &w.upstreams[0].match));
     w.upstreams[0].edhoc = &hop;
@@ -600,7 +606,7 @@ initiator_insists_on_whom_it_means(void **state)
     assert_int_equal(1, origin.m1);
     assert_int_equal(0, origin.m3);
     assert_int_equal(1, origin.errors);         /* [rfc9528#5.3.3] it is told */
-    assert_int_equal(1, w.agreed[OSP_E_EDHOC_AUTH]);    /* and so is the operator, once */
+    assert_int_equal(1, w.agreed[OSP_E_EDHOC_NAME]);    /* and so is the operator, once */
     assert_int_equal(0, w.agreed[OSP_OK]);
     assert_int_equal(0, origin.requests);
     assert_int_equal(0, w.kept);
@@ -608,6 +614,56 @@ initiator_insists_on_whom_it_means(void **state)
     run(OSP_SEC(11));
     ask(20);
     expect_answers(1, OSP_CODE(2, 5), "hello");
+}
+
+/* row X12: for several hosts a credential has to have the name of the one that the request goes to [rfc9528#D.2] */
+static void
+initiator_wants_the_name_of_the_host(void **state)
+{
+    static const char *const hosts[] = { "unknown", "S.Example", "t.example" };
+    static uint8_t           both[1] = { 6 };
+
+    (void)state;
+    hop.credentials = both;
+    hop.named = false;
+    ask(20);                                    /* trusted, but as "plant" */
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, w.agreed[OSP_E_EDHOC_NAME]);
+    assert_int_equal(1, origin.errors);
+    w.edhoc.names = hosts;
+    run(OSP_SEC(11));
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    to_host = "t.example";                      /* at the same address: what was made for the other name is not for this one */
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(2, w.agreed[OSP_E_EDHOC_NAME]);
+    origin_init(&other);                        /* and now the one that is called so is there */
+    run(OSP_SEC(11));
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(2, w.agreed[OSP_OK]);
+}
+
+/* row X12 */
+static void
+initiator_wants_the_name_in_the_configuration(void **state)
+{
+    static uint8_t both[1] = { 6 };
+
+    (void)state;
+    hop.credentials = both;
+    hop.subject = "oth?r";                      /* also where the credential is meant for this leg */
+    ask(20);
+    expect_answers(1, OSP_CODE(5, 2), "");
+    assert_int_equal(1, w.agreed[OSP_E_EDHOC_NAME]);
+    hop.subject = "pla*";
+    ask(20);                                    /* another purpose: it waits for no pause */
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    hop.named = false;
+    ask(20);
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+    assert_int_equal(1, w.agreed[OSP_OK]);
 }
 
 static void
@@ -1602,6 +1658,8 @@ main(void)
         T(initiator_negotiates_the_suite),
         T(initiator_answers_an_echo_once),
         T(initiator_insists_on_whom_it_means),
+        T(initiator_wants_the_name_of_the_host),
+        T(initiator_wants_the_name_in_the_configuration),
         T(initiator_falls_back_where_a_layer_is_only_preferred),
         T(initiator_gives_up_on_a_dead_next_hop),
         T(initiator_renews_a_context_that_was_lost),

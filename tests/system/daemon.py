@@ -60,8 +60,8 @@ def context_entry(name, context, fresh=True):
     return entry
 
 
-def edhoc_file(directory, own, trusted):
-    """The file of credentials; both are [(name, Credential)]."""
+def edhoc_file(directory, own, trusted, ca=()):
+    """The file of credentials; own and trusted are [(name, Credential)], ca [(name, DER)]."""
     def entry(name, credential):
         """CRED_x of a certificate is its DER in a byte string; the file has the DER."""
         item = cbor2.loads(credential.cred)
@@ -74,6 +74,7 @@ def edhoc_file(directory, own, trusted):
                 "private-key": {"hex": edhoc_cred.private_bytes(credential.private).hex()}}
 
     made = {"own": [own_entry(*c) for c in own], "trusted": [entry(*c) for c in trusted]}
+    made["trusted"] += [{"name": name, "ca": {"hex": der.hex()}} for name, der in ca]
     return write_private(os.path.join(directory, "edhoc.yaml"), json.dumps(made))
 
 

@@ -122,7 +122,7 @@ def test_somebody_else_is_refused(stage):
 def test_an_unknown_credential_is_nobody_we_meant(stage):
     """What clients may be is not good enough for a next hop: anybody on the way there could have made that credential."""
     i = Initiator(stage, origin={"credentials": [Credential.new("P-256", "kccs", b"\x32")]})
-    for leg, answer in ((True, "5.02"), ({"credential": "*"}, "5.02"), ({"credential": "unknown"}, "2.05")):
+    for leg, answer in (({"credential": "origin-*"}, "5.02"), ({"credential": "*"}, "5.02"), ({"credential": "unknown"}, "2.05")):
         i.proxy.stop()
         i.proxy.config["edhoc"]["unknown"] = "accept"
         i.proxy.write(upstreams=[{"match": net.uri(i.origin.address), "edhoc": leg}])
@@ -142,7 +142,7 @@ def test_an_origin_without_edhoc(stage):
     for mode, answer in (("require", "5.02"), ("prefer", "2.05")):
         i = Initiator(stage, leg={"mode": mode})
         i.proxy.stop()
-        i.proxy.write(upstreams=[{"match": net.uri(plain.address), "edhoc": {"mode": mode}}])
+        i.proxy.write(upstreams=[{"match": net.uri(plain.address), "edhoc": {"credential": "origin-*", "mode": mode}}])
         i.proxy.start()
         i.origin = plain
         for _ in range(3):
@@ -188,7 +188,7 @@ def test_contexts_go_with_their_credential(stage):
 def test_an_origin_that_takes_one_layer_only(stage, keys):
     i = Initiator(stage, origin={"contexts": [keys.cs.other_side()]})
     i.proxy.stop()
-    i.proxy.write(upstreams=[{"match": net.uri(i.origin.address), "edhoc": True, "nested": False}])
+    i.proxy.write(upstreams=[{"match": net.uri(i.origin.address), "edhoc": {"credential": "origin-*"}, "nested": False}])
     i.proxy.start()
     secure = stage.secure(i.proxy, keys.cs, [], reach(i.origin))
     assert secure.exchange(coap.request(path="x")).payload == b"hello"
@@ -196,7 +196,7 @@ def test_an_origin_that_takes_one_layer_only(stage, keys):
     assert i.ask().payload == b"hello"
     assert i.runs() == 1
     i.proxy.stop()
-    i.proxy.write(upstreams=[{"match": net.uri(i.origin.address), "edhoc": True}])
+    i.proxy.write(upstreams=[{"match": net.uri(i.origin.address), "edhoc": {"credential": "origin-*"}}])
     i.proxy.start()
     assert secure.exchange(coap.request(path="x")).payload == b"hello"      # in two layers
     assert i.proxy.metric("osprey_oscore_layers_added_total") == 1

@@ -406,6 +406,30 @@ a_certificate_without_its_key_does_not_authenticate(void **state)
     }
 }
 
+/* row X12 [rfc9528#D.2] a chain that verifies, of somebody else than who is meant */
+static void
+a_certificate_has_to_name_the_one_that_is_meant(void **state)
+{
+    static const struct { struct osp_subject s; enum osp_err e; } rows[] = {
+        { { .host = { (const uint8_t *)"ed.example", 10 } }, OSP_OK },
+        { { .host = { (const uint8_t *)"de.example", 10 } }, OSP_E_EDHOC_NAME },
+        { { .pattern = "*.example" }, OSP_OK },
+        { { .pattern = "*.org" }, OSP_E_EDHOC_NAME },
+        { { .pattern = NULL }, OSP_E_EDHOC_NAME },
+    };
+    struct edhoc_pair p;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        edhoc_init(&p, 0, 0, EDHOC_KID, EDHOC_X5CHAIN, false);
+        p.i.profile.subject = &rows[i].s;
+        edhoc_run(&p, 1);
+        EXPECT_OK(edhoc_make(&p, 2, OSP_EMPTY));
+        assert_int_equal(rows[i].e, edhoc_take(&p, 2, NULL));
+        assert_int_equal(rows[i].e == OSP_OK, osp_edhoc_who(&p.i.s) != NULL);
+    }
+}
+
 /* ---- external authorization data ---- */
 
 /* [rfc9528#3.8] */
@@ -774,6 +798,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_certificate_has_to_name_the_one_that_is_meant),
         cmocka_unit_test(identifiers_are_ints_where_they_can_be),
         cmocka_unit_test(other_encodings_of_identifiers_are_refused),
         cmocka_unit_test(claims_sets_are_made_as_published),

@@ -64,6 +64,75 @@ what_is_no_certificate_or_has_another_key_is_refused(void **state)
     assert_int_equal(x.curve, 99);
 }
 
+/* ---- who it is for ---- */
+
+/* [rfc9525#6.3] [rfc9528#D.2] */
+static void
+certificate_names_the_host_or_address_that_is_meant(void **state)
+{
+    static const struct { const char *host, *pattern, *ip; bool is; } rows[] = {
+        { "gw.plant.example", NULL, NULL, true },
+        { "gw.plant.example.", NULL, NULL, true },
+        { "plant.example", NULL, NULL, false },
+        { "a.gw.plant.example", NULL, NULL, false },
+        { "gw.plant.exampl", NULL, NULL, false },
+        { "cn.example", NULL, NULL, false },            /* the common name */
+        { "uri.example", NULL, NULL, false },
+        { "mail.example@x", NULL, NULL, false },
+        { "a.wild.example", NULL, NULL, true },
+        { "wild.example", NULL, NULL, false },
+        { ".wild.example", NULL, NULL, false },
+        { "a.b.wild.example", NULL, NULL, false },
+        { "*.wild.example", NULL, NULL, true },
+        { NULL, NULL, "192.0.2.7", true },
+        { NULL, NULL, "2001:db8::7", true },
+        { NULL, NULL, "192.0.2.8", false },
+        { NULL, NULL, "192.0.2.9", false },             /* as a name: an address is none */
+        { NULL, "gw.plant.example", NULL, true },
+        { NULL, "GW.plant.*", NULL, true },
+        { NULL, "?w.plant.example", NULL, true },
+        { NULL, "*.example.org", NULL, false },
+        { NULL, "b.wild.example", NULL, true },
+        { NULL, "192.0.2.7", NULL, true },
+        { NULL, "2001:db8::*", NULL, true },
+        { NULL, "cn.example", NULL, false },
+        { NULL, "*", NULL, true },
+        { NULL, NULL, NULL, false },
+    };
+    uint8_t          b[CERT];
+    struct osp_slice der = cert("names", b);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct osp_subject s = { .pattern = rows[i].pattern, .host = osp_slice_str(rows[i].host) };
+
+        assert_true(!rows[i].ip || osp_ip_parse(osp_slice_str(rows[i].ip), &s.ip));
+        if (osp_x509_names(der, &s) != rows[i].is)
+            fail_msg("row %zu", i);
+        assert_false(osp_x509_names(osp_slice_head(der, der.n - 1), &s));
+        assert_false(osp_x509_names(OSP_EMPTY, &s));
+    }
+}
+
+static void
+name_in_the_configuration_is_the_one_that_is_meant(void **state)
+{
+    struct osp_subject host = { .host = osp_slice_str("gw.example") }, pattern = { .pattern = "gw-?.example" }, ip = { 0 };
+
+    (void)state;
+    assert_true(osp_subject_is(&host, osp_slice_str("GW.Example")));
+    assert_false(osp_subject_is(&host, osp_slice_str("gw.example.org")));
+    assert_false(osp_subject_is(&host, osp_slice_str("*.example")));
+    assert_false(osp_subject_is(&host, OSP_EMPTY));
+    assert_true(osp_subject_is(&pattern, osp_slice_str("gw-1.example")));
+    assert_false(osp_subject_is(&pattern, osp_slice_str("gw-10.example")));
+    assert_false(osp_subject_is(&ip, osp_slice_str("::")));
+    assert_true(osp_ip_parse(osp_slice_str("192.0.2.7"), &ip.ip));
+    assert_true(osp_subject_is(&ip, osp_slice_str("192.0.2.7")));
+    assert_false(osp_subject_is(&ip, osp_slice_str("192.0.2.70")));
+    assert_false(osp_subject_is(&ip, osp_slice_str("gw")));
+}
+
 /* ---- chains ---- */
 
 static struct osp_x509_anchors *
@@ -313,6 +382,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(certificate_names_the_host_or_address_that_is_meant),
+        cmocka_unit_test(name_in_the_configuration_is_the_one_that_is_meant),
         cmocka_unit_test(keys_names_and_usages_are_found),
         cmocka_unit_test(what_is_no_certificate_or_has_another_key_is_refused),
         cmocka_unit_test(chains_verify_up_to_an_anchor_at_the_given_time),
