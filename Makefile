@@ -5,7 +5,7 @@
 #   make demo    installs what is missing (as root), builds, shows nested OSCORE through two proxies
 #   make test    installs what is missing (as root), builds, runs every test
 #
-#   all check check-asan check-tsan lint format headers trace bench fuzz killtest flood install uninstall deb-free clean
+#   all check check-asan check-tsan lint format headers trace bench fuzz killtest flood soak install uninstall deb-free clean
 
 # ---- what can be set from outside ----
 BUILD   ?= build
@@ -66,12 +66,13 @@ LIBCLIENT := $(BUILD)/libclient.a
 UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
 FUZZ    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(FUZZ_SRC))
 FLOOD   := $(BUILD)/tests/flood/flood_send $(BUILD)/tests/bench/bench_origin
+SOAK    := $(BUILD)/tests/bench/bench_load $(BUILD)/tests/bench/bench_origin
 BENCH   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(BENCH_SRC))
 PROGRAMS := $(BUILD)/ospreyd $(BUILD)/ospreyctl $(BUILD)/osprey
 
 .DELETE_ON_ERROR:
-.PHONY: all deps check check-asan check-tsan threaded test demo bench lint format headers trace fuzz mutants install uninstall deb-free clean \
-        programs units unit-programs aids conformance
+.PHONY: all deps check check-asan check-tsan threaded test demo bench lint format headers trace fuzz killtest flood soak \
+        mutants install uninstall deb-free clean programs units unit-programs aids conformance
 
 all: deps
 	@$(MAKE) --no-print-directory programs
@@ -176,6 +177,13 @@ flood:
 	@$(MAKE) --no-print-directory deps DEPS=test
 	@$(MAKE) --no-print-directory programs $(FLOOD)
 	$(PYTHON) tests/flood/flood.py --build $(BUILD) --count $(FLOOD_COUNT) $(FLOOD_ARGS)
+
+# Everything at once for a long time: nothing lost, no 5.03, memory and descriptors flat, nothing pending at the end.
+SOAK_MINUTES ?= 10
+soak:
+	@$(MAKE) --no-print-directory deps DEPS=test
+	@$(MAKE) --no-print-directory programs $(SOAK)
+	$(PYTHON) tests/soak/soak.py --build $(BUILD) --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 FUZZ_SECONDS ?= 60
 fuzz:

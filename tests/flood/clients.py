@@ -54,13 +54,14 @@ class Fleet:
     def __init__(self, count, rate, make, prefix="meter", secure=True):
         self.rate, self.make, self.prefix = rate, make, prefix
         secret = secrets.token_bytes(16)
-        self.contexts = [Context(secret, b"", b"\x40" + n.to_bytes(2, "big"), b"\x41" + n.to_bytes(2, "big")) for n in range(count)]
+        ids = [n.to_bytes(2, "big") for n in range(count)]
+        self.contexts = [Context(secret, b"", b"\x40" + n, b"\x41" + n) for n in ids]
         self.secure = secure
         self.meters, self.count, self.codes, self.latency = [], collections.Counter(), collections.Counter(), []
         self.timers = []                # (time, order, meter, token)
         self.number = self.order = 0
         self.running = False
-        self.excused = None             # function: is an error just now one that was injected?
+        self.excused = lambda begun: False      # whether a request of that time may have met a failure that was injected
         self.problems = []
 
     def entries(self):
@@ -136,8 +137,11 @@ class Fleet:
             return
         if w.acknowledged or w.times == MAX_RETRANSMIT:
             del meter.waiting[token]
-            self.count["lost"] += 1
-            self.problem(f"no answer to {w.sent}")
+            if self.excused(w.begun):
+                self.count["excused"] += 1
+            else:
+                self.count["lost"] += 1
+                self.problem(f"no answer to {w.sent}")
             return
         w.times += 1
         w.timeout *= 2
@@ -184,7 +188,7 @@ class Fleet:
         if answer.code >> 5 == 2:
             self.count["answered"] += 1
             self.latency.append(time.monotonic() - w.begun)
-        elif self.excused and self.excused(answer):
+        elif self.excused(w.begun):
             self.count["excused"] += 1
         else:
             self.count["refused"] += 1

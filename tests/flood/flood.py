@@ -157,10 +157,9 @@ class Flood:
         self.fleet = Fleet(CLIENTS, RATE, lambda n: coap.request(path=f"m{n % 64}", host=self.origin[0], port=self.origin[1],
                                                                  scheme="coap"))
         self.proxy = Proxy(os.path.join(directory, "p"))
-        own = Credential.new("X25519", kid=b"\x05")
+        own, friend = Credential.new("X25519", kid=b"\x05"), Credential.new("X25519", kid=b"\x43")
         config = {"contexts": self.fleet.entries(), "workers": workers, "state-size": "64MiB", "log": {"level": "warning"},
-                  "edhoc": {"credentials": edhoc_file(self.proxy.dir, [("p", own)], [("c", Credential.new("X25519", kid=b"\x43"))]),
-                            "suites": [0, 2]},
+                  "edhoc": {"credentials": edhoc_file(self.proxy.dir, [("p", own)], [("c", friend)]), "suites": [0, 2]},
                   "clients": [{"match": {"context": "meter-*"}, "allow": ["forward coap://127.0.0.0/8"]},
                               {"match": {"any": True}, "allow": ["forward coap://127.0.0.0/8"]}]}
         self.proxy.config.pop("limits")                     # the default limits are what is tried
@@ -243,8 +242,8 @@ class Flood:
         counts = self.fleet.count
         print(f"{lasted:.0f} s; {counts['sent']} requests of {CLIENTS} clients: {counts['answered']} answered, "
               f"{counts['retransmitted']} sent again, p50 {self.fleet.percentile(.5) * 1e3:.1f} ms, "
-              f"p99 {self.fleet.percentile(.99) * 1e3:.1f} ms; memory {resting >> 20} MiB before, {watch.peak >> 20} MiB at most, "
-              f"{watch.pool * 100:.0f} % of limits.memory")
+              f"p99 {self.fleet.percentile(.99) * 1e3:.1f} ms; memory {resting >> 20} MiB before, "
+              f"{watch.peak >> 20} MiB at most, {watch.pool * 100:.0f} % of limits.memory")
         for problem in self.fleet.problems[:10]:
             print(f"  {problem}")
         stopped = self.proxy.stop(30) == 0
@@ -259,8 +258,8 @@ class Flood:
 
 def show(row):
     print(f"{row['kind']:16} {row['sent']} sent in {row['seconds']:.1f} s ({row['sent'] / max(row['seconds'], .001):.0f}/s), "
-          f"{row['taken']:.0f} read, {row['answers']} answers ({row['answer_bytes'] / max(1, row['bytes']):.2f} x the bytes); clients: "
-          f"{row['c_sent']} sent, {row['c_answered']} answered, {row['c_retransmitted']} again, {row['c_refused']} refused, "
+          f"{row['taken']:.0f} read, {row['answers']} answers ({row['answer_bytes'] / max(1, row['bytes']):.2f} x the bytes); "
+          f"clients: {row['c_sent']} sent, {row['c_answered']} answered, {row['c_retransmitted']} again, {row['c_refused']} refused, "
           f"{row['c_lost']} lost; exchanges {row['exchanges']:.0f}, pool {row['pool'] / (1 << 20):.1f} MiB", flush=True)
 
 

@@ -29,7 +29,8 @@ class Entry:
         return {**made, "fresh": True} if self.fresh else made
 
     def __str__(self):
-        return f"{self.name}{'*' if self.fresh else ''} {self.sender_id.hex()}<-{self.recipient_id.hex()}{'+0' * (len(self.salt) - 8)}"
+        return (f"{self.name}{'*' if self.fresh else ''} {self.sender_id.hex()}<-{self.recipient_id.hex()}"
+                f"{'+0' * (len(self.salt) - 8)}")
 
 
 @dataclass

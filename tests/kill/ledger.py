@@ -91,8 +91,8 @@ class Pair:
                 plain = context.open(oscore.nonce(kid, piv, context.common_iv), m.payload, layer.aad())
             except OscoreError:
                 continue
-            self.note_received(context, kid, piv, m.payload,
-                               f"response of the proxy ({proxy_id.hex()}) under {'its own' if own else 'the request'}'s PIV {piv.hex()}")
+            whose = "the request's" if own is None else "its own"
+            self.note_received(context, kid, piv, m.payload, f"response of the proxy ({proxy_id.hex()}) under {whose} PIV {piv.hex()}")
             return context.merge(m, plain)
         self.ledger.cannot_open(f"a response to PIV {layer.piv.hex()} of {layer.kid.hex()} that no ID of the proxy opens")
         return None
