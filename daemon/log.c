@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,31 +90,80 @@ put(struct line *l, const char *s)
         l->text[l->n++] = s[i];
 }
 
-/* A string value: anything that could be taken for structure or a terminal command is escaped. */
+/* Bytes of the character that begins with `first`; 0: none does. */
+static size_t
+char_len(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first < 0xc2 || first > 0xf4)
+        return 0;
+    return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+/* Length of the character at `s` and its number; 1 and *c UINT32_MAX: it is no UTF-8 [rfc3629#4]. */
+static size_t
+take_char(const char *s, uint32_t *c)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    size_t               n = char_len(*u), i = 1;
+    uint32_t             v = n > 1 ? *u & (0x7fu >> n) : *u;
+
+    *c = UINT32_MAX;
+    for (; i < n && (u[i] & 0xc0) == 0x80; i++)
+        v = v << 6 | (u[i] & 0x3fu);
+    if (n == 0 || i < n || (n == 3 && v < 0x800) || (n == 4 && (v < 0x10000 || v > 0x10ffff)) || (v >= 0xd800 && v < 0xe000))
+        return 1;
+    *c = v;
+    return n;
+}
+
+/* True if a terminal or a reader could take `c` for something else than text: C0, C1, line separators, changes of direction. */
+static bool
+is_tricky(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff ||
+           c == UINT32_MAX;
+}
+
+static bool
+is_plain(const struct line *l, const char *s)
+{
+    uint32_t c;
+
+    if (l->json || !*s || strcspn(s, " \"=\\") != strlen(s) || strlen(s) >= sizeof(l->text) - CLOSING - l->n)
+        return false;
+    while (*s) {
+        s += take_char(s, &c);
+        if (is_tricky(c))
+            return false;
+    }
+    return true;
+}
+
+/* A string value: anything that could be taken for structure or a terminal command is escaped, and what is no UTF-8, bytewise. */
 static void
 put_quoted(struct line *l, const char *s)
 {
-    bool plain = !l->json && *s && strcspn(s, " \"=\\") == strlen(s) && strlen(s) < sizeof(l->text) - CLOSING - l->n;
-    char esc[8];
+    char     esc[8];
+    uint32_t c;
+    size_t   n;
 
-    for (const char *c = s; plain && *c; c++)
-        plain = (unsigned char)*c >= 0x20 && *c != 0x7f;
-    if (plain) {
+    if (is_plain(l, s)) {
         put(l, s);
         return;
     }
     put(l, "\"");
     if (l->full)
         return; /* its key was left out too */
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-
+    for (; *s; s += n) {
+        n = take_char(s, &c);
         if (c == '"' || c == '\\')
-            (void)snprintf(esc, sizeof(esc), "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            (void)snprintf(esc, sizeof(esc), "\\u%04x", c);
+            (void)snprintf(esc, sizeof(esc), "\\%c", (char)c);
+        else if (is_tricky(c))
+            (void)snprintf(esc, sizeof(esc), "\\u%04x", c == UINT32_MAX ? (unsigned char)*s : (unsigned)c);
         else
-            (void)snprintf(esc, sizeof(esc), "%c", c);
+            (void)snprintf(esc, sizeof(esc), "%.*s", (int)n, s);
         put(l, esc);
     }
     l->text[l->n++] = '"';

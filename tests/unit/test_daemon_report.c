@@ -144,6 +144,38 @@ log_value_cannot_forge_a_line(void **state)
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 }
 
+/* C1 controls are commands to a terminal, also as UTF-8; what is no UTF-8 makes a line that JSON readers refuse. */
+static void
+log_value_is_text_whatever_it_was(void **state)
+{
+    static const struct { const char *in, *out; } values[] = {
+        { "caf\xc3\xa9", "caf\xc3\xa9" },                 { "\xc2\x9b" "2J", "\"\\u009b2J\"" },
+        { "\x9b" "2J", "\"\\u009b2J\"" },                { "a\xff" "b", "\"a\\u00ffb\"" },
+        { "\xc3", "\"\\u00c3\"" },                       { "\xc0\xaf", "\"\\u00c0\\u00af\"" },
+        { "\xed\xa0\x80", "\"\\u00ed\\u00a0\\u0080\"" }, { "\xe2\x80\xae" "x", "\"\\u202ex\"" },
+        { "\xe2\x80\xa8", "\"\\u2028\"" },               { "\xf0\x9f\xa6\x85", "\xf0\x9f\xa6\x85" },
+        { "\xf4\x90\x80\x80", "\"\\u00f4\\u0090\\u0080\\u0080\"" },
+    };
+    char text[4096], want[128];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        for (int json = 0; json < 2; json++) {
+            bool quoted = *values[i].out == '"' || !json;
+
+            log_setup(CFG_LOG_INFO, json ? CFG_LOG_JSON : CFG_LOG_TEXT);
+            catch_log();
+            log_error("test-text", "a=%s", values[i].in);
+            caught_log(text, sizeof(text));
+            (void)snprintf(want, sizeof(want), json ? "\"a\":%s%s%s}\n" : "a=%s%s%s\n", quoted ? "" : "\"", values[i].out,
+                           quoted ? "" : "\"");
+            if (!strstr(text, want))
+                fail_msg("%zu: %s lacks %s", i, text, want);
+        }
+    }
+    log_setup(CFG_LOG_INFO, CFG_LOG_TEXT);
+}
+
 static void
 log_as_json_is_one_object(void **state)
 {
@@ -219,6 +251,7 @@ main(void)
         cmocka_unit_test(metrics_are_well_formed),
         cmocka_unit_test(log_line_has_the_event_and_its_fields),
         cmocka_unit_test(log_value_cannot_forge_a_line),
+        cmocka_unit_test(log_value_is_text_whatever_it_was),
         cmocka_unit_test(log_as_json_is_one_object),
         cmocka_unit_test(log_below_the_level_is_silent),
         cmocka_unit_test(log_flood_is_cut),
