@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/pool.h"
+#include "daemon/common_secrets.h"
 #include "daemon/guard.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
@@ -403,6 +404,19 @@ raise_limits(const struct osp_cfg *cfg)
         log_warning("few-descriptors", "limit=%u wanted=%u", (unsigned)r.rlim_cur, (unsigned)want);
 }
 
+/* The keys are in memory by now, and go where allocations go. */
+static void
+lock_memory(struct osp_daemon *d)
+{
+    bool locked = osp_secrets_lock();
+
+    if (!locked)
+        log_warning("memory-not-locked", "reason=%s effect=%s advice=%s", strerror(errno), "keys may get into swap",
+                    "raise the limit of locked memory to unlimited, LimitMEMLOCK=infinity");
+    if (d)
+        d->memory_locked = locked;
+}
+
 static void
 say_started(const struct osp_daemon *d)
 {
@@ -433,6 +447,7 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not a crash */
     log_setup(cfg->log.level, cfg->log.format);
     raise_limits(cfg);
+    lock_memory(d);
     if (d) {
         d->started = osp_loop_now();
         d->has_inbox = osp_mailbox_init(&d->inbox) == OSP_OK;

@@ -288,6 +288,7 @@ osp_metrics_render(const struct osp_metrics *m, FILE *to)
     one(to, "osprey_draining", "1 while stopping.", GAUGE, m->draining);
     one(to, "osprey_own_addresses", "Addresses of this machine, which rules have to name.", GAUGE, m->own_addresses);
     one(to, "osprey_own_addresses_changes_total", "Times that they changed.", COUNTER, m->own_changes);
+    one(to, "osprey_memory_locked", "1 if no memory of the daemon gets into swap.", GAUGE, m->memory_locked);
     one(to, "osprey_reloads_total", "Configurations taken over by a reload.", COUNTER, m->reloads);
     one(to, "osprey_reloads_refused_total", "Reloads that changed nothing.", COUNTER, m->reloads_refused);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -34,6 +34,7 @@ struct osp_metrics {
     uint64_t                       status_foreign;      /* requests to the status page under a host name that is not ours */
     uint64_t                       uptime_s;
     bool                           draining;
+    bool                           memory_locked;       /* none of it gets into swap */
     bool                           unclean_start;       /* the stop before this run was unclean */
 };
 

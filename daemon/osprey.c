@@ -7,9 +7,12 @@
 #include <signal.h>
 #include <string.h>
 
+#include "daemon/common_secrets.h"
+
 int
 main(int argc, char **argv)
 {
+    osp_secrets_hide();
     signal(SIGPIPE, SIG_IGN); /* a closed output is an error of the write, not the end of the process */
     if (argc > 1 && strcmp(argv[1], "origin") == 0)
         return osprey_origin_main(argc - 1, argv + 1);

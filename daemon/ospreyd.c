@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "config/config.h"
+#include "daemon/common_secrets.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 
@@ -90,6 +91,7 @@ main(int argc, char **argv)
 
     if (status != -1)
         return status;
+    osp_secrets_hide();
     (void)umask(0077);
     cfg_report_to(&report, stderr);
     cfg = cfg_load(args.file, &report);

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from daemon import RESPONSE_TIMEOUT, Proxy, context_entry, run, write_private
+from daemon import RESPONSE_TIMEOUT, SLOW, Proxy, context_entry, run, write_private
 from peer import coap, net, oscore
 from peer.coap import OSCORE, Message
 from peer.oscore import Hop
@@ -441,6 +441,18 @@ def test_no_secret_is_shown_anywhere(stage, keys):
         for secret in (context.secret, context.salt, context.sender_key, context.recipient_key):
             assert not any(secret.hex() in t.lower() for t in texts)
     assert not any("secret-payload" in t for t in texts)
+
+
+def test_keys_stay_in_the_memory_of_the_process(stage):
+    proxy = stage.proxy()
+    limits = pathlib.Path(f"/proc/{proxy.process.pid}/limits").read_text()
+    assert [line.split()[-3:-1] for line in limits.splitlines() if line.startswith("Max core file size")] == [["0", "0"]]
+    status = pathlib.Path(f"/proc/{proxy.process.pid}/status").read_text()
+    locked = int(next(line for line in status.splitlines() if line.startswith("VmLck:")).split()[1])
+    if proxy.metric("osprey_memory_locked") == 1:
+        assert locked > 0 or SLOW > 1           # a sanitizer's mlockall() does nothing
+    else:
+        assert locked == 0 and "memory-not-locked" in proxy.log()
 
 
 def test_bad_input_does_not_flood_the_log(stage, keys):
