@@ -145,7 +145,7 @@ is_plain(const struct line *l, const char *s)
 static void
 put_quoted(struct line *l, const char *s)
 {
-    char     esc[8];
+    char     esc[16];
     uint32_t c;
     size_t   n;
 
