@@ -133,3 +133,36 @@ def test_usage_is_kept_over_restarts(stage, keys, how):
         assert (q, v) == (40, 5)
     else:
         assert 40 <= q <= 50 and 5 <= v <= 15
+
+
+# row S12
+def test_forged_messages_cost_writes_and_no_numbers(stage, keys):
+    proxy = secure_proxy(stage, keys, contexts=limited(keys, {"v": 640}))       # written down every 10
+    origin, client = stage.origin(), stage.client(proxy)
+    assert stage.secure(proxy, None, [Hop(keys.cp)]).exchange(forward(origin)).dotted == "2.05"
+    settled(proxy)
+    leased, asked = proxy.metric("osprey_lease_numbers_total"), proxy.metric("osprey_leases_asked_total")
+    bad = broken(keys, origin)
+    for _ in range(600):
+        assert client.exchange(bad).dotted == "4.00"
+    settled(proxy)
+    assert proxy.metric("osprey_leases_asked_total") > asked
+    assert proxy.metric("osprey_lease_numbers_total") == leased
+
+
+# row S09
+def test_a_recorded_request_draws_one_challenge_after_a_crash(stage, keys):
+    proxy, origin = secure_proxy(stage, keys), stage.origin()
+    secure = stage.secure(proxy, None, [Hop(keys.cp)])
+    made, _ = oscore.protect(forward(origin), None, secure.hops)
+    proxy.kill()
+    proxy.start()
+    client = stage.client(proxy)
+    answers = {(answer.payload, answer.get(OSCORE)) for answer in (client.exchange(made) for _ in range(300))}
+    assert len(answers) == 1
+    settled(proxy)
+    assert usage(proxy, "c-p")[0] == 1
+    assert proxy.metric("osprey_echo_challenges_total", kind="new") == 1
+    assert proxy.metric("osprey_echo_challenges_total", kind="repeated") == 299
+    assert origin.count() == 0
+    assert secure.exchange(forward(origin)).dotted == "2.05"
