@@ -104,6 +104,7 @@ on_housekeeping(void *ctx)
         log_info("contexts-expired", "count=%zu", expired);
     if (osp_kept_is_due(d->edhoc.kept) && d->leaser)
         osp_leaser_wake(d->leaser);
+    osp_daemon_watch_room(d);
     osp_alarm_at(d->housekeeping, osp_time_after(now, HOUSEKEEPING_US), now);
 }
 

@@ -38,6 +38,7 @@ struct osp_daemon {
     uint64_t                 reloads, reloads_refused;
     uint64_t                 keys_worn, keys_over;      /* contexts that came near a limit of their keys, or to it */
     bool                     memory_locked;
+    bool                     near_full;         /* state-near-full was said */
     bool                     has_inbox, unclean_start, draining, leaving, was_clean;
 };
 
@@ -54,6 +55,9 @@ void osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c, enum osp_key_stat
 
 /* Lets go contexts that EDHOC made and the policy in force has no place for. */
 void osp_daemon_prune(struct osp_daemon *d);
+
+/* Says once when the state file has hardly any room left, or has none for more contexts that EDHOC makes. */
+void osp_daemon_watch_room(struct osp_daemon *d);
 
 /* Asks every worker for counters and returns how many answered in time. */
 size_t osp_daemon_poll(struct osp_daemon *d);

@@ -16,6 +16,15 @@
 #define RECORD_BYTES OSP_STORE_VALUE_MAX
 #define VERSION 3
 
+/*
+ * Contexts of the configuration keep a quarter of the store to themselves, whatever comes from outside.  Sizes are those of the
+ * longest rows in pages that are two thirds full: of a kept context with its records, and of another row.
+ */
+#define SHARE_PERCENT 75
+#define BYTES_KEPT 1024
+#define BYTES_ROW 160
+#define FILL_MAX 95             /* nothing is added to a store that is fuller than this, in per cent */
+
 enum work { NOTHING, WRITE, FORGET };
 
 struct entry {
@@ -40,6 +49,7 @@ struct osp_kept {
     pthread_mutex_t       lock;         /* guards what follows */
     struct osp_table      by_object, by_peer;
     struct osp_list       all, guests, todo;
+    size_t                room;         /* contexts that the store has room for */
     struct osp_kept_stats stats;
     struct credential    *creds;        /* by label */
     size_t                cred_count;
@@ -59,6 +69,7 @@ osp_kept_new(const struct osp_kept_cfg *cfg, struct osp_kept **out)
     if (!k)
         return e;
     k->cfg = *cfg;
+    k->room = SIZE_MAX;                 /* until the store is known, or if there is none */
     (void)pthread_mutex_init(&k->lock, NULL);
     osp_list_init(&k->all);
     osp_list_init(&k->guests);
@@ -203,13 +214,19 @@ hash_peer(const struct osp_made *m)
     return osp_hash(&plain_hash, osp_wr_slice(&w));
 }
 
+static bool
+is_guest(const struct osp_kept *k, const struct osp_made *m)
+{
+    return k->cfg.guests && strcmp(k->cfg.guests, m->name) == 0;
+}
+
 static void
 insert(struct osp_kept *k, struct entry *e)
 {
     osp_table_add(&k->by_object, &e->by_object, hash_object(e->made->octx));
     osp_table_add(&k->by_peer, &e->by_peer, hash_peer(e->made));
     osp_list_push(&k->all, &e->link);
-    if (k->cfg.guests && strcmp(k->cfg.guests, e->made->name) == 0)
+    if (is_guest(k, e->made))
         osp_list_push(&k->guests, &e->guest);
     if (!e->recorded)
         osp_list_push(&k->todo, &e->todo);
@@ -241,6 +258,12 @@ surplus_of(struct osp_kept *k, const struct osp_made *m)
     return same >= (m->leads ? 1 : k->cfg.per_peer) ? oldest : NULL;
 }
 
+static size_t
+limit_of(const struct osp_kept *k)
+{
+    return k->cfg.bound < k->room ? k->cfg.bound : k->room;
+}
+
 /* Whoever can make identities in any number must not be able to drive out those that somebody vouches for. */
 static struct entry *
 first_to_go(struct osp_kept *k)
@@ -252,17 +275,31 @@ first_to_go(struct osp_kept *k)
     return any ? OSP_CONTAINER(any, struct entry, link) : NULL;
 }
 
-static void
+/* False: there is none, and `m` may not have that of another. */
+static bool
 make_room(struct osp_kept *k, const struct osp_made *m)
 {
     struct entry *e = k->cfg.per_peer || m->leads ? surplus_of(k, m) : NULL;
 
-    if (!e && k->stats.count >= k->cfg.bound)
-        e = first_to_go(k);
     if (e) {
-        let_go(k, e);
         k->stats.replaced++;
+        let_go(k, e);
+        return true;
     }
+    if (k->stats.count < limit_of(k))
+        return true;
+    if (is_guest(k, m) && osp_list_empty(&k->guests)) {
+        k->stats.no_room++;
+        return false;
+    }
+    if (k->room < k->cfg.bound)
+        k->stats.no_room++;
+    else
+        k->stats.replaced++;
+    e = first_to_go(k);
+    if (e)
+        let_go(k, e);
+    return true;
 }
 
 static struct entry *
@@ -282,10 +319,23 @@ new_entry(struct osp_made *m)
     return NULL;
 }
 
+/* Under the lock. */
+static bool
+take_in(struct osp_kept *k, struct entry *e)
+{
+    e->serial = ++k->stats.added;
+    if (!make_room(k, e->made))
+        return false;
+    insert(k, e);
+    osp_octx_lease_failed(e->made->octx);   /* one that was lent numbers wants leases from here on */
+    return true;
+}
+
 bool
 osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s)
 {
     struct entry *e = new_entry(m);
+    bool          taken;
 
     if (!e) {
         (void)osp_octx_live_remove(k->live, m->octx);
@@ -295,12 +345,13 @@ osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s)
     e->made_s = now_s;
     e->expires_s = k->cfg.lifetime_s ? now_s + k->cfg.lifetime_s : 0;
     (void)pthread_mutex_lock(&k->lock);
-    e->serial = ++k->stats.added;
-    make_room(k, m);
-    insert(k, e);
-    osp_octx_lease_failed(m->octx);     /* one that was lent numbers wants leases from here on */
+    taken = take_in(k, e);
+    if (!taken) {
+        (void)osp_octx_live_remove(k->live, m->octx);
+        free_entry(e);
+    }
     (void)pthread_mutex_unlock(&k->lock);
-    return true;
+    return taken;
 }
 
 bool
@@ -346,17 +397,48 @@ write_entry(struct osp_kept *k, struct osp_store *s, struct entry *e)
     return err == OSP_OK ? osp_record_put(s, e->key, &used) : err;
 }
 
+/* Contexts that the store has room for beside its other rows.  A kept context has three rows: its own and two records. */
+static size_t
+room_in(const struct osp_store *s)
+{
+    uint64_t kept = osp_store_count(s, OSP_STORE_KEPT), rows = 0;
+    size_t   all = osp_store_capacity(s) / 100 * SHARE_PERCENT, others;
+
+    for (int t = OSP_STORE_OLD; t < OSP_STORE_TABLES; t++)
+        rows += osp_store_count(s, (enum osp_store_table)t);
+    others = (size_t)(rows > 3 * kept ? rows - 3 * kept : 0) * BYTES_ROW;
+    return others < all ? (all - others) / BYTES_KEPT : 0;
+}
+
+/* Lets go what is too much, as much of it as one batch takes. */
+static void
+fit(struct osp_kept *k, const struct osp_store *s)
+{
+    k->room = room_in(s);
+    for (size_t i = 0; i < FLUSH_MAX && k->stats.count > limit_of(k); i++) {
+        k->stats.no_room++;
+        let_go(k, first_to_go(k));
+    }
+}
+
 enum osp_err
 osp_kept_flush(struct osp_kept *k, struct osp_store *s)
 {
     size_t           done = 0;
     enum osp_err     err = OSP_OK;
-    struct osp_list *n;
+    struct osp_list *n, *next;
 
     (void)pthread_mutex_lock(&k->lock);
-    for (n = k->todo.next; n != &k->todo && done < FLUSH_MAX && err == OSP_OK; n = n->next) {
+    fit(k, s);
+    for (n = k->todo.next; n != &k->todo && done < FLUSH_MAX && err == OSP_OK; n = next) {
         struct entry *e = OSP_CONTAINER(n, struct entry, todo);
 
+        next = n->next;
+        if (!e->gone && osp_store_fill(s) > FILL_MAX) {
+            k->stats.no_room++; /* the store is full of others: the batch must not fail for it */
+            let_go(k, e);
+            continue;
+        }
         err = e->gone ? osp_record_forget(s, e->key) : write_entry(k, s, e);
         if (err == OSP_OK) {
             e->batch = e->gone ? FORGET : WRITE;
@@ -611,5 +693,6 @@ osp_kept_stats(struct osp_kept *k, struct osp_kept_stats *out)
 {
     (void)pthread_mutex_lock(&k->lock);
     *out = k->stats;
+    out->limit = limit_of(k);
     (void)pthread_mutex_unlock(&k->lock);
 }

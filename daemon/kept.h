@@ -43,7 +43,8 @@ uint32_t osp_kept_label_end(struct osp_kept *k);
 
 /*
  * Keeps `m`, which is in the live table; takes it over.  Its numbers can be leased from here on.  `now_s`: the time of day.
- * False: out of memory, it is gone.
+ * If the bound is reached, or what the store has room for, the oldest guest goes, or else the oldest of all.
+ * False: it is gone; out of memory, or it is a guest and there is room only for what is kept of others.
  */
 bool osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s);
 
@@ -52,7 +53,10 @@ bool osp_kept_find(struct osp_kept *k, const struct osp_octx *c, uint8_t key[OSP
 
 /* ---- the store ---- */
 
-/* In a batch of `s`: what is new and what has gone, at most a few hundred. As osp_record_keep(). */
+/*
+ * In a batch of `s`: what is new and what has gone, at most a few hundred.  Contexts that no configuration holds leave a part of
+ * the store to those that are configured: what exceeds that part goes first.  As osp_record_keep().
+ */
 OSP_CHECKED enum osp_err osp_kept_flush(struct osp_kept *k, struct osp_store *s);
 /* The batch was committed, or not: then it is done again with the next. */
 void osp_kept_flushed(struct osp_kept *k, bool committed);
@@ -85,7 +89,13 @@ size_t osp_kept_revoke(struct osp_kept *k, const char *pattern);
 /* Lines of text for those whose credential or peer matches, `max` of them. */
 void osp_kept_list(struct osp_kept *k, const char *pattern, size_t max, uint64_t now_s, FILE *to);
 
-struct osp_kept_stats { uint64_t added, expired, revoked, replaced; size_t count; };
+struct osp_kept_stats {
+    uint64_t added, expired, revoked;
+    uint64_t replaced;          /* went for a newer one, as a bound of the configuration was reached */
+    uint64_t no_room;           /* went, or did not get in, as the store had no room for more */
+    size_t   count;
+    size_t   limit;             /* contexts at most, by the configuration and by the room in the store */
+};
 void osp_kept_stats(struct osp_kept *k, struct osp_kept_stats *out);
 
 #endif

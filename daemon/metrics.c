@@ -188,6 +188,8 @@ render_state(const struct osp_metrics *m, FILE *to)
     seconds(to, "osprey_store_commit_longest_seconds", m->lease.commit_us_max);
     one(to, "osprey_state_used_bytes", "Bytes of the state file in use.", GAUGE, m->state_used);
     one(to, "osprey_state_size_bytes", "Size of the state file.", GAUGE, m->state_size);
+    head(to, "osprey_state_fill_ratio", "Part of the state file's room for records that is in use.", GAUGE);
+    (void)fprintf(to, "osprey_state_fill_ratio %u.%02u\n", m->state_fill / 100, m->state_fill % 100);
     one(to, "osprey_unclean_start", "1 if the stop before this run was unclean.", GAUGE, m->unclean_start);
     one(to, "osprey_contexts", "Security contexts configured.", GAUGE, m->contexts);
     head(to, "osprey_key_limits_total", "Security contexts whose keys came near a usage limit, or to it, in this run.", COUNTER);
@@ -239,6 +241,7 @@ render_edhoc(const struct osp_metrics *m, FILE *to)
     }, contexts[] = {
         { "made", m->kept.added },
         { "replaced", m->kept.replaced },
+        { "no_room", m->kept.no_room },
         { "expired", m->kept.expired },
         { "revoked", m->kept.revoked },
     };
@@ -251,6 +254,8 @@ render_edhoc(const struct osp_metrics *m, FILE *to)
     for (size_t i = 0; i < sizeof(contexts) / sizeof(contexts[0]); i++)
         (void)fprintf(to, "osprey_kept_contexts_total{what=\"%s\"} %" PRIu64 "\n", contexts[i].what, contexts[i].v);
     one(to, "osprey_kept_contexts", "Security contexts made at run time that are kept now.", GAUGE, m->kept.count);
+    one(to, "osprey_kept_contexts_limit", "How many may be kept, by the configuration and the room in the state file.", GAUGE,
+        m->kept.limit == SIZE_MAX ? 0 : m->kept.limit);
 }
 
 static void

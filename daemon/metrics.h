@@ -26,6 +26,7 @@ struct osp_metrics {
     struct osp_kept_stats          kept;
     struct osp_cache_stats         cache;               /* zeroes without one */
     size_t                         state_used, state_size;      /* bytes */
+    unsigned                       state_fill;          /* per cent, osp_store_fill_committed() */
     size_t                         contexts;
     uint64_t                       keys_worn, keys_over;
     uint64_t                       reloads, reloads_refused;

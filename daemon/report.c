@@ -10,6 +10,8 @@
 #include "oscore/b2.h"
 #include "daemon/loop.h"
 
+#define NEAR_FULL 75            /* per cent of the room for records in the state file: said once */
+#define FAR_FROM_FULL 65        /* and once more after it was less full than this */
 #define ANSWER_MS 1000          /* a worker that takes longer does not count as alive */
 
 size_t
@@ -39,6 +41,8 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
     m.dns = *osp_dns_stats(d->dns);
     if (osp_state_store(d->state))
         osp_store_size(osp_state_store(d->state), &m.state_used, &m.state_size);
+    if (osp_state_store(d->state))
+        m.state_fill = osp_store_fill_committed(osp_state_store(d->state));
     m.own_addresses = osp_addrset_count(osp_addresses_set(d->addresses));
     m.own_changes = osp_addresses_changes(d->addresses);
     if (d->cache)
@@ -57,6 +61,25 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
     m.memory_locked = d->memory_locked;
     m.unclean_start = d->unclean_start;
     *out = m;
+}
+
+void
+osp_daemon_watch_room(struct osp_daemon *d)
+{
+    struct osp_store     *s = osp_state_store(d->state);
+    struct osp_kept_stats kept;
+    unsigned              fill = s ? osp_store_fill_committed(s) : 0;
+    bool                  is_at_limit;
+
+    osp_kept_stats(d->edhoc.kept, &kept);
+    is_at_limit = kept.count >= kept.limit && kept.limit < osp_daemon_cfg(d)->edhoc.contexts;
+    if (!d->near_full && (fill >= NEAR_FULL || is_at_limit))
+        log_warning("state-near-full", "fill-percent=%u kept-contexts=%zu kept-limit=%zu given-up=%" PRIu64 " advice=%s", fill,
+                    kept.count, kept.limit, kept.no_room, "raise state-size and start again");
+    if (fill >= NEAR_FULL || is_at_limit)
+        d->near_full = true;
+    else if (fill < FAR_FROM_FULL && kept.count < kept.limit / 10 * 9)
+        d->near_full = false;
 }
 
 bool

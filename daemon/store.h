@@ -86,6 +86,14 @@ void osp_store_accept_file(struct osp_store *s);
 bool osp_store_is_lost(const struct osp_store *s);
 /* In a batch: rows of a table. */
 uint64_t osp_store_count(const struct osp_store *s, enum osp_store_table table);
+/*
+ * Pages that hold rows, in per cent of what may hold them: less than half of the store, since new pages are written before the
+ * old ones are given back.  More than 100: osp_store_reserve() fails.  In a batch, or as of the last commit from any thread.
+ */
+unsigned osp_store_fill(struct osp_store *s);
+unsigned osp_store_fill_committed(const struct osp_store *s);
+/* Bytes of the pages that may hold rows: what 100 per cent are. */
+size_t osp_store_capacity(const struct osp_store *s);
 /* Bytes in use and in all. */
 void osp_store_size(struct osp_store *s, size_t *used, size_t *size);
 /* The text of the last failure, for the log: static. */

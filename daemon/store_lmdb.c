@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #define PAGES_SPARE 16
+#define PAGES_PER_CHANGE 2      /* that a put or del writes anew, at most on average: a leaf, and its share of branches */
 
 static MDB_val
 to_val(struct osp_slice s)
@@ -80,6 +81,7 @@ write_value(struct osp_store *s, struct osp_slice name, struct osp_slice whole)
     int     rc = mdb_put(s->txn, s->dbi, &k, &v, 0);
 
     s->changed = true;
+    s->changes++;
     return rc == 0 ? OSP_OK : fail(s, rc);
 }
 
@@ -119,6 +121,7 @@ osp_store_del(struct osp_store *s, enum osp_store_table table, const uint8_t key
     if (e != OSP_OK)
         return e;
     rc = mdb_del(s->txn, s->dbi, &k, NULL);
+    s->changes++;
     return rc == 0 ? OSP_OK : fail(s, rc);
 }
 
@@ -162,7 +165,107 @@ osp_store_next(struct osp_store *s, enum osp_store_table table, bool first, uint
     return OSP_OK;
 }
 
+/* ---- room ---- */
+
+size_t
+osp_store_live_pages(struct osp_store *s)
+{
+    MDB_stat st = { 0 };
+
+    (void)mdb_stat(s->txn, s->dbi, &st);
+    return st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
+}
+
+size_t
+osp_store_pages_for(size_t live)
+{
+    return 2 * live + live / 256 + PAGES_SPARE; /* the list of free pages takes some itself: 8 bytes for each page on it */
+}
+
+size_t
+osp_store_capacity(const struct osp_store *s)
+{
+    size_t all = s->size / s->page_len;
+
+    return (all - PAGES_SPARE) * 256 / 513 * s->page_len;
+}
+
+unsigned
+osp_store_fill(struct osp_store *s)
+{
+    size_t all = s->size / s->page_len;
+
+    return (unsigned)((osp_store_pages_for(osp_store_live_pages(s)) * 100 + all - 1) / all);
+}
+
+unsigned
+osp_store_fill_committed(const struct osp_store *s)
+{
+    return __atomic_load_n(&s->fill, __ATOMIC_RELAXED);
+}
+
+enum osp_err
+osp_store_reserve(struct osp_store *s)
+{
+    return osp_store_fill(s) <= 100 ? OSP_OK : fail(s, MDB_MAP_FULL);
+}
+
 /* ---- batches ---- */
+
+static int
+begin(struct osp_store *s)
+{
+    int rc = osp_store_is_lost(s) ? ESTALE : mdb_txn_begin(s->env, NULL, 0, &s->txn);
+
+    if (rc != 0) {
+        s->txn = NULL;
+        return rc;
+    }
+    s->work = s->head;
+    s->changed = s->accepted = false;
+    return 0;
+}
+
+static enum osp_err write_head(struct osp_store *s);
+
+/* One more commit: from the next one on, what the last one gave back can be used. */
+static int
+settle(struct osp_store *s)
+{
+    int rc = write_head(s) == OSP_OK ? 0 : s->last_error;
+
+    if (rc == 0)
+        rc = mdb_txn_commit(s->txn);
+    else
+        mdb_txn_abort(s->txn);
+    s->txn = NULL;
+    if (rc == 0) {
+        s->head = s->work;
+        s->written = true;
+        s->given_back = 0;
+    }
+    return rc;
+}
+
+/*
+ * LMDB uses the pages that a transaction gave back in the one after the next.  If the last batch gave back what this one may
+ * need, an empty one comes in between.  Only a store that is small or nearly full ever gets there.
+ */
+static int
+begin_with_room(struct osp_store *s)
+{
+    int    rc = begin(s);
+    size_t live, pending;
+
+    if (rc != 0)
+        return rc;
+    live = osp_store_live_pages(s);
+    pending = s->given_back < live ? s->given_back : live;
+    if (pending == 0 || osp_store_pages_for(live) + pending <= s->size / s->page_len)
+        return 0;
+    rc = settle(s);
+    return rc == 0 ? begin(s) : rc;
+}
 
 enum osp_err
 osp_store_begin(struct osp_store *s)
@@ -170,10 +273,9 @@ osp_store_begin(struct osp_store *s)
     int rc;
 
     (void)pthread_mutex_lock(&s->lock);
-    rc = osp_store_is_lost(s) ? ESTALE : mdb_txn_begin(s->env, NULL, 0, &s->txn);
+    rc = begin_with_room(s);
     if (rc == 0) {
-        s->work = s->head;
-        s->changed = s->accepted = false;
+        s->changes = 0;
         return OSP_OK;
     }
     s->txn = NULL;
@@ -198,24 +300,6 @@ osp_store_accept_file(struct osp_store *s)
     s->changed = s->accepted = true;
 }
 
-enum osp_err
-osp_store_reserve(struct osp_store *s)
-{
-    MDB_envinfo info;
-    MDB_stat    st;
-    size_t      live, all;
-    int         rc = mdb_stat(s->txn, s->dbi, &st);
-
-    if (rc == 0)
-        rc = mdb_env_info(s->env, &info);
-    if (rc != 0)
-        return fail(s, rc);
-    live = st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
-    all = info.me_mapsize / st.ms_psize;
-    /* the list of free pages takes some itself: 8 bytes for each page on it */
-    return 2 * live + live / 256 + PAGES_SPARE <= all ? OSP_OK : fail(s, MDB_MAP_FULL);
-}
-
 /* The head goes into the batch, so that it never speaks of other rows than are there. */
 static enum osp_err
 write_head(struct osp_store *s)
@@ -231,6 +315,7 @@ enum osp_err
 osp_store_commit(struct osp_store *s)
 {
     enum osp_err e = s->changed ? write_head(s) : OSP_OK;
+    unsigned     fill = osp_store_fill(s);
     int          rc;
 
     if (e != OSP_OK) {
@@ -245,6 +330,8 @@ osp_store_commit(struct osp_store *s)
         s->was_moved &= !s->accepted;
         s->head = s->work;
         s->written = true;
+        s->given_back = s->changes * PAGES_PER_CHANGE;
+        __atomic_store_n(&s->fill, fill, __ATOMIC_RELAXED);
     }
     e = rc == 0 ? OSP_OK : fail(s, rc);
     (void)pthread_mutex_unlock(&s->lock);

@@ -128,8 +128,17 @@ struct osp_store {
     uint32_t               run, valid_from;
     int                    last_error;  /* errno or LMDB's */
     size_t                 size;        /* of the map; the file is as long or longer */
+    size_t                 page_len;
+    unsigned               fill;        /* of the last commit; atomic */
+    size_t                 changes;     /* calls of put and del in the batch */
+    size_t                 given_back;  /* pages at most that the last commit gave back, not to be used in the next one */
     char                   file[OSP_STORE_PATH_MAX];
 };
+
+/* In a batch, or in a transaction that only reads: pages that hold rows. */
+size_t osp_store_live_pages(struct osp_store *s);
+/* How many pages there must be, so that `live` of them can be written anew. */
+size_t osp_store_pages_for(size_t live);
 
 /* ---- files: store_file.c ---- */
 

@@ -75,6 +75,7 @@ open_database(struct osp_store *s, char why[OSP_STORE_WHY_MAX])
     struct osp_slice      name = osp_store_head_name();
     struct osp_store_head h = { 0 };
     MDB_val               k = { name.n, (void *)(uintptr_t)name.p }, v;
+    MDB_stat              st;
     int                   rc = mdb_txn_begin(s->env, NULL, 0, &s->txn);
     enum osp_err          e = OSP_OK;
 
@@ -86,6 +87,11 @@ open_database(struct osp_store *s, char why[OSP_STORE_WHY_MAX])
         e = osp_store_say_damaged(&s->place, why, mdb_strerror(rc));
     else if (!osp_store_head_decode(osp_slice(v.mv_data, v.mv_size), &h) || h.version != OSP_STORE_VERSION)
         e = osp_store_say_damaged(&s->place, why, "its head does not read back");
+    if (e == OSP_OK) {
+        s->page_len = mdb_stat(s->txn, s->dbi, &st) == 0 ? st.ms_psize : 4096;
+        s->fill = osp_store_fill(s);
+        s->given_back = osp_store_live_pages(s); /* as much as the last batch of the run before may have */
+    }
     if (s->txn)
         mdb_txn_abort(s->txn); /* the main database's handle stays valid */
     s->txn = NULL;
@@ -149,14 +155,13 @@ open_existing(struct osp_store *s, const char *dir, size_t size, char why[OSP_ST
         return e;
     if (fstat(s->place.file, &st) == 0 && (size_t)st.st_size > size)
         size = (size_t)st.st_size; /* what was taken stays taken */
-    size = (size + GRAIN - 1) / GRAIN * GRAIN;
+    s->size = size = (size + GRAIN - 1) / GRAIN * GRAIN;
     if (!osp_store_place_is_same(&s->place))
         e = rebuild(s, size, why);
     if (e == OSP_OK)
         e = open_env(s, OSP_STORE_FILE, size, s->place.file, why);
     if (e == OSP_OK)
         e = open_database(s, why);
-    s->size = size;
     return e == OSP_OK ? osp_store_place_fill(&s->place, s->place.file, size, why) : e;
 }
 

@@ -2,10 +2,13 @@
 """Whose the state directory is: one daemon's, one user's, and state.mdb stays in its place while the daemon runs."""
 import os
 import shutil
+import time
 
 import pytest
 
-from daemon import SLOW, run
+from daemon import SLOW, context_entry, run
+from peer.edhoc_cred import Credential
+from test_edhoc import ALLOW, Responder
 from test_layers import Hop, forward, secure_proxy
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files to another user")
@@ -105,3 +108,45 @@ def test_a_state_file_that_is_lost_ends_the_daemon(stage, keys, damage, busy):
     assert len(lines) == 1 and " error " in lines[0], proxy.log()[-3000:]
     proxy.check_log()
     proxy.process = None
+
+
+# ---- strangers ----
+
+def wait_for_log(proxy, text, seconds=30):
+    until = time.monotonic() + seconds * SLOW
+    while text not in proxy.log():
+        assert time.monotonic() < until, proxy.log()[-3000:]
+        time.sleep(0.05)
+
+
+@pytest.mark.seconds(150)
+def test_strangers_do_not_fill_the_store(stage, keys):
+    """A small store, a context of the configuration, one of a trusted credential, and more strangers than fit."""
+    r = Responder(stage, "kccs", edhoc={"unknown": "accept", "contexts-per-peer": 1000},
+                  contexts=[context_entry("c-p", keys.cp.other_side())], lease={"block": 2},
+                  clients=[{"match": {"any": True}, "allow": ALLOW}], **{"state-size": "1MiB"})
+    metric = r.proxy.metric
+    _, vouched_for = r.run(0, 2)
+    assert r.passes(vouched_for)
+    secure = stage.secure(r.proxy, None, [Hop(keys.cp)])
+    assert secure.exchange(r.forward()).dotted == "2.05"
+    limit = metric("osprey_kept_contexts_limit")
+    assert 200 < limit < 500
+    stranger = {"P-256": Credential.new("P-256", "kccs", bytes([0x77]))}
+    contexts = []
+    while len(contexts) < limit + 60:
+        contexts.append(r.run(0, 2, trusted=stranger)[1])
+        if len(contexts) % 10 == 0:
+            assert secure.exchange(r.forward()).dotted == "2.05"        # each needs a lease now and then
+    for _ in range(10):
+        assert secure.exchange(r.forward()).dotted == "2.05"
+    assert r.passes(vouched_for) and r.passes(contexts[-1]) and r.is_unknown(contexts[0])
+    assert metric("osprey_leases_failed_total") == 0
+    assert metric("osprey_kept_contexts") <= limit
+    assert metric("osprey_kept_contexts_total", what="no_room") >= 50
+    assert 0 < metric("osprey_state_fill_ratio") <= 1
+    wait_for_log(r.proxy, "state-near-full")
+    r.proxy.stop()
+    r.proxy.start()
+    assert r.passes(vouched_for) and r.passes(contexts[-1]) and r.is_unknown(contexts[0])
+    assert secure.exchange(r.forward()).dotted == "2.05"
