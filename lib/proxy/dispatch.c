@@ -44,9 +44,9 @@ as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     e = px_request_authority(t, x, req, &to);
     if (e != OSP_OK)
         return fail(t, x, e);
-    if (px_is_own(t->px, x, &to)) {          /* the authority is ours: a local request */
-        px_consume_own_authority(req);
-        return AGAIN;
+    if (px_is_own(t->px, x, &to)) {     /* the authority is ours: a local request */
+        e = px_become_local(t, x, &to, req);
+        return e == OSP_OK ? AGAIN : fail(t, x, e);
     }
     e = px_may_forward(t, x, &to);
     if (e != OSP_OK)

@@ -330,7 +330,8 @@ bool px_is_forward_form(const struct osp_msg *req);
 /* The authority of a forward-proxy request; the URI's parts become options. */
 enum osp_err px_request_authority(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req, struct osp_authority *to);
 void px_consume_proxy_options(struct osp_msg *req);
-void px_consume_own_authority(struct osp_msg *req);
+/* A request for ourselves as it would be without a proxy.  OSP_E_OPTION_COUNT, OSP_E_NOSPACE */
+enum osp_err px_become_local(struct px_turn *t, const struct px_exchange *x, const struct osp_authority *to, struct osp_msg *req);
 /*
  * The route whose URIs include the request's; NULL when there is none.  Once a layer has come off, what stood outside of it
  * counts for routes with outer_host only.

@@ -134,13 +134,21 @@ px_consume_proxy_options(struct osp_msg *req)
     osp_msg_remove(req, OSP_OPT_PROXY_SCHEME_NUMBER);
 }
 
-/* The request turned out to be for us: what named us has done its work. */
-void
-px_consume_own_authority(struct osp_msg *req)
+/*
+ * The request turned out to be for us, under the authority `to`: it becomes what the client would have sent without a proxy.
+ * Uri-Host stays, since routes go by it; Uri-Port is there where `to` has another port than the request came to.
+ */
+enum osp_err
+px_become_local(struct px_turn *t, const struct px_exchange *x, const struct osp_authority *to, struct osp_msg *req)
 {
+    uint8_t *port;
+
     px_consume_proxy_options(req);
-    osp_msg_remove(req, OSP_OPT_URI_HOST);
     osp_msg_remove(req, OSP_OPT_URI_PORT);
+    if (to->port == local_port(x))
+        return OSP_OK;
+    port = osp_wr_reserve(&t->scratch, 4);
+    return port ? osp_msg_add(req, OSP_OPT_URI_PORT, osp_opt_uint_make(to->port, port)) : OSP_E_NOSPACE;
 }
 
 /* The form a next proxy wants: Proxy-Scheme and Uri-*, whatever the client wrote [rfc8613#4.1.3.3]. */

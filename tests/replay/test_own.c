@@ -135,6 +135,61 @@ hosts_that_lead_to_guarded_addresses_need_a_rule_that_names_these(void **state)
     assert_int_equal(code_for("coap://own.example/"), OSP_CODE(4, 1));
 }
 
+static struct osp_slice segment[1];
+
+/* The route "mine" takes what is for me.example, at port 5690 when `port` says so. */
+static void
+one_route(uint16_t port)
+{
+    segment[0] = osp_slice_str("r");
+    w.routes[0] = (struct osp_route){ .name = "mine", .host = osp_slice_str("me.example"), .port = port, .path = segment,
+                                      .path_count = 1, .has_path = true };
+    w.routes[0].hop.to = (struct osp_authority){ OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true,
+                                                 osp_ip_v4(192, 0, 2, 9) };
+    w.policy.routes = w.routes;
+    w.policy.route_count = 1;
+    w.policy.reverse = true;
+}
+
+/* row P05 */
+/* [rfc7252#5.7.2] */
+static void
+forward_form_for_our_own_authority_is_routed_like_the_request_itself(void **state)
+{
+    static struct osp_own_port other = { OSP_SCHEME_COAP, 5690, false };
+    struct osp_msg             m;
+    struct world_out           o;
+
+    (void)state;
+    one_route(0);
+    assert_int_equal(code_for("coap://me.example/r"), 0);
+    assert_int_equal(code_for("coap://me.example/else"), OSP_CODE(4, 4));
+    for (int port = 0; port < 2; port++) {
+        osp_msg_init(&m, OSP_GET);
+        m.type = OSP_NON;
+        m.mid = ++next_mid;
+        m.token = osp_slice_str("tk");
+        add(&m, OSP_OPT_URI_HOST, "ME.example");
+        if (port)
+            add(&m, OSP_OPT_URI_PORT, "\x16\x33");
+        add(&m, OSP_OPT_URI_PATH, "r");
+        add(&m, OSP_OPT_PROXY_SCHEME, "coap");
+        world_send(&w, WORLD_LISTENER, 1, 40000, &m);
+        o = world_next(&w, &m);
+        assert_int_not_equal(o.to.sock, WORLD_LISTENER);
+        assert_false(osp_msg_has(&m, OSP_OPT_PROXY_SCHEME));
+    }
+    /* the port that is asked for counts, not the one that the request came to */
+    EXPECT_OK(osp_target_parse(osp_slice_str("coap://me.example:5690"), &w.own[0]));
+    w.policy.own_ports = &other;
+    w.policy.own_port_count = 1;
+    one_route(5690);
+    assert_int_equal(code_for("coap://me.example:5690/r"), 0);
+    assert_int_equal(code_for("coap://me.example/r"), OSP_CODE(4, 4));
+    w.routes[0].host = OSP_EMPTY;
+    assert_int_equal(code_for("coap://198.51.100.7:5690/r"), 0);
+}
+
 int
 main(void)
 {
@@ -144,6 +199,7 @@ main(void)
         T(guard_follows_the_addresses_as_they_change),
         T(listener_on_all_addresses_makes_all_of_them_our_authority),
         T(hosts_that_lead_to_guarded_addresses_need_a_rule_that_names_these),
+        T(forward_form_for_our_own_authority_is_routed_like_the_request_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
