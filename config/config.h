@@ -145,6 +145,7 @@ struct cfg_hop {
     char          *context;             /* or NULL */
     struct cfg_hop_edhoc edhoc;         /* ... or this */
     bool           nested;              /* it can take a layer of ours around another one */
+    unsigned       hop_limit;           /* of next-hop: put in on the way there, 0: not */
     struct cfg_pos pos;
 };
 

@@ -129,8 +129,8 @@ static const struct cfg_item forward_items[] = {
     { .key = "max-layers", .type = CFG_UINT, .min = 1, .max = 8, .dflt = 4, AT(forward.max_layers),
       .doc = "OSCORE layers removed from one request, for routes too; more are answered 4.01" },
     { .key = "hop-limit", .type = CFG_UINT, .min = 0, .max = 255, .dflt = 0, AT(forward.hop_limit),
-      .doc = "Hop-Limit (RFC 8768) put into a request that has none; 0: none is put in. 16 is a good value where proxies are "
-             "chained" },
+      .doc = "Hop-Limit (RFC 8768) put into every request that has none, also towards hosts and upstreams of routes; 0: only on "
+             "the way to `next-hop`. 16 is a good value where routes lead to other proxies" },
     { .key = NULL },
 };
 

@@ -169,37 +169,51 @@ static const struct cfg_kind kind_edhoc = { "true, or a map", read_edhoc, print_
                    "the next hop does not take one around another"
 #define EDHOC_DOC "instead of `context`: one that is established with EDHOC when it is needed"
 
-static const struct cfg_item hop_items[] = {
-    { .key = "uri", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &kind_uri,
-      .doc = "where to; write coap://HOST[:PORT][/PATH]" },
-    { .key = "context", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, context), .kind = &cfg_kind_context,
-      .dflt_text = "no layer of ours",
-      .doc = "the context that protects the way there" },
-    { .key = "edhoc", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, edhoc), .kind = &kind_edhoc, .dflt_text = "false",
-      .doc = EDHOC_DOC, .example = "{ credential: plant-gw }" },
+#define HOP_ITEMS \
+    { .key = "uri", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &kind_uri,                                            \
+      .doc = "where to; write coap://HOST[:PORT][/PATH]" },                                                            \
+    { .key = "context", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, context), .kind = &cfg_kind_context,         \
+      .dflt_text = "no layer of ours",                                                                                 \
+      .doc = "the context that protects the way there" },                                                              \
+    { .key = "edhoc", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, edhoc), .kind = &kind_edhoc, .dflt_text = "false", \
+      .doc = EDHOC_DOC, .example = "{ credential: plant-gw }" },                                                       \
     { .key = "nested", .type = CFG_BOOL, .dflt = true, .at = offsetof(struct cfg_hop, nested), .doc = NESTED_DOC },
+
+static const struct cfg_item hop_items[] = {
+    HOP_ITEMS
+    { .key = NULL },
+};
+
+static const struct cfg_item next_hop_items[] = {
+    HOP_ITEMS
+    { .key = "hop-limit", .type = CFG_UINT, .min = 0, .max = 255, .dflt = 16, .at = offsetof(struct cfg_hop, hop_limit),
+      .doc = "Hop-Limit (RFC 8768) put into a request that has none on its way there, so that a loop of proxies ends, unless "
+             "`forward-proxy.hop-limit` puts another one in; 0: none is put in, for a proxy that cannot take the option" },
     { .key = NULL },
 };
 
 static void
-read_hop(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+read_hop_of(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const struct cfg_item *items,
+            struct cfg_hop *hop)
 {
-    struct cfg_hop *hop = obj;
-
     if (!n)
         return;
     hop->pos = n->pos;
     hop->present = true;
-    cfg_read_map(l, n, path, hop_items, hop);
+    cfg_read_map(l, n, path, items, hop);
+}
+
+static void
+read_hop(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
+{
+    read_hop_of(l, n, path, hop_items, obj);
 }
 
 static void
 print_hop(struct cfg_out *o, const char *key, const void *obj)
 {
-    const struct cfg_hop *hop = obj;
-
     cfg_out_begin(o, key);
-    cfg_out_map(o, hop_items, hop);
+    cfg_out_map(o, hop_items, obj);
     cfg_out_end(o);
 }
 
@@ -212,7 +226,7 @@ read_next_hop(struct cfg_load *l, const struct cfg_node *n, const struct cfg_pat
 
     if (!n || (n->kind == CFG_SCALAR && n->text && strcmp(n->text, "none") == 0))
         return;
-    read_hop(l, n, path, obj);
+    read_hop_of(l, n, path, next_hop_items, hop);
     if (hop->parsed.path.n > 0)
         cfg_error(l, &n->pos, path, "its uri has a path; requests keep theirs on the way to a proxy");
 }
@@ -222,14 +236,17 @@ print_next_hop(struct cfg_out *o, const char *key, const void *obj)
 {
     const struct cfg_hop *hop = obj;
 
-    if (hop->present)
-        print_hop(o, key, obj);
-    else
+    if (!hop->present) {
         cfg_out_word(o, key, "none");
+        return;
+    }
+    cfg_out_begin(o, key);
+    cfg_out_map(o, next_hop_items, hop);
+    cfg_out_end(o);
 }
 
 const struct cfg_kind cfg_kind_next_hop = { .form = "none, or a map", .read = read_next_hop, .print = print_next_hop,
-                                            .items = hop_items };
+                                            .items = next_hop_items };
 
 /* ---- routes ---- */
 

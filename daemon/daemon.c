@@ -305,15 +305,21 @@ make_main(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WH
     return e;
 }
 
+/* What all workers share of requests and responses. */
 static enum osp_err
-make_cache(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
+make_shared(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
     struct osp_cache_cfg c;
     struct osp_hash_key  seed;
     enum osp_err         e;
 
-    if (cfg->cache.size == 0)
-        return OSP_OK;
+    e = osp_crypto_random((uint8_t *)&seed, sizeof(seed));
+    if (e == OSP_OK)
+        e = osp_outbound_new(seed, &d->outbound);
+    if (e != OSP_OK || cfg->cache.size == 0) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "requests on their way: %s", osp_err_text(e));
+        return e;
+    }
     osp_cache_cfg_default(&c);
     c.bytes = cfg->cache.size;
     c.max_entry = cfg->cache.max_entry;
@@ -351,6 +357,7 @@ make_service(struct osp_daemon *d, struct osp_cfg *cfg, struct osp_ctxset **set,
     if (e == OSP_OK) {
         d->policy->cache = d->cache;
         d->policy->addresses = osp_addresses_set(d->addresses);
+        d->policy->outbound = d->outbound;
     }
     for (size_t i = 0; i < d->worker_count; i++) {
         if (e != OSP_OK) {
@@ -473,7 +480,7 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
     if (e == OSP_OK)
         e = make_main(d, cfg, why);
     if (e == OSP_OK)
-        e = make_cache(d, cfg, why);
+        e = make_shared(d, cfg, why);
     if (e == OSP_OK)
         e = make_service(d, cfg, &set, why);
     if (e == OSP_OK)
@@ -538,6 +545,7 @@ osp_daemon_free(struct osp_daemon *d)
     osp_policy_unref(d->policy);
     osp_addresses_free(d->addresses);
     osp_cache_free(d->cache);
+    osp_outbound_free(d->outbound);
     osp_guard_stop();
     osp_state_close(d->state);
     free_edhoc_parts(&d->edhoc);

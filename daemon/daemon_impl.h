@@ -16,6 +16,7 @@
 struct osp_daemon {
     struct osp_loop         *loop;
     struct osp_cache        *cache;             /* of all workers and policies; NULL: none */
+    struct osp_outbound     *outbound;          /* of all workers and policies */
     struct osp_policy       *policy;            /* in force; its configuration is the one in force */
     struct osp_state        *state;
     struct osp_edhoc_parts   edhoc;             /* of all workers and policies */

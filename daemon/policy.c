@@ -366,6 +366,7 @@ make_ways(struct box *b, const struct osp_ctxset *set)
     b->policy.reverse = c->route_count > 0;
     b->policy.forward = c->forward.enabled;
     b->policy.has_next_hop = c->forward.next_hop.present;
+    b->policy.next_hop_limit = c->forward.next_hop.hop_limit;
     if (c->forward.next_hop.present)
         b->policy.next_hop = make_hop(b, set, &c->forward.next_hop);
 }

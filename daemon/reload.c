@@ -99,6 +99,7 @@ prepare(struct osp_daemon *d, struct plan *p, char why[OSP_STORE_WHY_MAX])
         return e;
     p->policy->cache = d->cache;
     p->policy->addresses = osp_addresses_set(d->addresses);
+    p->policy->outbound = d->outbound;
     e = osp_state_prepare(d->state, p->set, p->cfg, why); /* last, since it writes */
     p->cfg = NULL;
     return e;

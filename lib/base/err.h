@@ -78,6 +78,7 @@
     X(CONTENT_FORMAT, PEER,     415, "Content-Format not supported")                       \
     X(HOP_LIMIT_BAD,  PEER,     400, "bad Hop-Limit")                                      \
     X(HOP_LIMIT,      PEER,     508, "Hop-Limit reached")                                  \
+    X(CAME_BACK,      PEER,     508, "request came back from the next hop")                \
     X(LOOP,           UPSTREAM, 0,   "forwarding loop: own name in a 5.08")                \
     X(UNVERIFIED,     PEER,     401, "address not verified yet")                           \
     X(BODY_GAP,       PEER,     408, "a block of the body is missing")                     \

@@ -247,7 +247,7 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     }
     osp_msg_init(&resp, code);
     add_unprotected_detail(x, why, &resp);
-    if (why == OSP_E_HOP_LIMIT)         /* [rfc8768#4] who saw the end of it */
+    if (why == OSP_E_HOP_LIMIT || why == OSP_E_CAME_BACK)       /* [rfc8768#4] who saw the end of it */
         resp.payload = osp_slice_str(x->policy->node_name);
     if (why == OSP_E_KEY_LIMIT)         /* trying again will not help before the operator or a new key does */
         resp.payload = osp_slice_str(osp_err_text(why));

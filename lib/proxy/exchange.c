@@ -73,6 +73,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     if (x->subject)
         x->subject->up = NULL;
     px_flight_land(px, x);
+    px_loop_left(x);
     if (x->agreement)
         px_agreement_left(px, x);
     px_combined_left(px, x);

@@ -323,6 +323,8 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
     req->token = OSP_EMPTY;
     if (e == OSP_OK && (x->hop_ctx || x->hop_edhoc))    /* before anything is asked of the network */
         e = osp_classes(&leg, req, classes);
+    if (e == OSP_OK)
+        e = px_loop_check(t, x, req, &hop->to);         /* before it waits for what waits for it */
     if (e == OSP_OK && px_cache_answers(t, x, req, &hop->to))
         return;
     if (e == OSP_OK)

@@ -7,6 +7,7 @@
  *   policy.c      who may do what: rules, rates, own authority, guarded addresses
  *   translate.c   the request URI on its way in and out; Hop-Limit
  *   location.c    Location of responses on its way back
+ *   loop.c        requests that come back from the next hop
  *   forward.c     the next hop: resolve, protect, send, park
  *   answer.c      responses and errors to the client, under the layers removed
  *   response.c    what came back from the next hop
@@ -174,6 +175,7 @@ struct px_exchange {
     const struct osp_rule  *rule;       /* that allowed it */
     uint64_t                in;         /* handle of the client's request */
     uint64_t                out;        /* handle of ours, 0: none */
+    uint64_t                outbound;   /* its entry among those on their way to the next hop, 0: none */
     uint64_t                ends;       /* `in` of the exchange whose observation this request deregisters; 0: none */
     struct osp_flow         from;
     struct osp_addr         to;
@@ -347,6 +349,14 @@ enum osp_err px_hop_limit(struct px_turn *t, const struct px_exchange *x, struct
 /* An option that may not be forwarded: 0 when all may. [rfc7252#5.7.1] */
 uint16_t px_unsafe_option(const struct osp_msg *m);
 
+/* ---- loop.c ---- */
+/* Notes a request that is about to go to the next hop `to`.  OSP_E_CAME_BACK: it is there already, and came back. */
+enum osp_err px_loop_check(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, const struct osp_authority *to);
+/* True if the request of `x` came back while it was on its way. */
+bool px_loop_came_back(const struct px_exchange *x);
+/* The exchange ends. */
+void px_loop_left(const struct px_exchange *x);
+
 /* ---- location.c ---- */
 /* Location of `resp` as the client has to write it; taken out where it leads out of route `r` (NULL: forward-proxied) or has
    dot segments.  OSP_E_OPTION_COUNT */
@@ -376,6 +386,8 @@ void px_used_meanwhile(struct osp_proxy *px, struct osp_octx *ctx);
 /* ---- names.c ---- */
 /* OSP_OK with *ip; OSP_E_RESOLVE; OSP_E_INCOMPLETE: the exchange waits in *name. OSP_E_OVERLOAD. */
 enum osp_err px_name_find(struct px_turn *t, struct osp_slice host, struct osp_ip *ip, struct px_name **name);
+/* True if `host` is known to have the address. */
+bool px_name_has(struct osp_proxy *px, struct osp_slice host, const struct osp_ip *ip);
 void px_name_wait(struct osp_proxy *px, struct px_name *n, struct px_exchange *x);
 void px_names_free(struct osp_proxy *px);
 

@@ -86,6 +86,17 @@ px_name_find(struct px_turn *t, struct osp_slice host, struct osp_ip *ip, struct
     return OSP_E_INCOMPLETE;
 }
 
+bool
+px_name_has(struct osp_proxy *px, struct osp_slice host, const struct osp_ip *ip)
+{
+    struct px_name *n = find(px, host, osp_hash(&px->seed, host));
+
+    for (size_t i = 0; n && n->err == OSP_OK && i < n->count; i++)
+        if (osp_ip_eq(&n->ips[i], ip))
+            return true;
+    return false;
+}
+
 void
 px_name_wait(struct osp_proxy *px, struct px_name *n, struct px_exchange *x)
 {

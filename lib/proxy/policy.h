@@ -15,6 +15,7 @@
 #include "edhoc/edhoc.h"
 #include "oscore/live.h"
 #include "oscore/table.h"
+#include "proxy/outbound.h"
 #include "proxy/target.h"
 
 /* Where to send, and the layer to put on for it. */
@@ -122,7 +123,9 @@ struct osp_policy {
     unsigned                   max_layers;      /* layers removed from one request */
     bool                       has_next_hop;    /* forward-proxied requests go to another proxy */
     struct osp_next_hop        next_hop;
-    unsigned                   hop_limit;       /* inserted when absent; 0: not inserted */
+    unsigned                   hop_limit;       /* inserted when absent, wherever the request goes; 0: not inserted */
+    unsigned                   next_hop_limit;  /* inserted when absent, on the way to next_hop; 0: as hop_limit says */
+    struct osp_outbound       *outbound;        /* what is on its way there; NULL: not noted.  Shared and borrowed */
     const char                *node_name;       /* identifier in 5.08 payloads; no spaces */
     uint64_t                   response_timeout_us;     /* request deadline -> 5.04, below 247 s */
     struct osp_target const   *own;             /* names of ours, and single addresses that we listen at, with their ports */

@@ -46,8 +46,8 @@ mark_hop_limit(struct px_turn *t, const struct px_exchange *x, struct osp_msg *r
 
         while (n < rest.n && rest.p[n] != ' ')
             n++;
-        if (osp_slice_eq(osp_rd_take(&r, n), name))
-            return OSP_E_LOOP;
+        if (osp_slice_eq(osp_rd_take(&r, n), name))     /* or it is our own answer to our own request: news to the client */
+            return px_loop_came_back(x) ? OSP_OK : OSP_E_LOOP;
         if (osp_rd_left(&r) > 0)
             osp_rd_u8(&r);
     }

@@ -376,9 +376,12 @@ enum osp_err
 px_hop_limit(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req)
 {
     const struct osp_opt *o = get(req, OSP_OPT_HOP_LIMIT);
+    bool                  to_proxy = !x->route && x->policy->has_next_hop;
     uint32_t              v = x->policy->hop_limit;
     uint8_t              *value;
 
+    if (v == 0 && to_proxy)             /* an origin need not know the option, a proxy should */
+        v = x->policy->next_hop_limit;
     if (!o && v == 0)
         return OSP_OK;
     if (o) {

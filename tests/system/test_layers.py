@@ -143,7 +143,8 @@ def test_two_forward_proxies(stage):
                      clients=[{"match": {"context": "CTX_C_P1"}, "allow": FORWARD},
                               {"match": {"any": True}, "allow": FORWARD}],
                      **{"forward-proxy": {"enabled": True,
-                                          "next-hop": {"uri": net.uri(wire.address), "context": "CTX_P1_P2"}}})
+                                          "next-hop": {"uri": net.uri(wire.address), "context": "CTX_P1_P2",
+                                                       "hop-limit": 0}}})       # the draft's example has none
     client = stage.client(p1)
     burn(client, PLAIN, 53)
     burn(stage.client(p2), PLAIN, 75 - 53)
