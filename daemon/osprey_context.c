@@ -17,7 +17,7 @@ context_free(struct osprey_context *c)
     if (c->sec.octx && c->state) {
         ssn = osp_octx_ssn(c->sec.octx);
         if (ssn.next < ssn.limit)
-            osprey_state_give_back(c->state, c->fp, ssn.next, ssn.limit);
+            osprey_state_give_back(c->state, c->keys.sender, ssn.next, ssn.limit);
     }
     if (c->sec.octx)
         osp_octx_unref(c->sec.octx);
@@ -44,9 +44,11 @@ context_new(const struct osp_octx_params *p, const char *name, bool fresh, struc
         return OSP_E_NOMEM;
     c->name = strdup(name);
     c->fresh = fresh;
-    e = c->name ? osp_octx_fingerprint(p, c->fp) : OSP_E_NOMEM;
+    e = c->name ? osp_octx_fingerprint(p, c->old_fp) : OSP_E_NOMEM;
     if (e == OSP_OK)
         e = osp_octx_new(p, &c->sec.octx);
+    if (e == OSP_OK)
+        e = osp_octx_key_names(c->sec.octx, &c->keys);
     if (e != OSP_OK) {
         context_free(c);
         return e;
@@ -69,9 +71,11 @@ osprey_context_add(struct osprey_contexts *set, const struct osp_octx_params *p,
     set->items = items;
     labelled.label = (uint32_t)set->count;
     e = context_new(&labelled, name, fresh, &items[set->count]);
-    if (e == OSP_OK)
-        *out = items[set->count++];
-    return e;
+    if (e != OSP_OK)
+        return e;
+    items[set->count]->side = set->side;
+    *out = items[set->count++];
+    return OSP_OK;
 }
 
 static bool
@@ -167,6 +171,19 @@ osprey_context_load(struct osprey_contexts *set, const char *spec, bool all)
 }
 
 bool
+osprey_context_enter(struct osprey_context *c, struct osprey_state *state)
+{
+    struct osprey_keys k = { &c->keys.sender, &c->keys.recipient, 1, c->old_fp };
+
+    if (!c->entered && osprey_state_enter(state, c->side, &k) != OSP_OK) {
+        fprintf(stderr, "osprey: context %s: %s\n", c->name, osprey_state_why());
+        return false;
+    }
+    c->entered = true;
+    return true;
+}
+
+bool
 osprey_context_lease(struct osprey_context *c, struct osprey_state *state, uint64_t want, uint64_t block)
 {
     struct osp_ssn ssn = osp_octx_ssn(c->sec.octx);
@@ -174,7 +191,9 @@ osprey_context_lease(struct osprey_context *c, struct osprey_state *state, uint6
 
     if (ssn.limit - ssn.next >= want)
         return true;
-    if (osprey_state_lease(state, c->fp, block > want ? block : want, &first, &limit) != OSP_OK) {
+    if (!osprey_context_enter(c, state))
+        return false;
+    if (osprey_state_lease(state, c->keys.sender, block > want ? block : want, &first, &limit) != OSP_OK) {
         fprintf(stderr, "osprey: context %s: %s\n", c->name, osprey_state_why());
         return false;
     }

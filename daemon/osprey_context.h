@@ -12,14 +12,18 @@
 struct osprey_context {
     struct osprey_sec    sec;       /* first: what the layers want to know */
     char                *name;
-    uint8_t              fp[OSPREY_FP_LEN];
+    struct osp_key_names keys;
+    uint8_t              old_fp[OSPREY_FP_LEN];     /* what versions before filed its state under */
     bool                 fresh;     /* its keys were never used before */
-    struct osprey_state *state;     /* borrowed */
+    enum osprey_side     side;
+    bool                 entered;   /* the state knows its keys */
+    struct osprey_state *state;     /* borrowed; set once it has leased numbers */
 };
 
 struct osprey_contexts {
     struct osprey_context **items;
     size_t                  count;
+    enum osprey_side        side;   /* of contexts added from now on */
 };
 
 /*
@@ -41,7 +45,10 @@ bool osprey_context_load(struct osprey_contexts *set, const char *spec, bool all
 OSP_CHECKED enum osp_err osprey_context_add(struct osprey_contexts *set, const struct osp_octx_params *p, const char *name,
                                             bool fresh, struct osprey_context **out);
 
-/* Leases sequence numbers until at least `want` are at hand. False, with a message, when that fails. */
+/* Tells the state what its keys are used for, once. False, with a message, when that is refused. */
+bool osprey_context_enter(struct osprey_context *c, struct osprey_state *state);
+
+/* Enters it, and leases sequence numbers until at least `want` are at hand. False, with a message, when that fails. */
 bool osprey_context_lease(struct osprey_context *c, struct osprey_state *state, uint64_t want, uint64_t block);
 
 /* Gives unused numbers back, wipes and frees everything. */

@@ -44,9 +44,11 @@ make(struct osprey_group *g, const struct cfg_group *cfg)
         return OSP_E_NOMEM;
     for (size_t i = 0; i < cfg->member_count; i++)
         members[i] = member_of(&cfg->members[i]);
-    e = osp_group_fingerprint(&p, g->fp);
+    e = osp_group_fingerprint(&p, g->old_fp);
     if (e == OSP_OK)
         e = osp_group_new(&p, &g->sec.group, NULL);
+    if (e == OSP_OK && cfg->has_self)
+        e = osp_group_sender_name(g->sec.group, g->sender);
     free(members);
     return e;
 }
@@ -118,6 +120,24 @@ osprey_group_load(struct osprey_group *g, const char *spec, bool origin)
     return ok;
 }
 
+/* Tells the state what its keys are used for: ours, and those of the members. */
+static enum osp_err
+enter(struct osprey_group *g, struct osprey_state *state)
+{
+    size_t             count = osp_group_member_count(g->sec.group);
+    uint8_t          (*names)[OSPREY_FP_LEN] = calloc(count + 1, sizeof(*names));
+    struct osprey_keys k = { &g->sender, names, count, g->old_fp };
+    enum osp_err       e = names ? OSP_OK : OSP_E_NOMEM;
+
+    for (size_t i = 0; i < count && e == OSP_OK; i++)
+        e = osp_group_member_name(g->sec.group, i, names[i]);
+    if (e == OSP_OK)
+        e = osprey_state_enter(state, OSPREY_ORIGIN, &k);
+    g->entered = e == OSP_OK;
+    free(names);
+    return e;
+}
+
 bool
 osprey_group_lease(struct osprey_group *g, struct osprey_state *state, uint64_t want, uint64_t block)
 {
@@ -126,7 +146,8 @@ osprey_group_lease(struct osprey_group *g, struct osprey_state *state, uint64_t 
 
     if (ssn.limit - ssn.next >= want)
         return true;
-    if (osprey_state_lease(state, g->fp, block > want ? block : want, &first, &limit) != OSP_OK) {
+    if ((!g->entered && enter(g, state) != OSP_OK) ||
+        osprey_state_lease(state, g->sender, block > want ? block : want, &first, &limit) != OSP_OK) {
         fprintf(stderr, "osprey: group %s: %s\n", g->name, osprey_state_why());
         return false;
     }
@@ -142,7 +163,7 @@ osprey_group_fini(struct osprey_group *g)
         struct osp_ssn ssn = osp_group_ssn(g->sec.group);
 
         if (ssn.next < ssn.limit)
-            osprey_state_give_back(g->state, g->fp, ssn.next, ssn.limit);
+            osprey_state_give_back(g->state, g->sender, ssn.next, ssn.limit);
     }
     osp_group_unref(g->sec.group);
     free(g->name);

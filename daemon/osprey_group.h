@@ -9,8 +9,10 @@
 struct osprey_group {
     struct osprey_sec    sec;           /* first: what the layers want to know */
     char                *name;          /* of the server, or of the file */
-    uint8_t              fp[OSPREY_FP_LEN];
-    struct osprey_state *state;         /* borrowed */
+    uint8_t              sender[OSPREY_FP_LEN];     /* name of our Sender Key; of no meaning without `self` */
+    uint8_t              old_fp[OSPREY_FP_LEN];     /* what versions before filed its state under */
+    bool                 entered;       /* the state knows its keys */
+    struct osprey_state *state;         /* borrowed; set once it has leased numbers */
 };
 
 /*
@@ -19,7 +21,7 @@ struct osprey_group {
  */
 bool osprey_group_load(struct osprey_group *g, const char *spec, bool origin);
 
-/* As osprey_context_lease(). */
+/* As osprey_context_lease(), for a group with a `self`: deterministic requests take no number, so only an origin leases. */
 bool osprey_group_lease(struct osprey_group *g, struct osprey_state *state, uint64_t want, uint64_t block);
 
 /* Gives unused numbers back, wipes and frees. */

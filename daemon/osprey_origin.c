@@ -186,7 +186,9 @@ restore_window(struct origin *o, struct osprey_context *c)
     struct osprey_record r;
     struct osp_replay    empty = { 0 };
 
-    if (osprey_state_take_window(o->state, c->fp, &r) != OSP_OK)
+    if (!osprey_context_enter(c, o->state))
+        return false;
+    if (osprey_state_take_window(o->state, c->keys.recipient, &r) != OSP_OK)
         return origin_complain(c->name, osprey_state_why());
     if (o->require_echo)
         return true;
@@ -221,6 +223,7 @@ load_contexts(struct origin *o)
     struct osp_hash_key key;
     enum osp_err        e;
 
+    o->contexts.side = OSPREY_ORIGIN;
     for (size_t i = 0; i < o->file_count; i++)
         if (!osprey_context_load(&o->contexts, o->files[i], true))
             return false;
@@ -271,7 +274,7 @@ save_windows(struct origin *o)
         struct osp_replay      w;
 
         if (osp_octx_get_window(c->sec.octx, &w) == OSP_WINDOW_KNOWN &&
-            osprey_state_save_window(o->state, c->fp, &w) != OSP_OK)
+            osprey_state_save_window(o->state, c->keys.recipient, &w) != OSP_OK)
             ok = origin_complain(c->name, osprey_state_why());
     }
     return ok;

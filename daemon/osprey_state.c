@@ -14,6 +14,8 @@
 
 #define NAME_FP 16      /* bytes of the fingerprint in a file name */
 #define NAME_CAP 64
+#define SUFFIX ".key"
+#define SUFFIX_OLD ".context"   /* both keys of a context, by its fingerprint */
 #define RECORD_CAP 256  /* a record is some 80 bytes; a larger file is none */
 
 struct osprey_state {
@@ -136,12 +138,12 @@ osprey_state_claim(struct osprey_state *s)
 /* ---- one record ---- */
 
 static void
-record_name(const uint8_t fp[OSPREY_FP_LEN], char name[NAME_CAP])
+record_name(const uint8_t fp[OSPREY_FP_LEN], const char *suffix, char name[NAME_CAP])
 {
     char hex[2 * NAME_FP + 1];
 
     osp_hex_encode(osp_slice(fp, NAME_FP), hex, sizeof(hex));
-    snprintf(name, NAME_CAP, "%s.context", hex);
+    snprintf(name, NAME_CAP, "%s%s", hex, suffix);
 }
 
 static bool
@@ -151,11 +153,15 @@ parse_record(const char *text, struct osprey_record *r)
     int      used = 0;
     uint64_t limit, next;
     uint32_t seen;
+    unsigned roles = 0;
+    bool     ok = sscanf(text, "osprey-key 1\nroles %x\nlimit %" SCNu64 "\nwindow %15s %" SCNu64 " %" SCNx32 "\nend\n%n",
+                         &roles, &limit, window, &next, &seen, &used) == 5 ||
+              sscanf(text, "osprey-context 1\nlimit %" SCNu64 "\nwindow %15s %" SCNu64 " %" SCNx32 "\nend\n%n", &limit,
+                     window, &next, &seen, &used) == 4;
 
-    if (sscanf(text, "osprey-context 1\nlimit %" SCNu64 "\nwindow %15s %" SCNu64 " %" SCNx32 "\nend\n%n", &limit, window,
-               &next, &seen, &used) != 4 ||
-        used <= 0 || text[used] != '\0' || limit > OSP_PIV_MAX + 1)
+    if (!ok || used <= 0 || text[used] != '\0' || limit > OSP_PIV_MAX + 1)
         return false;
+    r->roles = roles;
     r->limit = limit;
     r->window = (struct osp_replay){ .next = next, .seen = seen };
     if (strcmp(window, "none") == 0)
@@ -235,8 +241,8 @@ write_record(struct osprey_state *s, const char *name, const struct osprey_recor
     static const char *const windows[] = { "none", "lost", "saved" };
     char                     text[RECORD_CAP];
 
-    snprintf(text, sizeof(text), "osprey-context 1\nlimit %" PRIu64 "\nwindow %s %" PRIu64 " %08" PRIx32 "\nend\n",
-             r->limit, windows[r->state], r->window.next, r->window.seen);
+    snprintf(text, sizeof(text), "osprey-key 1\nroles %x\nlimit %" PRIu64 "\nwindow %s %" PRIu64 " %08" PRIx32 "\nend\n",
+             r->roles, r->limit, windows[r->state], r->window.next, r->window.seen);
     return replace(s, name, text);
 }
 
@@ -259,7 +265,7 @@ change_record(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], change_fn
     char                 name[NAME_CAP];
     enum osp_err         e;
 
-    record_name(fp, name);
+    record_name(fp, SUFFIX, name);
     e = take_lock(s);
     if (e != OSP_OK)
         return e;
@@ -268,6 +274,117 @@ change_record(struct osprey_state *s, const uint8_t fp[OSPREY_FP_LEN], change_fn
         e = change(&r, arg);
     if (e == OSP_OK)
         e = write_record(s, name, &r);
+    flock(s->lock, LOCK_UN);
+    return e;
+}
+
+/* ---- which keys there are ---- */
+
+static unsigned
+role(enum osprey_side side, bool sends)
+{
+    return 1u << (2 * (unsigned)side + sends);
+}
+
+/* What records that no context has claimed yet say together: the highest of their limits. */
+struct unclaimed { struct osprey_state *state; uint64_t limit; size_t count; enum osp_err e; };
+
+static bool
+count_unclaimed(void *ctx, const char *name)
+{
+    struct unclaimed    *u = ctx;
+    struct osprey_record r;
+
+    u->e = read_record(u->state, name, &r);
+    u->count++;
+    if (u->e == OSP_OK && r.limit > u->limit)
+        u->limit = r.limit;
+    return u->e == OSP_OK;
+}
+
+/*
+ * The record of versions before that the keys are in, or what is known in its place: *r, and its name if there is one.
+ * The lock is held.
+ */
+static enum osp_err
+read_old(struct osprey_state *s, const uint8_t *old, char name[NAME_CAP], struct osprey_record *r)
+{
+    struct unclaimed u = { .state = s };
+    enum osp_err     e;
+
+    *r = (struct osprey_record){ 0 };
+    name[0] = '\0';
+    if (old) {
+        record_name(old, SUFFIX_OLD, name);
+        if (faccessat(s->dir, name, F_OK, 0) == 0)
+            return read_record(s, name, r);
+        name[0] = '\0';
+    }
+    e = osprey_state_each(s, SUFFIX_OLD, count_unclaimed, &u);
+    r->limit = u.limit;
+    r->state = u.count ? OSPREY_WINDOW_LOST : OSPREY_WINDOW_NONE;
+    return e == OSP_OK ? u.e : e;
+}
+
+/* Notes that `side` uses a key to send, or to receive; `old` is what is known of a key that has no record. */
+static enum osp_err
+enter_key(struct osprey_state *s, enum osprey_side side, bool sends, const uint8_t key[OSPREY_FP_LEN],
+          const struct osprey_record *old, bool claimed)
+{
+    struct osprey_record r;
+    char                 name[NAME_CAP];
+    enum osp_err         e;
+    bool                 known;
+
+    record_name(key, SUFFIX, name);
+    e = read_record(s, name, &r);
+    if (e != OSP_OK)
+        return e;
+    if (r.roles & role(side, !sends)) {
+        failed("its %s was used as a %s here before (were the IDs swapped?): whoever sends with it now would use sequence "
+               "numbers a second time; give the context new keys on both sides",
+               sends ? "Sender Key" : "Recipient Key", sends ? "Recipient Key" : "Sender Key");
+        return OSP_E_EXISTS;
+    }
+    known = r.roles & (role(OSPREY_CLIENT, sends) | role(OSPREY_ORIGIN, sends));
+    if (known && !claimed && (r.roles & role(side, sends)))
+        return OSP_OK;
+    if ((!known || claimed) && sends && r.limit < old->limit)
+        r.limit = old->limit;
+    if (!sends && claimed) {
+        r.state = known ? OSPREY_WINDOW_LOST : old->state;
+        r.window = known ? (struct osp_replay){ 0 } : old->window;
+    } else if (!sends && !known && old->state != OSPREY_WINDOW_NONE) {
+        r.state = OSPREY_WINDOW_LOST;
+    }
+    r.roles |= role(side, sends);
+    return write_record(s, name, &r);
+}
+
+static enum osp_err
+enter_keys(struct osprey_state *s, enum osprey_side side, const struct osprey_keys *k)
+{
+    struct osprey_record old;
+    char                 name[NAME_CAP];
+    enum osp_err         e = read_old(s, k->old, name, &old);
+
+    if (e == OSP_OK && k->sender)
+        e = enter_key(s, side, true, *k->sender, &old, name[0] != '\0');
+    for (size_t i = 0; i < k->recipient_count && e == OSP_OK; i++)
+        e = enter_key(s, side, false, k->recipients[i], &old, name[0] != '\0');
+    if (e == OSP_OK && name[0] && unlinkat(s->dir, name, 0) == -1)      /* an older version would read old numbers in it */
+        e = failed("%s/%s: %s", s->path, name, strerror(errno));
+    return e;
+}
+
+enum osp_err
+osprey_state_enter(struct osprey_state *s, enum osprey_side side, const struct osprey_keys *k)
+{
+    enum osp_err e = take_lock(s);
+
+    if (e != OSP_OK)
+        return e;
+    e = enter_keys(s, side, k);
     flock(s->lock, LOCK_UN);
     return e;
 }

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the client and the demo origin keep on disk for each security context: how far its sequence
- * numbers are used, and its replay window [rfc8613#B.1].
+ * What the client and the demo origin keep on disk for each key: how far its sequence numbers are used if it is a Sender
+ * Key, its replay window if it is a Recipient Key [rfc8613#B.1], and which of the two it was.
  *
- * One small file per context in one directory, named by the context's fingerprint, so that a
- * context keeps its numbers under any name and in any file of keys.  A record is replaced as a
- * whole (written aside, synced, renamed, directory synced) under a lock on the directory, and a
- * lease is on disk before any of its numbers is used: a crash skips numbers, it never repeats one.
+ * One small file per key in one directory, named by osp_key_name(), so that a key keeps its numbers under any name, with
+ * any IDs and in any file of keys.  A record is replaced as a whole (written aside, synced, renamed, directory synced) under a
+ * lock on the directory, and a lease is on disk before any of its numbers is used: a crash skips numbers, it never repeats one.
+ *
+ * Versions before filed both keys of a context in one record, by a fingerprint of its parameters.  Such a record is taken over
+ * when its context turns up.  While there are some whose context did not, keys that are not known start above all of their
+ * numbers: the parameters may have been edited.
  */
 #ifndef OSP_DAEMON_OSPREY_STATE_H
 #define OSP_DAEMON_OSPREY_STATE_H
 
 #include "oscore/context.h"
 
-#define OSPREY_FP_LEN 32
+#define OSPREY_FP_LEN 32        /* a name of a key (OSP_KEY_NAME_LEN), or a fingerprint */
 
 enum osprey_window {
-    OSPREY_WINDOW_NONE,         /* this context was never a recipient here */
+    OSPREY_WINDOW_NONE,         /* this key was never a Recipient Key here */
     OSPREY_WINDOW_LOST,         /* in use, or left behind by a crash: unknown [rfc8613#B.1.2] */
     OSPREY_WINDOW_SAVED,        /* left by a clean stop: exact */
 };
@@ -25,6 +28,7 @@ struct osprey_record {
     uint64_t           limit;   /* all numbers below may have been used */
     enum osprey_window state;
     struct osp_replay  window;  /* of SAVED */
+    unsigned           roles;   /* what the key was used for: private to osprey_state.c */
 };
 
 struct osprey_state;
@@ -47,6 +51,25 @@ const char *osprey_state_why(void);
 
 /* Keeps other origins out until the state is closed. OSP_E_EXISTS: there is one. OSP_E_STORE. */
 OSP_CHECKED enum osp_err osprey_state_claim(struct osprey_state *s);
+
+/* Client and origin may share a directory, and then they may be the two ends of one context. */
+enum osprey_side { OSPREY_CLIENT, OSPREY_ORIGIN };
+
+/* The keys of a context or of a group, by their names. */
+struct osprey_keys {
+    const uint8_t (*sender)[OSPREY_FP_LEN];     /* NULL: none */
+    const uint8_t (*recipients)[OSPREY_FP_LEN];
+    size_t          recipient_count;
+    const uint8_t  *old;                        /* what versions before filed them under; NULL: nothing */
+};
+
+/*
+ * Notes durably, before anything else is done with them, what the keys are used for.
+ *   OSP_E_EXISTS     this side has used one of them the other way round before (IDs were swapped): whoever has it now as
+ *                    its Sender Key would repeat the other's numbers.  osprey_state_why() says which
+ *   OSP_E_STORE
+ */
+OSP_CHECKED enum osp_err osprey_state_enter(struct osprey_state *s, enum osprey_side side, const struct osprey_keys *k);
 
 /*
  * Leases `count` numbers: [*first, *limit) are the caller's alone, durably.

@@ -244,6 +244,18 @@ grp_member_find(const struct osp_group *g, struct osp_slice id)
 }
 
 enum osp_err
+osp_group_sender_name(const struct osp_group *g, uint8_t out[OSP_KEY_NAME_LEN])
+{
+    return g->has_self ? osp_key_name(osp_slice(g->sender_key, g->key_len), out) : OSP_E_NOT_FOUND;
+}
+
+enum osp_err
+osp_group_member_name(const struct osp_group *g, size_t member, uint8_t out[OSP_KEY_NAME_LEN])
+{
+    return osp_key_name(osp_slice(g->members[member].recipient_key, g->key_len), out);
+}
+
+enum osp_err
 osp_group_fingerprint(const struct osp_group_params *p, uint8_t out[32])
 {
     const struct osp_slice in[] = { p->master_secret, p->master_salt, p->gid, p->has_self ? p->self.id : OSP_EMPTY };

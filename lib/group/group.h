@@ -85,7 +85,16 @@ struct osp_slice osp_group_gid(const struct osp_group *g);
 struct osp_slice osp_group_self(const struct osp_group *g);             /* our Sender ID; empty without one */
 size_t osp_group_member_count(const struct osp_group *g);
 
-/* SHA-256 of what determines our Sender Key: keys the state store.  Without a `self`, of what the group shares. */
+/*
+ * Names of keys, under which state is filed [gosc#2.5.3]: osp_key_name() of our Sender Key and of the one of a member.  All
+ * modes take their numbers from the space of the Sender Key, and neither the AEAD of the pairwise mode nor the form of the
+ * salt says anything about it.
+ *   OSP_E_NOT_FOUND  there is no `self`, so nothing of ours takes a number.  OSP_E_CRYPTO
+ */
+OSP_CHECKED enum osp_err osp_group_sender_name(const struct osp_group *g, uint8_t out[OSP_KEY_NAME_LEN]);
+OSP_CHECKED enum osp_err osp_group_member_name(const struct osp_group *g, size_t member, uint8_t out[OSP_KEY_NAME_LEN]);
+
+/* SHA-256 of values of the configuration. State written by older versions is filed under it; not of use for anything else. */
 OSP_CHECKED enum osp_err osp_group_fingerprint(const struct osp_group_params *p, uint8_t out[32]);
 
 /* ---- sender sequence numbers, as osp_octx_grant(), osp_octx_ssn() ---- */

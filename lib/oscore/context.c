@@ -215,10 +215,7 @@ osp_octx_keys(const struct osp_octx *c)
     return k;
 }
 
-/*
- * HMAC fills a key up with zeroes, so salts that differ in trailing zeroes alone give the same keys: one fingerprint
- * for them, or an edited salt would start the sequence numbers of used keys over.
- */
+/* HMAC fills a key up with zeroes, so salts that differ in trailing zeroes alone give the same keys: one fingerprint for them. */
 static struct osp_slice
 salt_that_counts(struct osp_slice salt)
 {
@@ -247,6 +244,25 @@ osp_octx_fingerprint(const struct osp_octx_params *p, uint8_t out[32])
     }
     parts[0] = osp_wr_slice(&w);
     return osp_digest(OSP_SHA256, parts, 6, out);
+}
+
+/* ---- names of keys ---- */
+
+enum osp_err
+osp_key_name(struct osp_slice key, uint8_t out[OSP_KEY_NAME_LEN])
+{
+    const struct osp_slice parts[] = { osp_slice_str("osprey key 1"), key };
+
+    return osp_digest(OSP_SHA256, parts, 2, out);
+}
+
+enum osp_err
+osp_octx_key_names(const struct osp_octx *c, struct osp_key_names *out)
+{
+    struct osp_octx_keys keys = osp_octx_keys(c);
+    enum osp_err         e = osp_key_name(keys.sender_key, out->sender);
+
+    return e == OSP_OK ? osp_key_name(keys.recipient_key, out->recipient) : e;
 }
 
 /* ---- sender sequence numbers ---- */

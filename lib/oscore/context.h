@@ -66,8 +66,29 @@ void osp_octx_set_label(struct osp_octx *c, uint32_t label);     /* at reload, b
 bool osp_octx_is_out_of_use(const struct osp_octx *c);
 void osp_octx_put_out_of_use(struct osp_octx *c);
 
-/* SHA-256 of secret, salt, algorithms and IDs: the same parameters give the same 32 bytes. Keys the state store. */
+/*
+ * SHA-256 of secret, salt, algorithms and IDs: the same parameters give the same 32 bytes.  Says that two contexts were made
+ * from the same values, before their keys are derived.  State written by older versions is filed under it, so it never changes.
+ */
 OSP_CHECKED enum osp_err osp_octx_fingerprint(const struct osp_octx_params *p, uint8_t out[32]);
+
+/* ---- names of keys ---- */
+
+#define OSP_KEY_NAME_LEN 32
+
+/*
+ * A name for a key that does not give the key away.  State is filed under it: numbers under the name of the Sender Key,
+ * replay windows under that of the Recipient Key, so they belong to the key whatever IDs, salts or options it was derived
+ * from [rfc8613#7.2.1] [rfc8613#7.4].  A key has one name in both roles.  The Common IV is left out: what determines a key
+ * determines its Common IV.
+ *   OSP_E_CRYPTO
+ */
+OSP_CHECKED enum osp_err osp_key_name(struct osp_slice key, uint8_t out[OSP_KEY_NAME_LEN]);
+
+struct osp_key_names { uint8_t sender[OSP_KEY_NAME_LEN], recipient[OSP_KEY_NAME_LEN]; };
+
+/* The names of both keys of `c`. OSP_E_CRYPTO. */
+OSP_CHECKED enum osp_err osp_octx_key_names(const struct osp_octx *c, struct osp_key_names *out);
 
 /* ---- sender sequence numbers ---- */
 

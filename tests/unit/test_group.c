@@ -1101,6 +1101,53 @@ fingerprints_tell_sender_contexts_apart(void **state)
             assert_memory_not_equal(fp[i], fp[k], 32);
 }
 
+static void
+sender_name_of(const struct osp_group_params *p, uint8_t out[OSP_KEY_NAME_LEN])
+{
+    struct osp_group *g;
+
+    EXPECT_OK(osp_group_new(p, &g, NULL));
+    EXPECT_OK(osp_group_sender_name(g, out));
+    osp_group_unref(g);
+}
+
+/* [gosc#2.5.3] numbers are those of the Sender Key, in which the pairwise mode and zeroes after the salt have no part */
+static void
+sender_key_has_one_name_whatever_the_pairwise_mode(void **state)
+{
+    struct cast       c;
+    struct osp_group *g;
+    uint8_t           name[3][OSP_KEY_NAME_LEN], salt[65];
+
+    (void)state;
+    cast_init(&c, OSP_ED25519);
+    play(&c, CLIENT);
+    sender_name_of(&c.p, name[0]);
+    c.p.aead = c.p.aead == OSP_AES_CCM_16_64_128 ? OSP_AES_GCM_128 : OSP_AES_CCM_16_64_128;
+    sender_name_of(&c.p, name[1]);
+    assert_memory_equal(name[0], name[1], OSP_KEY_NAME_LEN);
+    memset(salt, 0, sizeof(salt));
+    assert_true(c.p.master_salt.n < 60);
+    (void)osp_slice_copy(c.p.master_salt, salt, sizeof(salt));
+    c.p.master_salt = osp_slice(salt, 64);
+    sender_name_of(&c.p, name[1]);
+    assert_memory_equal(name[0], name[1], OSP_KEY_NAME_LEN);
+    EXPECT_OK(osp_group_new(&c.p, &g, NULL));
+    EXPECT_OK(osp_group_member_name(g, 0, name[2]));        /* the server's Sender Key, seen from both ends */
+    assert_memory_not_equal(name[1], name[2], OSP_KEY_NAME_LEN);
+    osp_group_unref(g);
+    play(&c, SERVER);
+    sender_name_of(&c.p, name[1]);
+    assert_memory_equal(name[1], name[2], OSP_KEY_NAME_LEN);
+    c.p.gid = osp_slice("gie", 3);
+    sender_name_of(&c.p, name[1]);
+    assert_memory_not_equal(name[1], name[2], OSP_KEY_NAME_LEN);
+    c.p.has_self = false;
+    EXPECT_OK(osp_group_new(&c.p, &g, NULL));
+    EXPECT_ERR(OSP_E_NOT_FOUND, osp_group_sender_name(g, name[1]));
+    osp_group_unref(g);
+}
+
 /* ---- credentials ---- */
 
 /* [gosc#2.4] */
@@ -1197,6 +1244,7 @@ main(void)
         cmocka_unit_test(the_member_at_fault_is_told),
         cmocka_unit_test(degenerate_public_keys_are_refused),
         cmocka_unit_test(fingerprints_tell_sender_contexts_apart),
+        cmocka_unit_test(sender_key_has_one_name_whatever_the_pairwise_mode),
         cmocka_unit_test(credentials_are_read_whole_or_not_at_all),
         cmocka_unit_test(a_compressed_key_is_the_same_key),
     };

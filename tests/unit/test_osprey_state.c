@@ -73,7 +73,7 @@ record(const char *mode)
 {
     char path[192];
 
-    snprintf(path, sizeof(path), "%s/01020300000000000000000000000000.context", deep);
+    snprintf(path, sizeof(path), "%s/01020300000000000000000000000000.key", deep);
     return fopen(path, mode);
 }
 
@@ -191,7 +191,7 @@ last_numbers_are_given_once_and_then_no_more(void **state)
     uint64_t first = 0, limit = 0;
 
     (void)state;
-    spoil("osprey-context 1\nlimit 1099511627774\nwindow none 0 00000000\nend\n");
+    spoil("osprey-key 1\nroles 2\nlimit 1099511627774\nwindow none 0 00000000\nend\n");
     assert_int_equal(1099511627774u, lease(fp, 64, &limit));
     assert_int_equal(OSP_PIV_MAX + 1, limit);
     EXPECT_ERR(OSP_E_SSN_EXHAUSTED, osprey_state_lease(st, fp, 1, &first, &limit));
@@ -204,14 +204,16 @@ damaged_record_gives_no_number(void **state)
 {
     static const char *const bad[] = {
         "",
-        "osprey-context 1\n",
-        "osprey-context 2\nlimit 5\nwindow none 0 00000000\nend\n",
-        "osprey-context 1\nlimit five\nwindow none 0 00000000\nend\n",
-        "osprey-context 1\nlimit 5\nwindow none 0 00000000\n",
-        "osprey-context 1\nlimit 5\nwindow other 0 00000000\nend\n",
-        "osprey-context 1\nlimit 5\nwindow none 0 00000000\nend\nmore",
-        "osprey-context 1\nlimit 1099511627777\nwindow none 0 00000000\nend\n",
-        "osprey-context 1\nlimit -5\nwindow none 0 00000000\nend\n",
+        "osprey-key 1\n",
+        "osprey-key 2\nroles 2\nlimit 5\nwindow none 0 00000000\nend\n",
+        "osprey-key 1\nroles 2\nlimit five\nwindow none 0 00000000\nend\n",
+        "osprey-key 1\nroles 2\nlimit 5\nwindow none 0 00000000\n",
+        "osprey-key 1\nroles 2\nlimit 5\nwindow other 0 00000000\nend\n",
+        "osprey-key 1\nroles 2\nlimit 5\nwindow none 0 00000000\nend\nmore",
+        "osprey-key 1\nroles 2\nlimit 1099511627777\nwindow none 0 00000000\nend\n",
+        "osprey-key 1\nlimit 5\nwindow none 0 00000000\nend\n",
+        "osprey-key 1\nroles none\nlimit 5\nwindow none 0 00000000\nend\n",
+        "osprey-key 1\nroles 2\nlimit -5\nwindow none 0 00000000\nend\n",
     };
     uint64_t first, limit;
 
@@ -228,7 +230,7 @@ damaged_record_gives_no_number(void **state)
 static void
 record_cut_at_any_length_gives_no_number(void **state)
 {
-    static const char whole[] = "osprey-context 1\nlimit 123\nwindow saved 7 0000007f\nend\n";
+    static const char whole[] = "osprey-key 1\nroles 2\nlimit 123\nwindow saved 7 0000007f\nend\n";
     char              text[sizeof(whole)];
     uint64_t          first, limit;
 
@@ -310,6 +312,107 @@ second_origin_is_kept_out_until_the_first_is_gone(void **state)
     osprey_state_close(st);
     EXPECT_OK(osprey_state_open(deep, &st));
     EXPECT_OK(osprey_state_claim(st));
+}
+
+/* ---- keys ---- */
+
+static const uint8_t old_fp[OSPREY_FP_LEN] = { 9 };
+
+static enum osp_err
+enter_as(enum osprey_side side, const uint8_t sender, const uint8_t recipient, const uint8_t *old)
+{
+    uint8_t            s[OSPREY_FP_LEN] = { sender, 2, 3 }, r[1][OSPREY_FP_LEN] = { { recipient, 2, 3 } };
+    struct osprey_keys k = { &s, r, 1, old };
+
+    return osprey_state_enter(st, side, &k);
+}
+
+static void
+write_old(const char *first_byte, unsigned limit, const char *window)
+{
+    char  path[192];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s000000000000000000000000000000.context", deep, first_byte);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "osprey-context 1\nlimit %u\nwindow %s 7 0000007f\nend\n", limit, window);
+    fclose(f);
+}
+
+static enum osprey_window
+window_of(uint8_t key)
+{
+    uint8_t              fp_[OSPREY_FP_LEN] = { key, 2, 3 };
+    struct osprey_record r;
+
+    EXPECT_OK(osprey_state_take_window(st, fp_, &r));
+    return r.state;
+}
+
+/* row S08 (partly: the client's own) [rfc8613#7.2.1] */
+static void
+key_is_refused_in_the_other_role_for_good(void **state)
+{
+    (void)state;
+    EXPECT_OK(enter_as(OSPREY_CLIENT, 1, 5, NULL));
+    EXPECT_OK(enter_as(OSPREY_CLIENT, 1, 5, NULL));
+    EXPECT_ERR(OSP_E_EXISTS, enter_as(OSPREY_CLIENT, 5, 1, NULL));
+    assert_non_null(strstr(osprey_state_why(), "Recipient Key"));
+    EXPECT_ERR(OSP_E_EXISTS, enter_as(OSPREY_CLIENT, 5, 6, NULL));
+    EXPECT_ERR(OSP_E_EXISTS, enter_as(OSPREY_CLIENT, 7, 1, NULL));
+    EXPECT_OK(enter_as(OSPREY_CLIENT, 1, 6, NULL));     /* a changed recipient-id */
+    osprey_state_close(st);
+    EXPECT_OK(osprey_state_open(deep, &st));
+    EXPECT_ERR(OSP_E_EXISTS, enter_as(OSPREY_CLIENT, 6, 8, NULL));
+}
+
+/* Both ends of a context may be tried out in one directory. */
+static void
+two_sides_of_one_context_share_a_directory(void **state)
+{
+    uint8_t  one[OSPREY_FP_LEN] = { 1, 2, 3 };
+    uint64_t limit;
+
+    (void)state;
+    EXPECT_OK(enter_as(OSPREY_CLIENT, 1, 5, NULL));
+    EXPECT_OK(enter_as(OSPREY_ORIGIN, 5, 1, NULL));
+    assert_int_equal(0, lease(one, 10, &limit));
+    EXPECT_ERR(OSP_E_EXISTS, enter_as(OSPREY_ORIGIN, 1, 5, NULL));
+    EXPECT_OK(enter_as(OSPREY_CLIENT, 1, 5, NULL));
+    assert_int_equal(10, lease(one, 10, &limit));
+}
+
+static void
+record_of_a_version_before_goes_to_the_keys_of_its_context(void **state)
+{
+    uint8_t  one[OSPREY_FP_LEN] = { 1, 2, 3 };
+    uint64_t limit;
+
+    (void)state;
+    write_old("09", 40, "saved");
+    EXPECT_OK(enter_as(OSPREY_ORIGIN, 1, 5, old_fp));
+    assert_int_equal(40, lease(one, 1, &limit));
+    assert_int_equal(OSPREY_WINDOW_SAVED, window_of(5));
+    EXPECT_OK(enter_as(OSPREY_ORIGIN, 1, 5, old_fp));   /* once */
+    assert_int_equal(41, lease(one, 1, &limit));
+    EXPECT_OK(enter_as(OSPREY_ORIGIN, 3, 7, NULL));     /* nothing is left of it */
+    assert_int_equal(OSPREY_WINDOW_NONE, window_of(7));
+}
+
+/* Whose it is cannot be told: the parameters that named it may have been edited since. */
+static void
+record_that_nobody_claims_counts_for_all_new_keys(void **state)
+{
+    uint8_t  one[OSPREY_FP_LEN] = { 1, 2, 3 };
+    uint64_t limit;
+
+    (void)state;
+    write_old("08", 30, "saved");
+    write_old("0a", 50, "lost");
+    EXPECT_OK(enter_as(OSPREY_ORIGIN, 1, 5, old_fp));
+    assert_int_equal(50, lease(one, 1, &limit));
+    assert_int_equal(OSPREY_WINDOW_LOST, window_of(5));
 }
 
 /* ---- contexts that EDHOC made ---- */
@@ -400,6 +503,10 @@ main(void)
         CASE(directory_is_for_its_owner_only),
         CASE(window_is_exact_after_a_clean_stop_and_lost_after_any_other),
         CASE(second_origin_is_kept_out_until_the_first_is_gone),
+        CASE(key_is_refused_in_the_other_role_for_good),
+        CASE(two_sides_of_one_context_share_a_directory),
+        CASE(record_of_a_version_before_goes_to_the_keys_of_its_context),
+        CASE(record_that_nobody_claims_counts_for_all_new_keys),
         CASE(kept_contexts_come_back_as_they_were),
         CASE(damaged_kept_context_is_none),
     };
