@@ -172,6 +172,7 @@ struct osp_cfg {
     char                *file;
     struct cfg_listen   *listen;    size_t listen_count;
     char                *state;                         /* directory, NULL: volatile */
+    char                *state_mark;                    /* directory of its mark, NULL: beside it */
     struct cfg_context  *contexts;  size_t context_count;
     struct cfg_client   *clients;   size_t client_count;
     struct { bool enabled; struct cfg_hop next_hop; unsigned max_layers; unsigned hop_limit; } forward;

@@ -174,15 +174,38 @@ check_control(struct cfg_load *l, const struct cfg_node *n, const struct cfg_pat
                   SOCKET_PATH_MAX);
 }
 
+/* What is copied or brought back together with the state cannot tell that it was. */
+static void
+check_state_mark(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const void *obj)
+{
+    const struct osp_cfg *cfg = obj;
+    struct osp_slice      state = osp_slice_str(cfg->state), mark = osp_slice_str(cfg->state_mark);
+
+    while (state.n > 1 && state.p[state.n - 1] == '/')
+        state.n--;
+    if (!cfg->state_mark)
+        return;
+    if (!cfg->state)
+        cfg_error(l, &n->pos, path, "there is no `state` that it could be the mark of");
+    else if (osp_slice_eq(osp_slice_head(mark, state.n), state) && (mark.n == state.n || mark.p[state.n] == '/'))
+        cfg_error(l, &n->pos, path, "lies within `state`; the mark belongs into a directory outside of it");
+}
+
 const struct cfg_item cfg_items[] = {
     { .key = "listen", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &cfg_kind_listen,
       .doc = "addresses requests are received at; only `coap://` in this version", .example = "[ \"coap://[::]:5683\" ]" },
     { .key = "state", .type = CFG_PATH, AT(state), .dflt_text = "none",
       .doc = "directory of what must survive a stop: sender sequence numbers and replay windows; mode 0700, on a local disk. "
-             "Required as soon as there are `contexts`: without it a restart would use a (key, nonce) pair twice",
+             "Required as soon as there are `contexts`: without it a restart would use a (key, nonce) pair twice. Made by "
+             "`ospreyd --init-state`, never by a start",
       .example = "/var/lib/osprey" },
     { .key = "state-size", .type = CFG_BYTES, .min = MIB(1), .max = GIB(1024), .dflt = MIB(64), AT(state_size),
       .doc = "room taken from the disk for it at the start, so that no write can fail later for want of it; it never shrinks" },
+    { .key = "state-mark", .type = CFG_PATH, AT(state_mark), .dflt_text = "the name of `state` with `.mark` after it",
+      .check = check_state_mark,
+      .doc = "directory of the mark, a file that says how far the state had come, so that a copy of the state or an older one is "
+             "noticed; not within `state`, mode 0700, best on another file system",
+      .example = "/var/lib/osprey.mark" },
     { .key = "contexts", .type = CFG_OTHER, .kind = &cfg_kind_contexts, .dflt_text = "[]",
       .doc = "OSCORE Security Contexts: a list, or `{ include: PATH }`; see below", .example = "{ include: contexts.d }" },
     { .key = "clients", .type = CFG_ITEMS, AT(clients), .max = 10000, .items = cfg_client_items,

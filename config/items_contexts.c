@@ -472,6 +472,6 @@ const struct cfg_item cfg_context_items[] = {
       .doc = "how much these keys may be used, where it differs from what `key-limits` says for all" },
     { .key = "fresh", .type = CFG_BOOL, .dflt = false, AT(fresh),
       .doc = "these keys were never used before, so the replay window may start empty; without it the first request is "
-             "answered with an Echo challenge. Has no effect once the state knows the context" },
+             "answered with an Echo challenge. Counts once, when the state meets the peer's key for the first time" },
     { .key = NULL },
 };

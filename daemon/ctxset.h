@@ -16,10 +16,11 @@
 struct osp_ctx_entry {
     struct osp_octx  *octx;             /* one reference */
     struct osp_node   by_object, by_key;
-    uint8_t           key[OSP_STORE_KEY_LEN];   /* fingerprint */
+    uint8_t           key[OSP_STORE_KEY_LEN];   /* fingerprint, by which the next set finds it; of a base: its key */
     bool              is_base;          /* octx is one (oscore/b2.h): what it is derived to has a record, and is used */
     struct osp_key_limits limits;       /* as configured; in force once adopted */
     bool              is_new;           /* was not in the set before */
+    bool              is_loaded;        /* new, and has its past */
     enum osp_err      err;              /* why there is no object, while the set is built */
 };
 

@@ -517,7 +517,7 @@ osp_daemon_run(struct osp_daemon *d)
     if (d->was_clean)
         log_info("stopped", "uptime-s=%u", (unsigned)(osp_time_between(d->started, osp_loop_now()) / OSP_SEC(1)));
     else
-        log_error("state-not-saved", "reason=%s effect=%s", osp_store_error(osp_state_store(d->state)),
+        log_error("state-not-saved", "reason=%s effect=%s", osp_state_error(d->state),
                   "the next start treats all replay windows as unknown");
     return d->was_clean;
 }

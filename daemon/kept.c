@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "daemon/records.h"
 #include "proxy/target.h"
 #include "base/list.h"
 #include "base/table.h"
@@ -38,7 +37,7 @@ struct entry {
     bool             recorded;          /* the store knows it */
     uint64_t         serial;            /* older ones have a lower one */
     uint64_t         made_s, expires_s; /* time of day; expires 0: never */
-    uint8_t          key[OSP_STORE_KEY_LEN];
+    struct osp_key_names names;         /* under that of the Sender Key the store has it */
 };
 
 struct credential { char *name; uint64_t print; };
@@ -313,7 +312,7 @@ new_entry(struct osp_made *m)
     osp_list_init(&e->guest);
     osp_list_init(&e->todo);
     e->made = m;
-    if (osp_octx_fingerprint(&m->params, e->key) == OSP_OK)
+    if (osp_octx_key_names(m->octx, &e->names) == OSP_OK)
         return e;
     free(e);
     return NULL;
@@ -355,16 +354,14 @@ osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s)
 }
 
 bool
-osp_kept_find(struct osp_kept *k, const struct osp_octx *c, uint8_t key[OSP_STORE_KEY_LEN])
+osp_kept_has(struct osp_kept *k, const struct osp_octx *c)
 {
-    struct entry *e;
+    bool has;
 
     (void)pthread_mutex_lock(&k->lock);
-    e = find(k, c);
-    if (e)
-        memcpy(key, e->key, OSP_STORE_KEY_LEN);
+    has = find(k, c) != NULL;
     (void)pthread_mutex_unlock(&k->lock);
-    return e != NULL;
+    return has;
 }
 
 /* ---- the store ---- */
@@ -381,20 +378,23 @@ print_of(const struct osp_kept *k, const struct osp_octx *c)
 static enum osp_err
 write_entry(struct osp_kept *k, struct osp_store *s, struct entry *e)
 {
-    uint8_t           bytes[RECORD_BYTES];
-    struct osp_wr     w = osp_wr_to(bytes, sizeof(bytes));
-    struct osp_record used = { .limit = osp_octx_ssn(e->made->octx).limit };    /* it may have had some before it was kept */
-    enum osp_err      err;
+    uint8_t                     bytes[RECORD_BYTES];
+    struct osp_wr               w = osp_wr_to(bytes, sizeof(bytes));
+    struct osp_sender_record    sender = { .limit = osp_octx_ssn(e->made->octx).limit };   /* it may have had some already */
+    struct osp_recipient_record recipient = { .has_window = false };
+    enum osp_err                err;
 
     osp_wr_u8(&w, VERSION);
     osp_wr_uint(&w, e->made_s, 8);
     osp_wr_uint(&w, e->expires_s, 8);
     osp_wr_uint(&w, print_of(k, e->made->octx), 8);
     osp_made_write(e->made, &w);
-    err = osp_wr_bad(&w) ? OSP_E_NOSPACE : osp_record_keep(s, e->key, osp_wr_slice(&w));
+    err = osp_wr_bad(&w) ? OSP_E_NOSPACE : osp_record_keep(s, &e->names, osp_wr_slice(&w));
     osp_wipe(bytes, sizeof(bytes));
-    osp_octx_usage_ahead(e->made->octx, &used.used_q, &used.used_v);
-    return err == OSP_OK ? osp_record_put(s, e->key, &used) : err;
+    osp_octx_usage_ahead(e->made->octx, &sender.used_q, &recipient.used_v);
+    if (err == OSP_OK)
+        err = osp_record_put_sender(s, e->names.sender, &sender);
+    return err == OSP_OK ? osp_record_put_recipient(s, e->names.recipient, &recipient) : err;
 }
 
 /* Contexts that the store has room for beside its other rows.  A kept context has three rows: its own and two records. */
@@ -439,7 +439,7 @@ osp_kept_flush(struct osp_kept *k, struct osp_store *s)
             let_go(k, e);
             continue;
         }
-        err = e->gone ? osp_record_forget(s, e->key) : write_entry(k, s, e);
+        err = e->gone ? osp_record_forget_kept(s, e->names.sender) : write_entry(k, s, e);
         if (err == OSP_OK) {
             e->batch = e->gone ? FORGET : WRITE;
             done++;
@@ -525,20 +525,21 @@ read_entry(struct osp_kept *k, struct osp_slice value, uint64_t now_s, const str
 }
 
 static enum osp_err
-take_up(struct osp_kept *k, struct entry *e, const struct osp_kept_load *how)
+take_up(struct osp_kept *k, struct entry *e, const uint8_t *old, const struct osp_kept_load *how)
 {
     enum osp_err err;
 
     err = osp_octx_live_add_for(k->live, e->made->octx, e->made->leads ? osp_slice_str(e->made->peer) : OSP_EMPTY);
     if (err == OSP_OK)
-        err = how->restore(how->ctx, e->made->octx, e->key);
+        err = how->restore(how->ctx, e->made->octx, old);
     if (err != OSP_OK) {
         (void)osp_octx_live_remove(k->live, e->made->octx);
         free_entry(e);
         return err == OSP_E_EXISTS || err == OSP_E_OVERLOAD ? OSP_E_NOT_FOUND : err;
     }
-    e->recorded = true;
-    osp_made_wipe(e->made);
+    e->recorded = !old;
+    if (e->recorded)
+        osp_made_wipe(e->made);
     (void)pthread_mutex_lock(&k->lock);
     e->serial = ++k->stats.added;
     insert(k, e);
@@ -551,22 +552,23 @@ osp_kept_load(struct osp_kept *k, struct osp_store *s, uint64_t now_s, const str
 {
     uint8_t          key[OSP_STORE_KEY_LEN];
     struct osp_slice value;
-    enum osp_err     err = osp_record_next_kept(s, true, key, &value);
+    bool             old;
+    enum osp_err     err = osp_record_next_kept(s, true, key, &value, &old);
 
     while (err == OSP_OK) {
         struct entry *e = read_entry(k, value, now_s, how);
 
-        err = e ? take_up(k, e, how) : OSP_E_NOT_FOUND;
-        if (err == OSP_E_NOT_FOUND)
-            err = osp_record_forget(s, key);
+        err = e ? take_up(k, e, old ? key : NULL, how) : OSP_E_NOT_FOUND;
+        if (err == OSP_E_NOT_FOUND || (err == OSP_OK && old))
+            err = osp_record_forget_kept(s, key);
         if (err == OSP_OK)
-            err = osp_record_next_kept(s, false, key, &value);
+            err = osp_record_next_kept(s, false, key, &value, &old);
     }
     return err == OSP_E_NOT_FOUND ? OSP_OK : err;
 }
 
 enum osp_err
-osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx *c, const uint8_t *key), void *ctx)
+osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx *c), void *ctx)
 {
     enum osp_err     err = OSP_OK;
     struct osp_list *n;
@@ -576,7 +578,7 @@ osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx 
         struct entry *e = OSP_CONTAINER(n, struct entry, link);
 
         if (e->recorded)
-            err = fn(ctx, e->made->octx, e->key);
+            err = fn(ctx, e->made->octx);
     }
     (void)pthread_mutex_unlock(&k->lock);
     return err;

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#include "daemon/store.h"
+#include "daemon/records.h"
 #include "oscore/live.h"
 #include "oscore/made.h"
 
@@ -48,8 +48,8 @@ uint32_t osp_kept_label_end(struct osp_kept *k);
  */
 bool osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s);
 
-/* Its key in the store; false: it is not here (any more). */
-bool osp_kept_find(struct osp_kept *k, const struct osp_octx *c, uint8_t key[OSP_STORE_KEY_LEN]);
+/* False: it is not here (any more). */
+bool osp_kept_has(struct osp_kept *k, const struct osp_octx *c);
 
 /* ---- the store ---- */
 
@@ -65,18 +65,18 @@ bool osp_kept_is_due(struct osp_kept *k);
 
 /*
  * In a batch: takes up what the store kept, if `trusts` says that its credential is still what it was and its lifetime is
- * not over; the rest is forgotten.  `restore` gets each with its key.  OSP_E_STORE, OSP_E_NOMEM.
+ * not over; the rest is forgotten.  `restore` gives each its past; `old`: what its records are filed under if a version
+ * before wrote them, else NULL.  Such a context is written anew with the next flush.  OSP_E_STORE, OSP_E_NOMEM.
  */
 struct osp_kept_load {
     bool (*trusts)(void *ctx, const char *name, uint64_t print);
-    enum osp_err (*restore)(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN]);
+    enum osp_err (*restore)(void *ctx, struct osp_octx *c, const uint8_t *old);
     void *ctx;
 };
 OSP_CHECKED enum osp_err osp_kept_load(struct osp_kept *k, struct osp_store *s, uint64_t now_s, const struct osp_kept_load *how);
 
-/* Calls `fn` for each context that is kept, until it returns something else than OSP_OK. */
-OSP_CHECKED enum osp_err osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx *c, const uint8_t *key),
-                                       void *ctx);
+/* Calls `fn` for each context that the store knows, until it returns something else than OSP_OK. */
+OSP_CHECKED enum osp_err osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx *c), void *ctx);
 
 /* ---- the main thread ---- */
 

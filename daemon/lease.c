@@ -103,9 +103,7 @@ run(void *arg)
 
         account(l, n, e, osp_time_between(from, osp_loop_now()));
         if (e != OSP_OK) {
-            struct osp_store *s = osp_state_store(l->state);
-
-            log_error("lease-failed", "contexts=%zu reason=%s advice=%s", n, s ? osp_store_error(s) : osp_err_text(e),
+            log_error("lease-failed", "contexts=%zu reason=%s advice=%s", n, osp_state_error(l->state),
                       e == OSP_E_NOSPACE ? "the store is full: raise state-size and start again" : "check the disk");
             back_off(l);
         }

@@ -14,22 +14,26 @@
 #include "daemon/common_secrets.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/state.h"
 
 #define USAGE 2
 
 struct args {
     const char *file;
-    bool        check, dump, secrets;
+    bool        check, dump, secrets, init, recover;
 };
 
 static void
 usage(FILE *to)
 {
-    (void)fprintf(to, "usage: ospreyd -c FILE [--check | --dump [--secrets]]\n"
+    (void)fprintf(to, "usage: ospreyd -c FILE [--check | --dump [--secrets] | --init-state | --recover-state]\n"
                       "  -c, --config FILE  the configuration\n"
                       "      --check        judge it and exit: 0 good, 1 bad\n"
                       "      --dump         print what would be in force, defaults included, secrets masked\n"
                       "      --secrets      ... with secrets: loads back to the same\n"
+                      "      --init-state     make the state directory and its mark, for keys that were never used, and exit\n"
+                      "      --recover-state  make state that is lost, copied or older than it was usable again, and exit:\n"
+                      "                       keys go on above all numbers that may be used up; nothing else may run with them\n"
                       "      --version, --help\n"
                       "Signals: TERM and INT stop cleanly (twice: at once), HUP reloads.\n");
 }
@@ -41,6 +45,7 @@ read_args(int argc, char **argv, struct args *a)
     static const struct option options[] = {
         { "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },
         { "dump", no_argument, NULL, 'd' },         { "secrets", no_argument, NULL, 's' },
+        { "init-state", no_argument, NULL, 'i' },   { "recover-state", no_argument, NULL, 'r' },
         { "version", no_argument, NULL, 'V' },      { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
@@ -52,12 +57,14 @@ read_args(int argc, char **argv, struct args *a)
         case 'k': a->check = true; break;
         case 'd': a->dump = true; break;
         case 's': a->secrets = true; break;
+        case 'i': a->init = true; break;
+        case 'r': a->recover = true; break;
         case 'V': (void)printf("ospreyd %s\n", OSP_VERSION); return EXIT_SUCCESS;
         case 'h': usage(stdout); return EXIT_SUCCESS;
         default: usage(stderr); return USAGE;
         }
     }
-    if (!a->file || optind != argc || (a->check && a->dump) || (a->secrets && !a->dump)) {
+    if (!a->file || optind != argc || a->check + a->dump + a->init + a->recover > 1 || (a->secrets && !a->dump)) {
         usage(stderr);
         return USAGE;
     }
@@ -78,6 +85,19 @@ run(struct osp_cfg *cfg)
     clean = osp_daemon_run(d);
     osp_daemon_free(d);
     return clean ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* The commands that make state. */
+static int
+change_state(const struct args *a, struct osp_cfg *cfg)
+{
+    char         why[OSP_STORE_WHY_MAX];
+    enum osp_err e = a->init ? osp_state_init(cfg, stdout, why) : osp_state_recover(cfg, stdout, why);
+
+    if (e != OSP_OK)
+        (void)fprintf(stderr, "%s: %s\n", a->file, why);
+    cfg_free(cfg);
+    return e == OSP_OK && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int
@@ -102,6 +122,8 @@ main(int argc, char **argv)
         cfg_free(cfg);
         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
+    if (args.init || args.recover)
+        return change_state(&args, cfg);
     if (!args.check)
         return run(cfg);
     if (osp_daemon_check(cfg, why))

@@ -46,6 +46,7 @@ warn_restart(const struct osp_cfg *o, const struct osp_cfg *n, FILE *say)
 {
     const struct { const char *key; bool changed; } keys[] = {
         { "state", differs(o->state, n->state) || o->state_size != n->state_size },
+        { "state-mark", differs(o->state_mark, n->state_mark) },
         { "workers", o->workers != n->workers },
         { "cache", o->cache.size != n->cache.size || o->cache.max_entry != n->cache.max_entry ||
                        o->cache.request_hash != n->cache.request_hash },

@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/state.h"
+#include "daemon/state_impl.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "daemon/log.h"
-#include "daemon/records.h"
 #include "daemon/rekeyed.h"
-
-#define SSN_END (OSP_PIV_MAX + 1)
-
-struct osp_state {
-    struct osp_store  *store;           /* NULL: no state directory, so no contexts */
-    unsigned           block;
-    atomic_uint_fast64_t numbers;       /* leased in this run */
-    bool               tainted;         /* a window could not be saved: the stop must count as unclean */
-    bool               running;         /* the mark is durable */
-    bool               dry;             /* only builds sets */
-    pthread_mutex_t    lock;            /* guards the two sets against the store thread */
-    struct osp_ctxset *set, *next;
-    struct osp_kept   *kept;            /* NULL: none */
-    bool               kept_loaded;
-    const struct osp_cfg *loading;      /* the configuration whose credentials are asked, during load_kept() */
-};
 
 /* ---- sets ---- */
 
@@ -38,142 +20,97 @@ osp_state_build(struct osp_state *st, const struct osp_cfg *cfg, struct osp_ctxs
     return osp_ctxset_make(st->set, cfg, out, why);
 }
 
-/* ---- records ---- */
+/* ---- batches ---- */
 
-static void
-set_window(struct osp_record *r, struct osp_octx *c)
+enum osp_err
+state_begin(struct osp_state *st)
 {
-    struct osp_replay w;
+    enum osp_err e;
 
-    r->has_window = osp_octx_get_window(c, &w) == OSP_WINDOW_KNOWN;
-    r->window = r->has_window ? w : (struct osp_replay){ 0 };
+    (void)pthread_mutex_lock(&st->batch);
+    st->error = NULL;
+    e = osp_store_begin(st->store);
+    if (e != OSP_OK)
+        (void)pthread_mutex_unlock(&st->batch);
+    return e;
 }
 
-/* A context whose past is in the store: its numbers start where those that may have been used end. */
-static void
-restore(const struct osp_state *st, struct osp_octx *c, const struct osp_record *r)
-{
-    osp_octx_grant(c, r->limit, r->limit);
-    osp_octx_usage_restore(c, r->used_q, r->used_v);
-    if (r->has_window && !st->tainted)
-        osp_octx_set_window(c, &r->window);
-}
-
-/* A context that the store does not know. */
-static void
-start_new(struct osp_octx *c, const struct cfg_context *cfg)
-{
-    struct osp_replay empty = { 0 };
-
-    osp_octx_usage_restore(c, 0, 0);
-    if (cfg->fresh)
-        osp_octx_set_window(c, &empty);
-    else
-        log_warning("context-without-record", "context=%s advice=%s", cfg->name,
-                    "if this node used these keys before, provision new ones: sequence numbers start at 0");
-}
-
-/* A base has no record; what it was derived to in an earlier run has one. */
+/* A store never counts fewer commits than its mark, and no number is used that the mark does not know of. */
 static enum osp_err
-load_base(struct osp_state *st, const struct osp_ctx_entry *e)
+write_mark(struct osp_state *st, uint64_t high)
 {
-    struct osp_record r;
-    struct osp_octx  *c = NULL;
-    enum osp_err      err = osp_rekeyed_load(st->store, e->octx, e->key, &c, &r);
+    struct osp_mark_value v = st->marked;
+    enum osp_err          e;
 
-    if (err == OSP_OK)
-        restore(st, c, &r);
-    return err == OSP_E_NOT_FOUND ? OSP_OK : err;
-}
-
-static enum osp_err
-load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_context *cfg)
-{
-    struct osp_record r, nothing = { 0 };
-    enum osp_err      err = e->is_base ? OSP_OK : osp_record_get(st->store, e->key, &r);
-
-    if (e->is_base)
-        return load_base(st, e);
-
-    if (err == OSP_OK) {
-        restore(st, e->octx, &r);
+    v.seq = osp_store_seq(st->store);
+    if (v.high < high)
+        v.high = high;
+    if (v.seq == st->marked.seq && v.high == st->marked.high)
         return OSP_OK;
-    }
-    if (err != OSP_E_NOT_FOUND)
-        return err;
-    start_new(e->octx, cfg);
-    /* From now on it is known, so `fresh` counts only once; and the store proves now that it has room for it. */
-    return osp_record_put(st->store, e->key, &nothing);
+    e = osp_mark_write(st->mark, &v);
+    if (e == OSP_OK)
+        st->marked = v;
+    else
+        st->error = "the mark cannot be written";
+    return e;
 }
 
-/* ---- contexts that no configuration holds ---- */
-
-static bool
-is_trusted(void *ctx, const char *name, uint64_t print)
+enum osp_err
+state_commit(struct osp_state *st, uint64_t high)
 {
-    const struct osp_state *st = ctx;
-
-    return cfg_edhoc_trusts(&st->loading->edhoc, name, print);
-}
-
-static enum osp_err
-restore_kept(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN])
-{
-    struct osp_state *st = ctx;
-    struct osp_record r;
-    enum osp_err      e = osp_record_get(st->store, key, &r);
+    enum osp_err e = osp_store_commit(st->store);
 
     if (e == OSP_OK)
-        restore(st, c, &r);
+        e = write_mark(st, high);
+    (void)pthread_mutex_unlock(&st->batch);
     return e;
 }
 
-/* Those of the runs before, once; later only those whose credential is trusted no longer go. */
-static enum osp_err
-load_kept(struct osp_state *st, const struct osp_cfg *cfg)
+void
+state_abort(struct osp_state *st)
 {
-    struct osp_kept_load how = { is_trusted, restore_kept, st };
-    enum osp_err         e;
-
-    if (!st->kept || st->kept_loaded)
-        return OSP_OK;
-    st->loading = cfg;
-    e = osp_kept_load(st->kept, st->store, (uint64_t)time(NULL), &how);
-    st->kept_loaded = e == OSP_OK;
-    return e;
+    osp_store_abort(st->store);
+    (void)pthread_mutex_unlock(&st->batch);
 }
 
-static enum osp_err
-load_all(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg)
+const char *
+osp_state_error(const struct osp_state *st)
 {
-    enum osp_err e = osp_store_begin(st->store);
+    return st->error ? st->error : st->store ? osp_store_error(st->store) : "none";
+}
+
+/* ---- preparing ---- */
+
+static enum osp_err
+load_all(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
+{
+    enum osp_err e = state_begin(st);
 
     if (e != OSP_OK)
         return e;
-    for (size_t i = 0; i < set->count && e == OSP_OK; i++)
-        e = set->entries[i].is_new ? load_entry(st, &set->entries[i], &cfg->contexts[i]) : OSP_OK;
-    if (e == OSP_OK)
-        e = load_kept(st, cfg);
+    e = state_load(st, set, cfg, why);
     if (e == OSP_OK && !st->running)
         osp_store_mark(st->store, true);
     if (e == OSP_OK)
         e = osp_store_reserve(st->store);
-    if (e != OSP_OK) {
-        osp_store_abort(st->store);
-        return e;
-    }
-    return osp_store_commit(st->store);
+    if (e == OSP_OK)
+        return state_commit(st, 0);
+    state_abort(st);
+    return e;
 }
 
 enum osp_err
 osp_state_prepare(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
-    enum osp_err e = st->store ? load_all(st, set, cfg) : OSP_OK;
+    enum osp_err e;
 
+    why[0] = '\0';
+    e = st->store ? load_all(st, set, cfg, why) : OSP_OK;
     if (e != OSP_OK) {
-        (void)snprintf(why, OSP_STORE_WHY_MAX, "state %s: %s (%s)", cfg->state ? cfg->state : "",
-                       e == OSP_E_NOSPACE ? "full; raise state-size" : "cannot be read or written; check the disk",
-                       osp_store_error(st->store));
+        if (!why[0])
+            (void)snprintf(why, OSP_STORE_WHY_MAX, "state %s: %s (%s)", cfg->state ? cfg->state : "",
+                           e == OSP_E_NOSPACE ? "full; raise state-size" : "cannot be read or written; check the disk",
+                           osp_state_error(st));
         return e;
     }
     st->running = true;
@@ -190,33 +127,35 @@ osp_state_prepare(struct osp_state *st, struct osp_ctxset *set, const struct osp
  * flight may still use numbers below it.
  */
 static enum osp_err
-retire_context(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN])
+retire_context(void *ctx, struct osp_octx *c)
 {
-    struct osp_state *st = ctx;
-    struct osp_record r;
-    enum osp_err      err = osp_record_get(st->store, key, &r);
+    struct osp_state           *st = ctx;
+    struct osp_recipient_record now = state_window_of(c), r;
+    struct osp_key_names        names;
+    enum osp_err                err = osp_octx_key_names(c, &names);
 
+    if (err == OSP_OK)
+        err = osp_record_get_recipient(st->store, names.recipient, &r);
     if (err != OSP_OK)
         return err;
-    set_window(&r, c);
-    return r.has_window ? osp_record_put(st->store, key, &r) : OSP_OK;
+    if (now.used_v < r.used_v)
+        now.used_v = r.used_v;
+    return osp_record_put_recipient(st->store, names.recipient, &now);
 }
 
-/* Calls `fn` with the context of an entry that is in use, if there is one, and the key of its record, which there is then. */
+/* Calls `fn` with the context of an entry that is in use, if there is one; it has records then. */
 static enum osp_err
-with_record(struct osp_state *st, const struct osp_ctx_entry *e,
-            enum osp_err (*fn)(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN]))
+with_record(struct osp_state *st, const struct osp_ctx_entry *e, enum osp_err (*fn)(void *ctx, struct osp_octx *c))
 {
     struct osp_octx *c = e->is_base ? osp_b2_current(e->octx) : e->octx;
-    uint8_t          key[OSP_STORE_KEY_LEN];
     enum osp_err     err = OSP_OK;
 
     if (!e->is_base)
-        return fn(st, c, e->key);
+        return fn(st, c);
     if (c)
-        err = osp_rekeyed_enroll(st->store, e->octx, e->key, c, key);
+        err = osp_rekeyed_enroll(st->store, e->octx, e->key, c);
     if (c && err == OSP_OK)
-        err = fn(st, c, key);
+        err = fn(st, c);
     osp_octx_unref(c);
     return err;
 }
@@ -224,7 +163,7 @@ with_record(struct osp_state *st, const struct osp_ctx_entry *e,
 static enum osp_err
 retire_missing(struct osp_state *st, const struct osp_ctxset *old, const struct osp_ctxset *set)
 {
-    enum osp_err e = osp_store_begin(st->store);
+    enum osp_err e = state_begin(st);
 
     if (e != OSP_OK)
         return e;
@@ -233,8 +172,8 @@ retire_missing(struct osp_state *st, const struct osp_ctxset *old, const struct 
             e = with_record(st, &old->entries[i], retire_context);
     }
     if (e == OSP_OK)
-        return osp_store_commit(st->store);
-    osp_store_abort(st->store);
+        return state_commit(st, 0);
+    state_abort(st);
     return e;
 }
 
@@ -257,7 +196,7 @@ osp_state_adopt(struct osp_state *st, struct osp_ctxset *set)
     if (old && st->store && retire_missing(st, old, set) != OSP_OK) {
         /* A window saved earlier would be taken for this one later: void them all at the next start. */
         st->tainted = true;
-        log_error("state-write-failed", "reason=%s effect=%s", osp_store_error(st->store),
+        log_error("state-write-failed", "reason=%s effect=%s", osp_state_error(st),
                   "the next start treats all replay windows as unknown");
     }
     osp_ctxset_free(old);
@@ -289,9 +228,9 @@ osp_state_set(const struct osp_state *st)
 
 struct lease {
     bool     found, is_kept;
-    uint8_t  key[OSP_STORE_KEY_LEN];    /* a copy: the set may be replaced meanwhile */
     struct osp_octx *base;              /* whose current context it is, a reference; NULL: of none */
     bool     recorded;                  /* `q` and `v` are what the store will know */
+    uint8_t  base_key[OSP_STORE_KEY_LEN];       /* a copy: the set may be replaced meanwhile */
     uint64_t at_least, limit, count;    /* the numbers granted; limit 0: none */
     uint32_t q, v;
 };
@@ -306,12 +245,12 @@ find_leased(struct osp_state *st, const struct osp_octx *c, struct lease *l)
     if (!e)
         e = osp_ctxset_find(st->next, c);
     if (e)
-        memcpy(l->key, e->key, sizeof(l->key));
+        memcpy(l->base_key, e->key, sizeof(l->base_key));
     l->base = e && e->is_base ? e->octx : NULL;
     if (l->base)
         osp_octx_ref(l->base);
     (void)pthread_mutex_unlock(&st->lock);
-    l->is_kept = !e && st->kept && osp_kept_find(st->kept, c, l->key);
+    l->is_kept = !e && st->kept && osp_kept_has(st->kept, c);
     l->found = e || l->is_kept;
 }
 
@@ -319,50 +258,79 @@ find_leased(struct osp_state *st, const struct osp_octx *c, struct lease *l)
  * Writes the usage of the keys down, and with it the next block of numbers if they run low: whoever makes us fail to decrypt
  * costs a write now and then, but no numbers.
  * The next block begins where the store's limit is: normally that of the object, so that no number is
- * skipped.  Where they differ (an object that came and went) the store's is the higher one.
+ * skipped.  Where they differ (an object that came and went, or another one with this Sender Key) the store's is the higher one.
  */
 static enum osp_err
-lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
+lease_sender(struct osp_state *st, struct osp_octx *c, const uint8_t name[OSP_KEY_NAME_LEN], struct lease *l)
 {
-    struct osp_ssn    ssn = osp_octx_ssn(c);
-    struct osp_record r, next = { 0 };
-    enum osp_err      e = osp_record_get(st->store, l->key, &r);
+    struct osp_ssn           ssn = osp_octx_ssn(c);
+    struct osp_sender_record r, was;
+    enum osp_err             e = osp_record_get_sender(st->store, name, &r);
 
-    if (e == OSP_E_NOT_FOUND) /* a kept one that the next flush writes; the others have had one since prepare */
-        return l->is_kept ? OSP_OK : OSP_E_STORE;
     if (e != OSP_OK)
         return e;
-    osp_octx_usage_ahead(c, &l->q, &l->v);
+    was = r;
     if (r.limit < ssn.limit)
         r.limit = ssn.limit;
     if (osp_octx_needs_numbers(c, st->block / 2)) {
         l->at_least = r.limit == ssn.limit ? 0 : r.limit;
-        l->limit = r.limit + st->block < SSN_END ? r.limit + st->block : SSN_END; /* [rfc8613#7.2.1] the end of the space */
+        l->limit = r.limit + st->block < OSP_SSN_END ? r.limit + st->block : OSP_SSN_END; /* [rfc8613#7.2.1] the end of the space */
         l->count = l->limit - r.limit;
+        r.limit = l->limit;
     }
     l->recorded = true;
-    next.limit = l->limit ? l->limit : r.limit;
-    next.used_q = l->q > r.used_q ? l->q : r.used_q;
-    next.used_v = l->v > r.used_v ? l->v : r.used_v;
-    return osp_record_put(st->store, l->key, &next);
+    r.used_q = l->q > r.used_q ? l->q : r.used_q;
+    return r.limit == was.limit && r.used_q == was.used_q ? OSP_OK : osp_record_put_sender(st->store, name, &r);
+}
+
+static enum osp_err
+lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
+{
+    struct osp_recipient_record r = { .has_window = false };
+    struct osp_key_names        names;
+    enum osp_err                e = osp_octx_key_names(c, &names);
+
+    osp_octx_usage_ahead(c, &l->q, &l->v);
+    if (e == OSP_OK)
+        e = lease_sender(st, c, names.sender, l);
+    if (e == OSP_E_NOT_FOUND) /* a kept one that the next flush writes; the others have had one since prepare */
+        return l->is_kept ? OSP_OK : OSP_E_STORE;
+    if (e == OSP_OK)
+        e = osp_record_get_recipient(st->store, names.recipient, &r);
+    if (e != OSP_OK || (!r.has_window && r.used_v >= l->v))
+        return e;
+    r.has_window = false;       /* it is in use: what was saved is not what it is */
+    r.used_v = l->v > r.used_v ? l->v : r.used_v;
+    return osp_record_put_recipient(st->store, names.recipient, &r);
 }
 
 static enum osp_err
 enroll(struct osp_state *st, struct osp_octx *c, struct lease *l)
 {
-    uint8_t      key[OSP_STORE_KEY_LEN];
-    enum osp_err e = osp_rekeyed_enroll(st->store, l->base, l->key, c, key);
+    enum osp_err e = osp_rekeyed_enroll(st->store, l->base, l->base_key, c);
 
     osp_octx_unref(l->base);
     l->base = NULL;
-    memcpy(l->key, key, sizeof(key));
     return e;
+}
+
+/* All numbers that the batch leases are below. */
+static uint64_t
+highest(const struct lease *leases, size_t count)
+{
+    uint64_t high = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!leases[i].is_kept && leases[i].limit > high)       /* kept contexts do not outlive a loss of state */
+            high = leases[i].limit;
+    }
+    return high;
 }
 
 static enum osp_err
 write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *leases, size_t count)
 {
-    enum osp_err e = osp_store_begin(st->store);
+    enum osp_err e = state_begin(st);
 
     if (e != OSP_OK)
         return e;
@@ -376,9 +344,9 @@ write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *l
             e = lease_one(st, ctxs[i], &leases[i]);
     }
     if (e == OSP_OK)
-        e = osp_store_commit(st->store);
+        e = state_commit(st, highest(leases, count));
     else
-        osp_store_abort(st->store);
+        state_abort(st);
     if (st->kept)
         osp_kept_flushed(st->kept, e == OSP_OK);
     return e;
@@ -389,7 +357,7 @@ static enum osp_err
 grant_volatile(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *leases, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        leases[i].found = st->kept && osp_kept_find(st->kept, ctxs[i], leases[i].key);
+        leases[i].found = st->kept && osp_kept_has(st->kept, ctxs[i]);
         leases[i].recorded = leases[i].found;
         leases[i].limit = leases[i].found ? osp_octx_ssn(ctxs[i]).next + st->block : 0;
         leases[i].q = leases[i].v = UINT32_MAX; /* there is nothing to write */
@@ -429,25 +397,34 @@ osp_state_numbers_leased(const struct osp_state *st)
 
 /* ---- start and stop ---- */
 
+static struct osp_state *
+new_state(void)
+{
+    struct osp_state *st = calloc(1, sizeof(*st));
+
+    if (!st)
+        return NULL;
+    (void)pthread_mutex_init(&st->lock, NULL);
+    (void)pthread_mutex_init(&st->batch, NULL);
+    return st;
+}
+
 enum osp_err
 osp_state_open(const struct osp_cfg *cfg, struct osp_state **out, char why[OSP_STORE_WHY_MAX])
 {
-    struct osp_state *st = calloc(1, sizeof(*st));
+    struct osp_state *st = new_state();
     enum osp_err      e;
 
     if (!st) {
         (void)snprintf(why, OSP_STORE_WHY_MAX, "state: out of memory");
         return OSP_E_NOMEM;
     }
-    e = cfg->state ? osp_store_open(cfg->state, cfg->state_size, &st->store, why) : OSP_OK;
-    if (e == OSP_E_NOT_FOUND)
-        e = osp_store_create(cfg->state, cfg->state_size, &st->store, why);
-    if (e != OSP_OK) {
-        free(st);
-        return OSP_E_STORE;
-    }
     st->block = cfg->lease.block;
-    (void)pthread_mutex_init(&st->lock, NULL);
+    e = cfg->state ? state_open_store(st, cfg, why) : OSP_OK;
+    if (e != OSP_OK) {
+        osp_state_close(st);
+        return e;
+    }
     *out = st;
     return OSP_OK;
 }
@@ -461,12 +438,11 @@ osp_state_use_kept(struct osp_state *st, struct osp_kept *k)
 enum osp_err
 osp_state_dry(struct osp_state **out)
 {
-    struct osp_state *st = calloc(1, sizeof(*st));
+    struct osp_state *st = new_state();
 
     if (!st)
         return OSP_E_NOMEM;
     st->dry = true;
-    (void)pthread_mutex_init(&st->lock, NULL);
     *out = st;
     return OSP_OK;
 }
@@ -479,31 +455,51 @@ osp_state_close(struct osp_state *st)
     osp_ctxset_free(st->set);
     osp_ctxset_free(st->next);
     osp_store_close(st->store);
+    osp_mark_close(st->mark);
     (void)pthread_mutex_destroy(&st->lock);
+    (void)pthread_mutex_destroy(&st->batch);
     free(st);
 }
 
+/* `exact`: nobody else used the key since; otherwise what its record says of its use may be more than `c` knows. */
 static enum osp_err
-save_context(void *ctx, struct osp_octx *c, const uint8_t key[OSP_STORE_KEY_LEN])
+save_sender(struct osp_state *st, struct osp_octx *c, const uint8_t name[OSP_KEY_NAME_LEN], bool *exact)
 {
-    struct osp_state    *st = ctx;
-    struct osp_ssn       ssn = osp_octx_ssn(c);
-    struct osp_key_usage used = osp_octx_usage(c);
-    struct osp_record    r;
-    enum osp_err         err = osp_record_get(st->store, key, &r);
+    struct osp_ssn           ssn = osp_octx_ssn(c);
+    uint32_t                 used_q = osp_octx_usage(c).q;
+    struct osp_sender_record r, was;
+    enum osp_err             e = osp_record_get_sender(st->store, name, &r);
 
-    if (err != OSP_OK)
-        return err;
+    if (e != OSP_OK)
+        return e;
+    was = r;
     /* A limit above this object's: another one, retired with exchanges in flight, may have used what is below. */
-    if (r.limit == ssn.limit) {
+    *exact = r.limit == ssn.limit;
+    if (*exact)
         r.limit = ssn.next;
-        r.used_q = used.q;
-        r.used_v = used.v;
-    }
-    r.used_q = used.q > r.used_q ? used.q : r.used_q;
-    r.used_v = used.v > r.used_v ? used.v : r.used_v;
-    set_window(&r, c);
-    return osp_record_put(st->store, key, &r);
+    if (*exact || r.used_q < used_q)
+        r.used_q = used_q;
+    return r.limit == was.limit && r.used_q == was.used_q ? OSP_OK : osp_record_put_sender(st->store, name, &r);
+}
+
+static enum osp_err
+save_context(void *ctx, struct osp_octx *c)
+{
+    struct osp_state           *st = ctx;
+    struct osp_recipient_record now = state_window_of(c), was;
+    struct osp_key_names        names;
+    bool                        exact = false;
+    enum osp_err                e = osp_octx_key_names(c, &names);
+
+    if (e == OSP_OK)
+        e = save_sender(st, c, names.sender, &exact);
+    if (e == OSP_OK)
+        e = osp_record_get_recipient(st->store, names.recipient, &was);
+    if (e != OSP_OK)
+        return e;
+    if (!exact && now.used_v < was.used_v)
+        now.used_v = was.used_v;
+    return osp_record_put_recipient(st->store, names.recipient, &now);
 }
 
 /* Writes what the store has not heard of yet of the kept contexts. */
@@ -519,14 +515,14 @@ flush_kept(struct osp_state *st)
 
 /* What the last batch gave back can be written again only after one more: a large save needs that room. */
 static enum osp_err
-settle(struct osp_store *s)
+settle(struct osp_state *st)
 {
-    enum osp_err e = osp_store_begin(s);
+    enum osp_err e = state_begin(st);
 
     if (e != OSP_OK)
         return e;
-    osp_store_mark(s, true);
-    return osp_store_commit(s);
+    osp_store_mark(st->store, true);
+    return state_commit(st, 0);
 }
 
 enum osp_err
@@ -540,9 +536,9 @@ osp_state_save(struct osp_state *st)
         return OSP_E_STORE;
     e = flush_kept(st);
     if (e == OSP_OK)
-        e = settle(st->store);
+        e = settle(st);
     if (e == OSP_OK)
-        e = osp_store_begin(st->store);
+        e = state_begin(st);
     if (e != OSP_OK)
         return e;
     for (size_t i = 0; st->set && i < st->set->count && e == OSP_OK; i++)
@@ -550,11 +546,11 @@ osp_state_save(struct osp_state *st)
     if (e == OSP_OK && st->kept)
         e = osp_kept_each(st->kept, save_context, st);
     if (e != OSP_OK) {
-        osp_store_abort(st->store);
+        state_abort(st);
         return e;
     }
     osp_store_mark(st->store, false);
-    return osp_store_commit(st->store);
+    return state_commit(st, 0);
 }
 
 struct osp_store *

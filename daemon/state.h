@@ -9,13 +9,14 @@
  * Order of a reload: build, prepare (durable before a worker sees a context), switch the workers,
  * adopt.  The main thread builds and switches; the store thread leases in between.
  *
- * Invariants: a number is granted only after a limit above it is durable [rfc8613#B.1.1]; a window
- * is taken over only if it was saved by a clean stop and the context was not used since.
+ * Invariants: a number is granted only after a limit above it is durable, and known to the mark (mark.h) [rfc8613#B.1.1]; a
+ * window is taken over only if it was saved by a clean stop and the key was not used since.  Numbers and windows are those of
+ * keys, not of contexts: a context with other IDs, algorithms or name goes on with what is known of its keys.
  */
 #ifndef OSP_DAEMON_STATE_H
 #define OSP_DAEMON_STATE_H
 
-#include <pthread.h>
+#include <stdio.h>
 
 #include "config/config.h"
 #include "daemon/ctxset.h"
@@ -25,9 +26,9 @@
 struct osp_state;
 
 /*
- * Opens the store of `cfg`; without a state directory there is none, and then there can be no contexts:
- * numbers that nobody remembers would be used twice.
- * OSP_E_STORE, OSP_E_NOMEM: `why` says it in one line.
+ * Opens the store of `cfg` and its mark; never makes them.  Without a state directory there is none, and then there can be no
+ * contexts: numbers that nobody remembers would be used twice.
+ * OSP_E_STORE, OSP_E_NOMEM: `why` says it in one line: also where state is missing, copied or older than its mark.
  */
 OSP_CHECKED enum osp_err osp_state_open(const struct osp_cfg *cfg, struct osp_state **out, char why[OSP_STORE_WHY_MAX]);
 void osp_state_close(struct osp_state *st);
@@ -79,5 +80,23 @@ OSP_CHECKED enum osp_err osp_state_save(struct osp_state *st);
 
 /* NULL when there is no state directory. */
 struct osp_store *osp_state_store(struct osp_state *st);
+/* Why the last batch failed, for the log: static. */
+const char *osp_state_error(const struct osp_state *st);
+
+/* ---- commands; no daemon runs with the state ---- */
+
+/*
+ * Makes the state and its mark, and the directories where they are absent: for keys that were never used.  What was done is
+ * written to `say`.
+ *   OSP_E_EXISTS     there is state, or a mark of some that was lost: `why`.  OSP_E_INVALID: no `state` in `cfg`. OSP_E_STORE
+ */
+OSP_CHECKED enum osp_err osp_state_init(const struct osp_cfg *cfg, FILE *say, char why[OSP_STORE_WHY_MAX]);
+
+/*
+ * Makes state that is lost, copied, or older than it was usable again: every key goes on above all numbers that may have been
+ * used, and all windows are unknown.  Nothing else may still run with the keys.  What was done is written to `say`.
+ *   OSP_E_SSN_EXHAUSTED   the numbers do not suffice: only new keys help.  OSP_E_INVALID, OSP_E_STORE: `why`
+ */
+OSP_CHECKED enum osp_err osp_state_recover(const struct osp_cfg *cfg, FILE *say, char why[OSP_STORE_WHY_MAX]);
 
 #endif

@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NEW_KEYS "provision new keys for all contexts and move the directory aside; never restore an older copy"
+#define WAY_OUT \
+    "move the directory aside and give --recover-state, or provision new keys for all contexts; never go on with an older copy"
 #define SUM_MAGIC "osprey-sum-1"
 #define SUM_LEN (sizeof(SUM_MAGIC) - 1 + 24)
 #define CHUNK ((size_t)1 << 18)
@@ -34,7 +35,7 @@ osp_store_say(const struct osp_store_place *p, char why[OSP_STORE_WHY_MAX], cons
 enum osp_err
 osp_store_say_damaged(const struct osp_store_place *p, char why[OSP_STORE_WHY_MAX], const char *what)
 {
-    return osp_store_say(p, why, "damaged (%s); " NEW_KEYS, what);
+    return osp_store_say(p, why, "damaged (%s); " WAY_OUT, what);
 }
 
 /* ---- whose it is ---- */

@@ -292,6 +292,9 @@ limits: {{ response-timeout: {RESPONSE_TIMEOUT}s }}
         self.silence.bind(at("dead"))
         self.wires.sockets.append(self.silence)
         self.wires.start()
+        for name in ("p1", "p2"):           # once: a start never makes state
+            subprocess.run([self.ospreyd, "-c", self.path(f"{name}.yaml"), "--init-state"], check=True, timeout=20,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         for name in ("S", "P2", "P1"):
             self.start(name)
 

@@ -49,6 +49,8 @@ class Origin(net.Origin):
         setup, option = self.setup, Option.decode(m.get(OSCORE)) if m.has(OSCORE) else None
         if option is None or option.kid is None or option.piv is None:
             return m, []
+        if option.kid == setup.ps.recipient_id:     # sent before the IDs were swapped: an answer would be under the proxy's key
+            return m, []
         context = self.pair.context(setup.ps.recipient_id, option.kid, setup.ps.salt)
         layer = oscore.Layer(context, option.kid, option.piv)
         try:

@@ -138,6 +138,7 @@ class Proxy:
         self.process = None
         self.notify = None
         self.errors = self.dir / "stderr"
+        self.has_state = set()              # directories in which state was made: once, so that a start never begins anew
 
     def defaults(self):
         return {
@@ -161,9 +162,26 @@ class Proxy:
 
     # ---- life ----
 
+    def init_state(self):
+        """Makes the state of a directory that is new in this test; nothing else ever does. What it said, if it could not."""
+        state = self.config.get("state")
+        if not state or state in self.has_state:
+            return ""
+        status, _, err = run("-c", self.file, "--init-state", cwd=self.dir)
+        if status == 0:
+            self.has_state.add(state)
+        return err
+
+    def recover_state(self):
+        """The way out where state was lost; what it says it did."""
+        status, out, err = run("-c", self.file, "--recover-state", cwd=self.dir)
+        assert status == 0, err
+        return out
+
     def start(self, timeout=5.0, wait=True):
         if not self.file.exists():
             self.write()
+        self.init_state()
         self.notify = self.notify or Notify(self.dir / "n")
         self.notify.drain()
         with open(self.errors, "ab") as errors:

@@ -20,9 +20,11 @@ from peer.oscore import Hop
 from test_layers import ALLOW, forward, secure_proxy
 
 
-def fails_to_start(proxy):
+def fails_to_start(proxy, state=True):
     """Starts and ends by itself; what it said."""
     proxy.write()
+    if state:
+        proxy.init_state()
     status, out, err = run("-c", proxy.file, timeout=5)
     assert status == 1 and out == ""
     return err
@@ -510,7 +512,7 @@ def test_a_full_exchange_table_refuses_the_newest(stage):
 def test_a_state_directory_that_is_not_there(stage, keys):
     proxy = secure_proxy(stage, keys, start=False)
     shutil.rmtree(proxy.dir / "state")
-    line = one_line(fails_to_start(proxy))
+    line = one_line(fails_to_start(proxy, state=False))
     assert str(proxy.dir / "state") in line
 
 
@@ -522,7 +524,7 @@ def test_a_state_directory_that_cannot_be_written(stage, keys):
         state.write_text("no directory")
     else:
         state.chmod(0o500)
-    line = one_line(fails_to_start(proxy))
+    line = one_line(fails_to_start(proxy, state=False))
     assert str(state) in line
     if os.geteuid() != 0:
         state.chmod(0o700)
@@ -554,8 +556,9 @@ def test_a_full_disk_refuses_to_start(stage, keys):
     if mounted.returncode != 0:
         pytest.skip("no mount here")
     try:
-        line = one_line(fails_to_start(proxy))
+        line = one_line(proxy.init_state())
         assert "state" in line and "state-size" in line
+        assert "--init-state" in one_line(fails_to_start(proxy, state=False))
     finally:
         subprocess.run(["umount", state], check=True)
 
@@ -607,7 +610,7 @@ def test_two_daemons_cannot_share_a_state_directory(stage, keys):
 
 
 def test_a_removed_record_is_not_taken_for_a_fresh_start_of_used_keys(stage, keys):
-    """The whole directory is gone: numbers start over, so the daemon says what that means."""
+    """New state was made for keys that are said to have a past: numbers start over, so the daemon says what that means."""
     origin = stage.origin()
     proxy = stage.proxy(contexts=[context_entry("c-p", keys.cp.other_side(), fresh=False)],
                         clients=[{"match": {"context": "c-p"}, "allow": ALLOW}])

@@ -113,6 +113,7 @@ def test_a_proxy_without_its_state_begins_a_run(stage, cp):
     proxy.kill()
     for file in (proxy.dir / "state").iterdir():
         file.unlink()
+    proxy.recover_state()
     proxy.start()
     old = client.second
     assert client.exchange(forward(origin)).dotted == "2.05" and client.runs == 2

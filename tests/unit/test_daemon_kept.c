@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "daemon/state.h"
+#include "tests/unit/unit_state.h"
 
 #define BLOCK 10
 
@@ -34,7 +34,7 @@ setup(void **s)
     cfg = (struct osp_cfg){ .state = mkdtemp(dir), .lease = { BLOCK }, .state_size = 1u << 20,
                             .edhoc = { .file = file, .creds = { .trusted = trusted, .trusted_count = 2 } } };
     kept_cfg = (struct osp_kept_cfg){ .bound = 100, .per_peer = 2 };
-    return cfg.state ? 0 : -1;
+    return cfg.state && unit_make_state(&cfg) ? 0 : -1;
 }
 
 static int
@@ -174,6 +174,66 @@ kept_context_survives_a_crash(void **s)
     assert_int_equal(OSP_WINDOW_UNKNOWN, osp_octx_get_window(c, &w));
     assert_false(is_live("b"));
     assert_int_equal(2 * BLOCK, lease(c).limit);
+    stop();
+}
+
+/* Writes what the store keeps of the context with Recipient ID "a" as formats 1 and 2 had it. */
+static void
+write_as_before(const char *secret)
+{
+    struct osp_octx_params      p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256,
+                                      .master_secret = osp_slice_str(secret), .master_salt = osp_slice_str("saltsalt"),
+                                      .sender_id = osp_slice_str("P"), .recipient_id = osp_slice_str("a") };
+    struct osp_store           *s = NULL;
+    struct osp_sender_record    sender;
+    struct osp_slice            row = OSP_EMPTY, recipient = OSP_EMPTY;
+    uint8_t                     key[OSP_STORE_KEY_LEN], print_of[OSP_STORE_KEY_LEN], any[OSP_STORE_KEY_LEN];
+    uint8_t                     bytes[OSP_STORE_VALUE_MAX], old[32];
+    struct osp_wr               w = osp_wr_to(bytes, sizeof(bytes)), r = osp_wr_to(old, sizeof(old));
+    bool                        is_old = true;
+
+    EXPECT_OK(osp_octx_fingerprint(&p, print_of));
+    EXPECT_OK(osp_store_open(dir, 1u << 20, &s, why));
+    EXPECT_OK(osp_store_begin(s));
+    EXPECT_OK(osp_record_next_kept(s, true, key, &row, &is_old));
+    assert_false(is_old);
+    osp_wr_put(&w, row);
+    EXPECT_OK(osp_record_get_sender(s, key, &sender));
+    osp_wr_uint(&r, sender.limit, 8);
+    EXPECT_OK(osp_store_next(s, OSP_STORE_RECIPIENT, true, any, &recipient));
+    osp_wr_put(&r, osp_slice_head(recipient, 16));      /* window and run */
+    osp_wr_uint(&r, 0, 8);
+    EXPECT_OK(osp_record_forget_kept(s, key));
+    assert_int_equal(osp_store_count(s, OSP_STORE_RECIPIENT), 0);
+    EXPECT_OK(osp_store_put(s, OSP_STORE_KEPT, print_of, osp_wr_slice(&w)));
+    EXPECT_OK(osp_store_put(s, OSP_STORE_OLD, print_of, osp_wr_slice(&r)));
+    EXPECT_OK(osp_store_commit(s));
+    osp_store_close(s);
+}
+
+static void
+kept_context_of_a_version_before_is_taken_over(void **s)
+{
+    struct osp_octx  *c;
+    struct osp_replay w;
+
+    (void)s;
+    start();
+    c = make("meter", "kid 2b", "a", "secret number one");
+    (void)lease(c);
+    stop();
+    write_as_before("secret number one");
+    start();
+    c = found("a");
+    assert_int_equal(0, osp_octx_ssn(c).next);
+    assert_int_equal(OSP_WINDOW_KNOWN, osp_octx_get_window(c, &w));
+    (void)lease(c);             /* writes it as it is now */
+    (void)lease(c);
+    crash();
+    start();
+    c = found("a");
+    assert_true(osp_octx_ssn(c).next >= BLOCK);
+    assert_int_equal(OSP_WINDOW_UNKNOWN, osp_octx_get_window(c, &w));
     stop();
 }
 
@@ -488,6 +548,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(kept_context_survives_a_clean_stop),
         T(kept_context_survives_a_crash),
+        T(kept_context_of_a_version_before_is_taken_over),
         T(kept_context_that_was_never_leased_is_saved_by_a_clean_stop),
         T(kept_context_that_was_used_before_uses_no_number_twice),
         T(kept_contexts_to_one_place_are_one),

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
-#include "daemon/state.h"
+#include "tests/unit/unit_state.h"
 #include "oscore/b2.h"
 #include "oscore/impl.h"
 
@@ -40,7 +40,7 @@ setup(void **state)
     }
     cfg = (struct osp_cfg){ .state = mkdtemp(dir), .contexts = contexts, .context_count = 1, .lease = { BLOCK },
                             .state_size = 1u << 20 };
-    return cfg.state ? 0 : -1;
+    return cfg.state && unit_make_state(&cfg) ? 0 : -1;
 }
 
 static int
@@ -703,15 +703,13 @@ store_that_is_large_enough_to_start_is_large_enough_to_stop(void **state)
 {
     enum { MANY = 10000, STEP = 500 };
     struct cfg_context *many = calloc(MANY, sizeof(*many));
-    uint8_t           (*kid)[2] = calloc(MANY, sizeof(*kid));
+    uint8_t           (*kid)[3] = calloc(MANY, sizeof(*kid));
     struct osp_octx    *some[200];
     size_t              n = 0, refused = 0;
-    char                file[128];
 
     (void)state;
     assert_non_null(many);
     assert_non_null(kid);
-    (void)snprintf(file, sizeof(file), "%s/state.mdb", dir);
     cfg.contexts = many;
     for (; n < MANY && !refused; n += STEP) {
         struct osp_state  *st = NULL;
@@ -721,10 +719,12 @@ store_that_is_large_enough_to_start_is_large_enough_to_stop(void **state)
             kid[i][0] = (uint8_t)i;
             kid[i][1] = (uint8_t)(i >> 8);
             many[i] = contexts[0];
+            many[i].sender_id = (struct cfg_bytes){ kid[i], 3 };
             many[i].recipient_id = (struct cfg_bytes){ kid[i], 2 };
         }
         cfg.context_count = n + STEP;
-        (void)unlink(file); /* all of them at once into a new one */
+        assert_int_equal(unit_remove_store(dir), 0);    /* all of them at once into a new one */
+        assert_true(unit_make_state(&cfg));
         EXPECT_OK(osp_state_open(&cfg, &st, why));
         EXPECT_OK(osp_state_build(st, &cfg, &set, why));
         if (osp_state_prepare(st, set, &cfg, why) != OSP_OK) {

@@ -70,39 +70,81 @@ key(uint8_t out[OSP_STORE_KEY_LEN], unsigned n)
     out[31] = (uint8_t)(n >> 8);
 }
 
+/* What the store has of a key in both roles. */
+struct record {
+    uint64_t          limit;
+    uint32_t          used_q, used_v;
+    bool              has_window;
+    struct osp_replay window;
+};
+
+static enum osp_err
+put_record(struct osp_store *s, const uint8_t k[OSP_STORE_KEY_LEN], const struct record *r)
+{
+    struct osp_sender_record    sender = { r->limit, r->used_q };
+    struct osp_recipient_record recipient = { r->used_v, r->has_window, r->window };
+    enum osp_err                e = osp_record_put_sender(s, k, &sender);
+
+    return e == OSP_OK ? osp_record_put_recipient(s, k, &recipient) : e;
+}
+
+static enum osp_err
+get_record(struct osp_store *s, const uint8_t k[OSP_STORE_KEY_LEN], struct record *r)
+{
+    struct osp_sender_record    sender;
+    struct osp_recipient_record recipient;
+    enum osp_err                e = osp_record_get_sender(s, k, &sender);
+
+    if (e == OSP_OK)
+        e = osp_record_get_recipient(s, k, &recipient);
+    if (e == OSP_OK)
+        *r = (struct record){ sender.limit, sender.used_q, recipient.used_v, recipient.has_window, recipient.window };
+    return e;
+}
+
+static struct osp_key_names
+names_of(const uint8_t k[OSP_STORE_KEY_LEN])
+{
+    struct osp_key_names n;
+
+    memcpy(n.sender, k, sizeof(n.sender));
+    memcpy(n.recipient, k, sizeof(n.recipient));
+    return n;
+}
+
 static void
-put(struct osp_store *s, unsigned n, const struct osp_record *r, bool running)
+put(struct osp_store *s, unsigned n, const struct record *r, bool running)
 {
     uint8_t k[OSP_STORE_KEY_LEN];
 
     key(k, n);
     EXPECT_OK(osp_store_begin(s));
-    EXPECT_OK(osp_record_put(s, k, r));
+    EXPECT_OK(put_record(s, k, r));
     osp_store_mark(s, running);
     EXPECT_OK(osp_store_commit(s));
 }
 
 static enum osp_err
-get(struct osp_store *s, unsigned n, struct osp_record *r)
+get(struct osp_store *s, unsigned n, struct record *r)
 {
     uint8_t      k[OSP_STORE_KEY_LEN];
     enum osp_err e;
 
     key(k, n);
     EXPECT_OK(osp_store_begin(s));
-    e = osp_record_get(s, k, r);
+    e = get_record(s, k, r);
     osp_store_abort(s);
     return e;
 }
 
-static const struct osp_record with_window = { .limit = 700, .has_window = true, .window = { .next = 42, .seen = 0x15 },
+static const struct record with_window = { .limit = 700, .has_window = true, .window = { .next = 42, .seen = 0x15 },
                                                .used_q = 0x89abcdef, .used_v = 16384 };
 
 static void
 store_gives_back_what_was_committed(void **state)
 {
     struct osp_store *s = open_store();
-    struct osp_record r;
+    struct record     r;
 
     (void)state;
     put(s, 1, &with_window, false);
@@ -127,13 +169,15 @@ static void fill(unsigned count);
 static void
 keep(unsigned n, const char *value)
 {
-    struct osp_store *s = open_store();
-    uint8_t           k[OSP_STORE_KEY_LEN];
+    struct osp_store    *s = open_store();
+    struct osp_key_names names;
+    uint8_t              k[OSP_STORE_KEY_LEN];
 
     key(k, n);
     EXPECT_OK(osp_store_begin(s));
-    EXPECT_OK(osp_record_keep(s, k, osp_slice_str(value)));
-    EXPECT_OK(osp_record_put(s, k, &with_window));
+    names = names_of(k);
+    EXPECT_OK(osp_record_keep(s, &names, osp_slice_str(value)));
+    EXPECT_OK(put_record(s, k, &with_window));
     osp_store_mark(s, false);
     EXPECT_OK(osp_store_commit(s));
     osp_store_close(s);
@@ -147,12 +191,13 @@ expect_kept(struct osp_store *s, const char *want)
     char             text[256];
     struct osp_wr    w = osp_wr_to((uint8_t *)text, sizeof(text));
     struct osp_slice v;
-    bool             first = true;
+    bool             first = true, old = true;
     enum osp_err     e;
 
     EXPECT_OK(osp_store_begin(s));
-    while ((e = osp_record_next_kept(s, first, k, &v)) == OSP_OK) {
+    while ((e = osp_record_next_kept(s, first, k, &v, &old)) == OSP_OK) {
         first = false;
+        assert_false(old);
         osp_wr_put(&w, v);
     }
     osp_store_abort(s);
@@ -164,8 +209,10 @@ static void
 store_keeps_contexts_whole(void **state)
 {
     struct osp_store *s;
-    struct osp_record r;
-    uint8_t           k[OSP_STORE_KEY_LEN], large[OSP_STORE_VALUE_MAX + 1] = { 0 };
+    struct record r;
+    struct osp_key_names names;
+    const size_t      most = OSP_STORE_VALUE_MAX - OSP_KEY_NAME_LEN - 1;
+    uint8_t           k[OSP_STORE_KEY_LEN], large[OSP_STORE_VALUE_MAX] = { 0 };
 
     (void)state;
     fill(300);                  /* plain records before, between and after them */
@@ -176,11 +223,12 @@ store_keeps_contexts_whole(void **state)
     expect_kept(s, "three.one.two.");
     key(k, 'k');
     EXPECT_OK(osp_store_begin(s));
-    EXPECT_OK(osp_record_forget(s, k));
-    EXPECT_OK(osp_record_forget(s, k));
-    EXPECT_ERR(OSP_E_INVALID, osp_record_keep(s, k, osp_slice(large, sizeof(large))));
-    EXPECT_OK(osp_record_keep(s, k, osp_slice(large, OSP_STORE_VALUE_MAX)));
-    EXPECT_OK(osp_record_forget(s, k));
+    EXPECT_OK(osp_record_forget_kept(s, k));
+    EXPECT_OK(osp_record_forget_kept(s, k));
+    names = names_of(k);
+    EXPECT_ERR(OSP_E_INVALID, osp_record_keep(s, &names, osp_slice(large, most + 1)));
+    EXPECT_OK(osp_record_keep(s, &names, osp_slice(large, most)));
+    EXPECT_OK(osp_record_forget_kept(s, k));
     EXPECT_OK(osp_store_commit(s));
     expect_kept(s, "three.two.");
     EXPECT_ERR(OSP_E_NOT_FOUND, get(s, 'k', &r));
@@ -192,13 +240,13 @@ static void
 store_keeps_nothing_of_an_aborted_batch(void **state)
 {
     struct osp_store *s = open_store();
-    struct osp_record r;
+    struct record     r;
     uint8_t           k[OSP_STORE_KEY_LEN];
 
     (void)state;
     key(k, 1);
     EXPECT_OK(osp_store_begin(s));
-    EXPECT_OK(osp_record_put(s, k, &with_window));
+    EXPECT_OK(put_record(s, k, &with_window));
     osp_store_abort(s);
     EXPECT_ERR(OSP_E_NOT_FOUND, get(s, 1, &r));
     osp_store_close(s);
@@ -209,7 +257,7 @@ static void
 store_voids_windows_after_an_unclean_stop(void **state)
 {
     struct osp_store *s = open_store();
-    struct osp_record r;
+    struct record     r;
 
     (void)state;
     put(s, 1, &with_window, true);
@@ -227,7 +275,7 @@ static void
 store_voids_windows_from_before_any_unclean_stop(void **state)
 {
     struct osp_store *s = open_store();
-    struct osp_record r, other = { .limit = 1 };
+    struct record r, other = { .limit = 1 };
 
     (void)state;
     put(s, 1, &with_window, false);
@@ -249,7 +297,7 @@ static void
 store_that_was_only_opened_counts_as_before(void **state)
 {
     struct osp_store *s = open_store();
-    struct osp_record r;
+    struct record     r;
 
     (void)state;
     put(s, 1, &with_window, false);
@@ -314,7 +362,7 @@ store_says_when_it_is_full(void **state)
     EXPECT_OK(osp_store_begin(s));
     for (unsigned i = 0; i < 65000 && e == OSP_OK; i++) {
         key(k, i);
-        e = osp_record_put(s, k, &with_window);
+        e = put_record(s, k, &with_window);
     }
     EXPECT_ERR(OSP_E_NOSPACE, e);
     osp_store_abort(s);
@@ -333,7 +381,7 @@ fill(unsigned count)
     EXPECT_OK(osp_store_begin(s));
     for (unsigned i = 0; i < count; i++) {
         key(k, i);
-        EXPECT_OK(osp_record_put(s, k, &with_window));
+        EXPECT_OK(put_record(s, k, &with_window));
     }
     osp_store_mark(s, false);
     EXPECT_OK(osp_store_commit(s));
@@ -389,7 +437,7 @@ store_never_opens_onto_changed_numbers(void **state)
         for (unsigned at = 16; at < 4096; at += 1000) {
             uint8_t           was[40], junk[40];
             struct osp_store *s = NULL;
-            struct osp_record r;
+            struct record r;
             int               fd = open_file();
             off_t             offset = (off_t)(page * 4096 + at);
 

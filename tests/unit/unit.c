@@ -26,5 +26,9 @@ unit_remove_store(const char *dir)
         (void)snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
         (void)unlink(path);
     }
+    (void)snprintf(path, sizeof(path), "%s.mark/mark", dir);
+    (void)unlink(path);
+    (void)snprintf(path, sizeof(path), "%s.mark", dir);
+    (void)rmdir(path);
     return rmdir(dir);
 }

@@ -26,7 +26,7 @@
 
 void unit_expect_bytes(struct osp_slice want, struct osp_slice got, const char *what, const char *file, int line);
 
-/* Removes the state directory `dir` with the files of the store; 0: nothing else was there. */
+/* Removes the state directory `dir` with the files of the store, and its mark; 0: nothing else was there. */
 int unit_remove_store(const char *dir);
 
 #endif
