@@ -198,8 +198,8 @@ const struct cfg_item cfg_edhoc_items[] = {
     { .key = "session-timeout", .type = CFG_DURATION, .min = OSP_SEC(1), .max = OSP_SEC(3600), .dflt = OSP_SEC(60),
       AT(session_us), .doc = "how long a session waits for message_3, and duplicates of it are answered" },
     { .key = "contexts", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 10000, AT(contexts),
-      .doc = "contexts made by EDHOC that are kept, 380 of them at most for each MiB of `state-size`, as configured contexts come "
-             "first; at the bound the oldest of `unknown` credentials goes, or else the oldest. A change needs a restart" },
+      .doc = "contexts made by EDHOC that are kept, 380 of them at most for each MiB of `state-size`, as configured contexts "
+             "come first; at the bound the oldest of `unknown` credentials goes, or else the oldest. A change needs a restart" },
     { .key = "contexts-per-peer", .type = CFG_COUNT, .min = 1, .max = 1000, .dflt = 4, AT(contexts_per_peer),
       .doc = "of them for one peer; beyond it its oldest goes. A change needs a restart" },
     { .key = "context-lifetime", .type = CFG_DURATION, .min = 0, .max = OSP_SEC(366ull * 24 * 3600), .dflt = 0, AT(lifetime_us),

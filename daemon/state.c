@@ -274,7 +274,8 @@ lease_sender(struct osp_state *st, struct osp_octx *c, const uint8_t name[OSP_KE
         r.limit = ssn.limit;
     if (osp_octx_needs_numbers(c, st->block / 2)) {
         l->at_least = r.limit == ssn.limit ? 0 : r.limit;
-        l->limit = r.limit + st->block < OSP_SSN_END ? r.limit + st->block : OSP_SSN_END; /* [rfc8613#7.2.1] the end of the space */
+        /* [rfc8613#7.2.1] the end of the space */
+        l->limit = r.limit + st->block < OSP_SSN_END ? r.limit + st->block : OSP_SSN_END;
         l->count = l->limit - r.limit;
         r.limit = l->limit;
     }

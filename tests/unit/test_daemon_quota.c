@@ -4,10 +4,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "daemon/log.h"
-#include "daemon/state.h"
+#include "tests/unit/unit_state.h"
 
 #define BLOCK 10
 #define SMALL ((size_t)1 << 20)
@@ -31,13 +32,14 @@ setup(void **s)
     log_set_level(CFG_LOG_ERROR);
     (void)snprintf(dir, sizeof(dir), "/tmp/osprey-quota-XXXXXX");
     context = (struct cfg_context){ .name = name, .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256, .fresh = true,
-                                    .master_secret.value = { secret, 16 }, .sender_id = { id, 1 }, .recipient_id = { id + 1, 1 } };
+                                    .master_secret.value = { secret, 16 }, .sender_id = { id, 1 },
+                                    .recipient_id = { id + 1, 1 } };
     trusted = (struct cfg_credential){ .name = meter };
     cfg = (struct osp_cfg){ .state = mkdtemp(dir), .lease = { BLOCK }, .state_size = SMALL, .contexts = &context,
                             .context_count = 1,
                             .edhoc = { .file = file, .unknown = CFG_UNKNOWN_ACCEPT,
                                        .creds = { .trusted = &trusted, .trusted_count = 1 } } };
-    return cfg.state ? 0 : -1;
+    return cfg.state && unit_make_state(&cfg) ? 0 : -1;
 }
 
 static int
@@ -108,8 +110,10 @@ static void
 lease_of_the_configuration(void)
 {
     struct osp_octx *c = osp_state_set(state)->entries[0].octx;
-    uint64_t         before = osp_octx_ssn(c).limit;
+    uint64_t         before = osp_octx_ssn(c).limit, ssn;
 
+    while (osp_octx_ssn(c).next < before)       /* who has numbers gets none */
+        EXPECT_OK(osp_octx_take_ssn(c, &ssn));
     EXPECT_OK(osp_state_lease(state, &c, 1));
     assert_int_equal(osp_octx_ssn(c).limit, before + BLOCK);
 }
@@ -197,6 +201,8 @@ a_store_that_is_nearly_full_takes_batches_that_write_every_row(void **s)
     unsigned          rows = 0;
 
     (void)s;
+    assert_int_equal(unit_remove_store(dir), 0);        /* a smaller one than that of the other tests */
+    assert_int_equal(mkdir(dir, 0700), 0);
     EXPECT_OK(osp_store_create(dir, SMALL, &store, why));
     do {
         EXPECT_OK(osp_store_begin(store));
