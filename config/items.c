@@ -92,15 +92,17 @@ const struct cfg_item cfg_limits_items[] = {
     { .key = "max-token", .type = CFG_COUNT, .min = 8, .max = 4096, .dflt = 64, AT(limits.max_token),
       .doc = "longest token accepted from a client, in bytes (RFC 8974)" },
     { .key = "queued", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 10000, AT(limits.queued),
-      .doc = "confirmable requests that wait because `nstart` of them are outstanding at their next hop" },
+      .doc = "confirmable requests that wait because `nstart` of them are outstanding at their next hop. Each client has a queue "
+             "per next hop; they are served in turn, and no client has more places than are left to the others" },
     { .key = "amplification", .type = CFG_UINT, .min = 0, .max = 1000, .dflt = 3, AT(limits.amplification),
       .doc = "an address of the Internet gets at most this many times the bytes of its request (payload of UDP, all answers and "
              "repetitions together), until an Echo that came back or a layer that came off has proven that somebody is there "
              "(RFC 9175, 2.6): a longer answer is a 4.01 with Echo, or goes out in small blocks, and a registration has to carry "
              "an Echo. Loopback, link-local and private addresses are not asked; 0: nobody is" },
     { .key = "nstart", .type = CFG_UINT, .min = 1, .max = 65535, .dflt = 16, AT(limits.nstart),
-      .doc = "confirmable requests outstanding at one next hop (NSTART of RFC 7252); 1 spares a constrained origin, but one "
-             "lost datagram then holds every client up" },
+      .doc = "confirmable requests outstanding at one next hop (NSTART of RFC 7252), of which the last quarter is for clients "
+             "that have none. 1 spares a constrained origin, but one lost datagram then holds every client up. A client is "
+             "its security context with us, or else its address" },
     { .key = "upstream-ports", .type = CFG_UINT, .min = 1, .max = 1024, .dflt = 1024, AT(limits.upstream_ports),
       .doc = "UDP ports that requests are sent from, for each worker, at most. Each has 65536 Message IDs for each next hop in "
              "247 s, which is 265 requests per second; another one is opened when those before are used up. When none is left, "

@@ -50,6 +50,8 @@ static const struct row rows[] = {
     { "osprey_upstream_requests", "", "Requests of ours without an answer yet.", GAUGE, W(ep.requests) },
     { "osprey_upstream_peers", "", "Upstream peers with state now.", GAUGE, W(ep.peers) },
     { "osprey_upstream_queued", "", "Confirmable requests waiting for NSTART.", GAUGE, W(ep.queued) },
+    { "osprey_upstream_queue_refused_total", "", "Confirmable requests refused because the queues were full.", COUNTER,
+      W(ep.queue_refused) },
     { "osprey_upstream_ports", "", "UDP ports open for requests to next hops.", GAUGE, W(upstream_ports) },
     { "osprey_upstream_ports_failed_total", "", "Failed attempts to open one.", COUNTER, W(ports_failed) },
     { "osprey_message_ids_exhausted_total", "", "Requests refused because no upstream port had a Message ID left.", COUNTER,

@@ -27,4 +27,7 @@ osp_shortages_tell(struct osp_worker_shortages *s, const struct osp_ep_stats *ep
     if (osp_shortage_has_begun(&s->mids, ep->mids_exhausted, now))
         log_warning("message-ids-exhausted", "worker=%u ports=%zu effect=%s", index, ports,
                     "requests to a next hop get 5.03: a port has 65536 numbers in 247 s, raise limits.upstream-ports");
+    if (osp_shortage_has_begun(&s->queue, ep->queue_refused, now))
+        log_warning("upstream-queue-full", "worker=%u queued=%zu effect=%s", index, ep->queued,
+                    "confirmable requests get 5.03: a next hop does not answer, or limits.queued is too low");
 }

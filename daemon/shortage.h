@@ -16,7 +16,7 @@ struct osp_shortage {
 /* True if it happened again, for the first time in a while; `count`: how often it has happened since the start. */
 bool osp_shortage_has_begun(struct osp_shortage *s, uint64_t count, struct osp_time now);
 
-struct osp_worker_shortages { struct osp_shortage dedup, mids, ports; };
+struct osp_worker_shortages { struct osp_shortage dedup, mids, queue, ports; };
 
 /* Tells what ran out in the message layer of worker `index`, which has `ports` upstream ports open. */
 void osp_shortages_tell(struct osp_worker_shortages *s, const struct osp_ep_stats *ep, size_t max_messages, unsigned index,

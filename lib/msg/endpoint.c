@@ -44,6 +44,7 @@ init_tables(struct osp_ep *ep)
         { &ep->tokens, ep->cfg.max_requests },
         { &ep->requests, ep->cfg.max_requests },
         { &ep->peers, ep->cfg.max_peers },
+        { &ep->shares, ep->cfg.max_requests },
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -121,6 +122,7 @@ osp_ep_free(struct osp_ep *ep)
     osp_table_fini(&ep->tokens);
     osp_table_fini(&ep->requests);
     osp_table_fini(&ep->peers);
+    osp_table_fini(&ep->shares);
     free(ep);
 }
 

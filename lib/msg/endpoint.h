@@ -34,7 +34,7 @@ struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in micro
     uint64_t exchange_lifetime_us;      /* 247 s */
     uint64_t non_lifetime_us;           /* 145 s */
     unsigned nstart;                    /* CON requests outstanding per upstream peer; see endpoint.c for the default's reason */
-    size_t   max_queued;                /* CON requests waiting for NSTART, in all */
+    size_t   max_queued;                /* CON requests waiting for NSTART, in all; one client has no more than are left */
     size_t   max_messages;              /* deduplication store: entries, each kept for its lifetime; at the bound, and when the
                                            pool is used up, the oldest finished ones go first.  A NON takes 32 bytes of the pool
                                            and 4 to 8 of the table; a CON 32 and its answer.  Also requests that are open at a
@@ -59,6 +59,7 @@ struct osp_ep_stats {
     uint64_t retransmitted, timeouts, resets_sent, resets_received, early_acks, separate, piggybacked;
     uint64_t dedup_evicted;             /* entries that had to go before their lifetime ended */
     uint64_t dedup_span_us;             /* now: how long a finished message is remembered; its lifetime, if nothing went early */
+    uint64_t queue_refused;             /* CON requests refused because the queues, or the client's share of them, were full */
     uint64_t mids_exhausted;            /* requests refused because no socket had a Message ID free for their peer */
     size_t   socks_used;                /* sockets 0..socks_used-1 were used for requests so far */
     size_t   messages, requests, peers, queued; /* now */
@@ -141,18 +142,21 @@ struct osp_request {
     bool            keep;       /* stay open for more responses (Observe) until osp_ep_cancel() */
     struct osp_time deadline;   /* OSP_EV_FAILED with TIMEOUT by then at the latest */
     uint64_t        user;       /* comes back in the events */
+    uint64_t        client;     /* who has asked for it, as a number that the caller chooses: NSTART and the places in the
+                                   queues are shared out among clients; 0: the caller himself */
     uint64_t        instead_of; /* handle of a kept request to this peer whose Token it takes over, to register again or
                                    to deregister [rfc7641#3.3.1] [rfc7641#3.6]; 0: a Token of its own */
 };
 
 /*
  * Sends `m` to `peer` (the endpoint chooses socket, token and MID; `local`, if not all zero, is
- * the source address).  A CON beyond NSTART waits in the peer's queue.
+ * the source address).  A CON beyond NSTART, or beyond its client's share of it, waits in the client's queue for
+ * this peer; the queues are served in turn.
  * With `instead_of`, the old handle ends on OSP_OK and stays as it is on an error.  Notifications that were under way
  * to it do not stop the retransmission of the new request; they come up as responses to it, unless it deregisters
  * (Observe 1): then they are acknowledged and no more.
- *   OSP_E_OVERLOAD  a table is full, no Message ID is free for this peer (answer 5.03), or none on the socket that
- *                   the old request went out on: the peer would not know who asks
+ *   OSP_E_OVERLOAD  a table or the client's share of the queues is full, no Message ID is free for this peer (answer 5.03),
+ *                   or none on the socket that the old request went out on: the peer would not know who asks
  *   OSP_E_INVALID   `instead_of` is stale or was for another peer
  *   OSP_E_NOMEM, OSP_E_NOSPACE
  */

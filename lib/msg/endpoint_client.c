@@ -34,36 +34,6 @@ find_by_handle(struct osp_ep *ep, uint64_t handle)
     return n ? OSP_CONTAINER(n, struct ep_req, by_handle) : NULL;
 }
 
-/* Lets the next one that waits for NSTART go: at once, on a timer that is due. */
-static void
-start_next(struct osp_ep *ep, struct ep_peer *p)
-{
-    struct osp_list *n;
-    struct osp_time  at_once = { 0 };
-
-    while (p->outstanding < ep->cfg.nstart && (n = osp_list_first(&p->queue)) != NULL) {
-        struct ep_req *r = OSP_CONTAINER(n, struct ep_req, queued);
-
-        osp_list_remove(&r->queued);
-        ep->stats.queued--;
-        r->counted = true;
-        p->outstanding++;
-        osp_timer_init(&r->out.timer, EP_T_START_REQUEST);
-        osp_timer_set(&ep->wheel, &r->out.timer, at_once);
-    }
-}
-
-/* It does not count as outstanding any more [rfc7252#4.7]. */
-static void
-uncount(struct osp_ep *ep, struct ep_req *r)
-{
-    if (!r->counted)
-        return;
-    r->counted = false;
-    r->peer->outstanding--;
-    start_next(ep, r->peer);
-}
-
 static void
 req_free(struct osp_ep *ep, struct ep_req *r)
 {
@@ -71,11 +41,9 @@ req_free(struct osp_ep *ep, struct ep_req *r)
     osp_timer_stop(&ep->wheel, &r->out.timer);
     osp_timer_stop(&ep->wheel, &r->deadline);
     ep_bytes_drop(ep, &r->out.bytes);
-    if (!osp_list_empty(&r->queued)) {
-        osp_list_remove(&r->queued);
-        ep->stats.queued--;
-    }
-    uncount(ep, r);
+    ep_share_unqueue(ep, r);
+    ep_share_uncount(ep, r);
+    ep_share_leave(ep, r);
     osp_table_remove(&ep->tokens, &r->by_token);
     osp_table_remove(&ep->requests, &r->by_handle);
     ep_peer_put(ep, r->peer);
@@ -166,8 +134,7 @@ send_now(struct osp_ep *ep, struct ep_req *r, const struct osp_msg *m, struct os
     if (r->type == OSP_CON) {
         if (!ep_bytes_keep(ep, &r->out.bytes, osp_wr_slice(&w)))
             return OSP_E_NOMEM;
-        r->counted = true;
-        r->peer->outstanding++;
+        ep_share_count(r);
         ep_wait_start(ep, &r->out, &r->flow, now);
     } else {
         ep_wait_watch(ep, &r->out, &r->flow);
@@ -184,13 +151,9 @@ queue(struct osp_ep *ep, struct ep_req *r, const struct osp_msg *m, struct osp_t
 
     if (e != OSP_OK)
         return e;
-    if (ep->stats.queued >= ep->cfg.max_queued)
-        return OSP_E_OVERLOAD;
     if (!ep_bytes_keep(ep, &r->out.bytes, osp_wr_slice(&w)))
         return OSP_E_NOMEM;
-    osp_list_push(&r->peer->queue, &r->queued);
-    ep->stats.queued++;
-    return OSP_OK;
+    return ep_share_queue(ep, r) ? OSP_OK : OSP_E_OVERLOAD;
 }
 
 void
@@ -234,7 +197,9 @@ osp_ep_request(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_
         return OSP_E_OVERLOAD;
     r->ends = r->bound && deregisters(m);
     /* [rfc7252#4.7] */
-    if (r->type == OSP_CON && (r->peer->outstanding >= ep->cfg.nstart || !osp_list_empty(&r->peer->queue)))
+    if (r->type == OSP_CON && !ep_share_join(ep, r, how->client))
+        e = OSP_E_NOMEM;
+    else if (r->type == OSP_CON && !ep_share_may_start(ep, r->share))
         e = queue(ep, r, m, tx);
     else
         e = send_now(ep, r, m, now, tx);
@@ -269,7 +234,7 @@ ep_client_acked(struct osp_ep *ep, struct ep_req *r)
         return;
     }
     ep_wait_stop(ep, &r->out);
-    uncount(ep, r);
+    ep_share_uncount(ep, r);
 }
 
 void
@@ -322,7 +287,7 @@ ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_ti
         return;                 /* it was under way when we said that there should be no more */
     if (!r->bound || m->type == OSP_ACK || !osp_msg_has(m, OSP_OPT_OBSERVE)) {
         ep_wait_stop(ep, &r->out);                      /* the response acknowledges the request too */
-        uncount(ep, r);
+        ep_share_uncount(ep, r);
     }
     ev->kind = OSP_EV_RESPONSE;
     ev->handle = r->handle;

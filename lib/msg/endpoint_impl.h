@@ -6,7 +6,8 @@
  *   endpoint_server.c   requests that came in, and the answers to them
  *   endpoint_seen.c     what is finished, for its duplicates: the deduplication store
  *   endpoint_client.c   requests of ours, and the answers to them
- *   endpoint_peer.c     Message IDs, NSTART: what is kept per upstream peer
+ *   endpoint_peer.c     Message IDs: what is kept per upstream peer
+ *   endpoint_share.c    NSTART: whose request goes next
  *
  * Three kinds of objects, all in memory of the pool:
  *
@@ -93,12 +94,9 @@ struct ep_in {
     struct ep_bytes  reply;     /* what a duplicate gets: the ACK, or the piggybacked answer */
     struct ep_wait   out;       /* the separate response */
     struct ep_bytes  next;      /* the notification that comes after it, confirmable too [rfc7641#4.5.2] */
-    uint16_t         next_mid;
-    uint8_t         *token;
-    uint32_t         token_len;
-    uint8_t          token_inline[EP_TOKEN_INLINE];
-    uint32_t         length;    /* of a request's datagram */
-    uint16_t         mid;
+    union { uint8_t in[EP_TOKEN_INLINE], *out; } token; /* `out`, in pool memory, if it is longer than `in` */
+    uint16_t         token_len;
+    uint16_t         mid, next_mid;
     uint8_t          type;
     uint8_t          state;     /* enum ep_in_state */
     bool             keep;      /* more responses may follow */
@@ -111,7 +109,7 @@ struct ep_lane { uint32_t ended[EP_MID_BLOCKS]; };
 struct ep_peer {
     struct osp_node node;       /* in ep.peers by address */
     struct osp_list lru;
-    struct osp_list queue;      /* ep_req.queued: CON requests over NSTART */
+    struct osp_list first, others;      /* ep_share.turn: clients that wait for NSTART, with nothing outstanding and with some */
     struct osp_addr addr;
     uint32_t        outstanding;
     uint32_t        requests;   /* requests of any kind that point here */
@@ -120,9 +118,21 @@ struct ep_peer {
     bool            started;
     uint64_t        idle_us;    /* since when it has been idle, if it is */
     uint64_t        dry_us;     /* when no socket had a number free, of `dry_socks` */
-    struct ep_lane *lanes;      /* by socket; only so many as were used */
+    struct ep_lane  lane;       /* of the first socket, which is the only one for most peers */
+    struct ep_lane *lanes;      /* by socket; only so many as were used: `lane`, or memory of the pool */
     unsigned        lane_count;
     uint16_t        dry_socks;
+};
+
+/* What one client has under way to one upstream peer, of CON requests. */
+struct ep_share {
+    struct osp_node node;       /* in ep.shares by (peer, client) */
+    struct osp_list turn;       /* in peer->first or peer->others while something is queued */
+    struct osp_list queue;      /* ep_req.queued, in order of arrival */
+    struct ep_peer *peer;
+    uint64_t        client;     /* as in struct osp_request */
+    uint32_t        requests;   /* that point here */
+    uint32_t        outstanding, queued;        /* of them; the others were acknowledged */
 };
 
 struct ep_req {
@@ -132,6 +142,7 @@ struct ep_req {
     struct osp_timer deadline;
     struct ep_wait   out;
     struct ep_peer  *peer;
+    struct ep_share *share;     /* of a CON */
     struct osp_flow  flow;
     uint64_t         handle, user;
     uint8_t          token[EP_TOKEN_INLINE];
@@ -148,7 +159,7 @@ struct osp_ep {
     struct osp_randbuf  rand;
     struct osp_hash_key seed;
     struct osp_wheel    wheel;
-    struct osp_table    messages, handles, mids, tokens, requests, peers;
+    struct osp_table    messages, handles, mids, tokens, requests, peers, shares;
     struct osp_list     peer_lru;
     struct osp_list     open[2];        /* ep_in.age in order of arrival: of NON, of CON */
     struct ep_log       done[2];        /* finished NON, finished CON */
@@ -229,6 +240,20 @@ void ep_client_acked(struct osp_ep *ep, struct ep_req *r);
 /* Sends a request that has waited for its turn. */
 void ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
 void ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_ep_event *ev);
+
+/* ---- shares ---- */
+/* `r` becomes one of the client's requests to its peer.  False: no memory. */
+bool ep_share_join(struct osp_ep *ep, struct ep_req *r, uint64_t client);
+void ep_share_leave(struct osp_ep *ep, struct ep_req *r);
+/* True if one more request of the client may be sent now; otherwise it is queued. */
+bool ep_share_may_start(const struct osp_ep *ep, const struct ep_share *s);
+/* `r` is outstanding from now on. */
+void ep_share_count(struct ep_req *r);
+/* `r` is not outstanding any more, if it was: others may go [rfc7252#4.7]. */
+void ep_share_uncount(struct osp_ep *ep, struct ep_req *r);
+/* `r` waits for its turn.  False, and counted: the queues are full, or the client has its share of them. */
+bool ep_share_queue(struct osp_ep *ep, struct ep_req *r);
+void ep_share_unqueue(struct osp_ep *ep, struct ep_req *r);
 
 /* ---- peers ---- */
 struct ep_peer *ep_peer_get(struct osp_ep *ep, const struct osp_addr *addr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is kept per upstream peer: Message IDs that may be used, and how many CON requests are under way.
+ * What is kept per upstream peer: Message IDs that may be used.
  *
  * A Message ID must not come again towards a peer within EXCHANGE_LIFETIME [rfc7252#4.4].  Each pair of (our
  * socket, peer) has 65,536; they are handed out in order, in blocks of 4096, and a block may begin again when
@@ -37,7 +37,8 @@ ep_peer_free(struct osp_ep *ep, struct ep_peer *p)
 {
     osp_table_remove(&ep->peers, &p->node);
     osp_list_remove(&p->lru);
-    osp_pool_put(ep->pool, p->lanes, p->lane_count * sizeof(*p->lanes));
+    if (p->lanes != &p->lane)
+        osp_pool_put(ep->pool, p->lanes, p->lane_count * sizeof(*p->lanes));
     osp_pool_put(ep->pool, p, sizeof(*p));
 }
 
@@ -82,7 +83,7 @@ make_room(struct osp_ep *ep)
 static bool
 grow(struct osp_ep *ep, struct ep_peer *p, unsigned count)
 {
-    unsigned        n = p->lane_count ? 2u * p->lane_count : 1;
+    unsigned        n = 2 * p->lane_count;
     struct ep_lane *lanes;
 
     while (n < count)
@@ -91,9 +92,9 @@ grow(struct osp_ep *ep, struct ep_peer *p, unsigned count)
     if (!lanes)
         return false;
     memset(lanes, 0, n * sizeof(*lanes));
-    if (p->lane_count)
-        memcpy(lanes, p->lanes, p->lane_count * sizeof(*lanes));
-    osp_pool_put(ep->pool, p->lanes, p->lane_count * sizeof(*lanes));
+    memcpy(lanes, p->lanes, p->lane_count * sizeof(*lanes));
+    if (p->lanes != &p->lane)
+        osp_pool_put(ep->pool, p->lanes, p->lane_count * sizeof(*lanes));
     p->lanes = lanes;
     p->lane_count = n;
     return true;
@@ -109,13 +110,10 @@ peer_new(struct osp_ep *ep, const struct osp_addr *addr, uint64_t hash)
     p = osp_pool_get(ep->pool, sizeof(*p));
     if (!p)
         return NULL;
-    *p = (struct ep_peer){ .addr = *addr };
-    if (!grow(ep, p, 1)) {
-        osp_pool_put(ep->pool, p, sizeof(*p));
-        return NULL;
-    }
+    *p = (struct ep_peer){ .addr = *addr, .lanes = &p->lane, .lane_count = 1 };
     osp_list_init(&p->lru);
-    osp_list_init(&p->queue);
+    osp_list_init(&p->first);
+    osp_list_init(&p->others);
     p->next_mid = ep->peer_mid[hash % EP_PEER_SLOTS];
     osp_table_add(&ep->peers, &p->node, hash);
     return p;

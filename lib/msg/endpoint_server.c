@@ -37,8 +37,8 @@ ep_in_free(struct osp_ep *ep, struct ep_in *in)
     leave_table(ep, in);
     ep_bytes_drop(ep, &in->reply);
     ep_bytes_drop(ep, &in->next);
-    if (in->token != in->token_inline)
-        osp_pool_put(ep->pool, in->token, in->token_len);
+    if (in->token_len > EP_TOKEN_INLINE)
+        osp_pool_put(ep->pool, in->token.out, in->token_len);
     osp_pool_put(ep->pool, in, sizeof(*in));
 }
 
@@ -75,14 +75,22 @@ make_room(struct osp_ep *ep)
     return ep->messages.count < ep->cfg.max_messages || ep_seen_evict(ep);
 }
 
+static uint8_t *
+token_of(struct ep_in *in)
+{
+    return in->token_len > EP_TOKEN_INLINE ? in->token.out : in->token.in;
+}
+
+/* A Token has 65,804 bytes at most, but max_token is far below that. */
 static bool
 keep_token(struct osp_ep *ep, struct ep_in *in, struct osp_slice token)
 {
-    in->token = in->token_inline;
-    in->token_len = (uint32_t)token.n;
-    if (token.n > sizeof(in->token_inline))
-        in->token = osp_pool_get(ep->pool, token.n);
-    return in->token && osp_slice_copy(token, in->token, token.n);
+    if (token.n > UINT16_MAX)
+        return false;
+    in->token_len = (uint16_t)token.n;
+    if (token.n > EP_TOKEN_INLINE)
+        in->token.out = osp_pool_get(ep->pool, token.n);
+    return token_of(in) && osp_slice_copy(token, token_of(in), token.n);
 }
 
 /* For the message in ep->msg; NULL at the bounds. */
@@ -338,7 +346,7 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
     if (!in)
         return OSP_E_INVALID;
     osp_msg_copy(&m, resp);
-    m.token = osp_slice(in->token, in->token_len);
+    m.token = osp_slice(token_of(in), in->token_len);
     first = !in->answered_once;
     kept = in->keep;
     in->keep = how.keep;

@@ -99,9 +99,8 @@ px_op_of_key(const struct osp_proxy *px, struct osp_slice key)
     return (struct px_op){ out[0], out[1] };
 }
 
-/* Whose entries are counted together: a context's, or an address's whatever the port. */
-static uint64_t
-owner_of(const struct osp_proxy *px, const struct px_exchange *x)
+uint64_t
+px_client_number(const struct osp_proxy *px, const struct px_exchange *x)
 {
     uint8_t       buf[1 + PX_LAYERS_MAX * PX_CONTEXT_BYTES];
     struct osp_wr w = osp_wr_to(buf, sizeof(buf));
@@ -345,7 +344,7 @@ px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *
 {
     struct osp_proxy *px = t->px;
     bool              trusted = x->removed_count > 0;
-    uint64_t          owner = owner_of(px, x);
+    uint64_t          owner = px_client_number(px, x);
     struct px_body   *b;
 
     (void)px_bodies_expire(px, t->now);

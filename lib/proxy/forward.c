@@ -200,6 +200,13 @@ px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     return x->carries ? px_combined_put(t, x, out) : OSP_OK;
 }
 
+/* For whom a CON goes upstream, as osp_request.client: 0 for what the proxy needs itself or for several clients. */
+uint64_t
+px_asks_for(const struct osp_proxy *px, const struct px_exchange *x)
+{
+    return x->subject || x->agreement ? 0 : px_client_number(px, x) | 1;
+}
+
 /*
  * An observed request that was sent before is sent again under its Token, and a deregistration under that of the
  * registration, whose exchange ends with it [rfc7641#3.6]; when that is not possible, under another.
@@ -212,7 +219,7 @@ px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_ms
     uint64_t            before = x->out || !old ? x->out : old->out;
     uint8_t             type = x->carries ? OSP_CON : x->type;  /* others wait for that */
     struct osp_request  how = { .type = type, .keep = keep, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
-                                .instead_of = before };
+                                .instead_of = before, .client = type == OSP_CON ? px_asks_for(t->px, x) : 0 };
     enum osp_err        e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
 
     if (before && (e == OSP_E_OVERLOAD || e == OSP_E_INVALID)) {

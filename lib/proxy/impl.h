@@ -365,6 +365,7 @@ enum osp_err px_location_back(struct px_turn *t, const struct osp_route *r, stru
 /* ---- forward.c ---- */
 void px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop);
 void px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+uint64_t px_asks_for(const struct osp_proxy *px, const struct px_exchange *x);
 enum osp_err px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
 /* The next hop's layer on *req, which then is another message. */
 enum osp_err px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req);
@@ -439,6 +440,8 @@ bool px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *o
 struct px_op px_op_of(const struct osp_proxy *px, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m);
 struct px_op px_op_of_key(const struct osp_proxy *px, struct osp_slice key);
 /* A Request-Tag for what this client sends under the tags of `req`. */
+/* Whose shares and entries are counted together: a context's, or an address's whatever the port. */
+uint64_t px_client_number(const struct osp_proxy *px, const struct px_exchange *x);
 uint64_t px_client_tag(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
 struct px_body *px_body_find(struct osp_proxy *px, const struct px_op *op, struct osp_time now);
 /* NULL: at the bounds. Others may have been freed for it. */

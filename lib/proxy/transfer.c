@@ -61,7 +61,8 @@ static enum osp_err
 send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *m)
 {
     struct px_transfer *f = x->transfer;
-    struct osp_request  how = { .type = OSP_CON, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x };
+    struct osp_request  how = { .type = OSP_CON, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
+                                .client = px_asks_for(t->px, x) };
     enum osp_err        e;
 
     if (f->sending && !f->at.more) {

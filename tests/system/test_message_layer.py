@@ -286,6 +286,19 @@ def test_no_more_than_nstart_requests_are_outstanding(stage):
     assert origin.count() == 6
 
 
+# row M17 [rfc7252#4.7]
+def test_requests_that_an_origin_ignores_hold_no_other_client_up(stage):
+    proxy = stage.proxy(workers=1, limits={"response-timeout": "60s", "drain": "100ms"})
+    origin = stage.origin(lambda r: None if any(v == b"ignored" for _, v in r.options) else coap.response("2.05"))
+    greedy, other = stage.client(proxy), stage.client(proxy, ("127.0.0.2", 0))
+    for _ in range(40):
+        greedy.ask(forward(origin, path="ignored"))
+    origin.wait(12)
+    assert proxy.metric("osprey_upstream_queued") == 28
+    for n in range(20):
+        assert other.exchange(forward(origin, path=str(n)), timeout=10).code == coap.code("2.05")
+
+
 # row M18 (partly: one burst)
 def test_no_message_id_is_used_twice_towards_an_origin(stage):
     proxy, origin = stage.proxy(), stage.origin()

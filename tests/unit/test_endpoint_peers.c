@@ -194,6 +194,145 @@ sockets_come_as_they_are_needed(void **state)
     assert_int_equal(send_one(f), open - 1);
 }
 
+/* ---- fairness ---- */
+
+/* A CON of `client`, whose number and `i` are its payload; OSP_OK also when it has to wait. */
+static enum osp_err
+ask(struct fix *f, uint64_t client, uint8_t i, uint64_t *h)
+{
+    struct osp_request how = { .type = OSP_CON, .deadline = osp_time_after(f->now, OSP_SEC(200)), .client = client };
+    uint8_t            payload[2] = { (uint8_t)client, i };
+    struct osp_msg     m;
+
+    osp_msg_init(&m, OSP_GET);
+    m.payload = osp_slice(payload, sizeof(payload));
+    return osp_ep_request(f->ep, &f->peer, NULL, &m, &how, f->now, &f->tx, h);
+}
+
+static void
+ask_times(struct fix *f, uint64_t client, unsigned times)
+{
+    uint64_t h;
+
+    for (unsigned i = 0; i < times; i++)
+        EXPECT_OK(ask(f, client, (uint8_t)i, &h));
+}
+
+/* Datagrams that went out for `client` and were not reset since. */
+static unsigned
+sent_for(const struct fix *f, uint64_t client)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < f->tx.count; i++)
+        n += f->tx.items[i].bytes.p[f->tx.items[i].bytes.n - 2] == client;
+    return n;
+}
+
+/* The peer acknowledges the request in place `i` of what went out; what that lets go stands behind the others. */
+static void
+acknowledge(struct fix *f, size_t i)
+{
+    struct osp_flow from = f->tx.items[i].to;
+    uint8_t         ack[4] = { 0x60, 0, f->tx.items[i].bytes.p[2], f->tx.items[i].bytes.p[3] };
+
+    osp_ep_input(f->ep, &from, osp_slice(ack, sizeof(ack)), f->now, &f->tx, &f->ev);
+    while (osp_ep_expire(f->ep, f->now, &f->tx, &f->ev))
+        assert_int_equal(f->ev.kind, OSP_EV_NONE);
+}
+
+/* row M17 */
+/* [rfc7252#4.7] */
+static void
+client_whose_requests_are_ignored_does_not_hold_others_up(void **state)
+{
+    struct fix *f = *state;
+
+    ask_times(f, 1, 16);
+    assert_int_equal(sent_for(f, 1), 12);               /* of NSTART 16 */
+    ask_times(f, 2, 2);
+    assert_int_equal(sent_for(f, 2), 1);
+    ask_times(f, 3, 1);
+    ask_times(f, 4, 1);
+    assert_int_equal(f->tx.count, 15);
+    acknowledge(f, 12);                                 /* client 2: its next one goes, although client 1 has waited longer */
+    assert_int_equal(sent_for(f, 2), 2);
+    assert_int_equal(sent_for(f, 1), 12);
+    acknowledge(f, 0);
+    acknowledge(f, 1);
+    assert_int_equal(sent_for(f, 1), 12);               /* 3 places of the others and 10 of its own, but 3 are left */
+    acknowledge(f, 2);
+    assert_int_equal(sent_for(f, 1), 12);
+    acknowledge(f, 13);
+    assert_int_equal(sent_for(f, 1), 13);               /* 5 are free: more than the reserve */
+}
+
+/* One at a time when nothing is left for a reserve. */
+static void
+small_nstart_has_no_reserve_but_turns(void **state)
+{
+    struct fix *f = *state;
+
+    f->cfg.nstart = 1;
+    restart(f);
+    ask_times(f, 1, 5);
+    ask_times(f, 2, 2);
+    ask_times(f, 3, 1);
+    for (size_t i = 0; i < 8; i++)
+        acknowledge(f, i);
+    assert_int_equal(f->tx.count, 8);
+    for (size_t i = 0; i < 8; i++) {
+        static const uint8_t order[] = { 1, 2, 3, 1, 2, 1, 1, 1 };
+
+        assert_int_equal(f->tx.items[i].bytes.p[f->tx.items[i].bytes.n - 2], order[i]);
+    }
+}
+
+/* With many waiting on both sides each gets as much as the other. */
+static void
+queues_are_served_in_turn(void **state)
+{
+    struct fix *f = *state;
+    size_t      done = 0;
+
+    ask_times(f, 1, 60);
+    ask_times(f, 2, 30);
+    while (done < 60)
+        acknowledge(f, done++);
+    assert_in_range(sent_for(f, 2), 24, 30);
+    while (done < f->tx.count)
+        acknowledge(f, done++);
+    assert_int_equal(f->tx.count, 90);
+    assert_int_equal(osp_ep_stats(f->ep)->queued, 0);
+}
+
+static void
+client_gets_no_more_places_in_the_queue_than_are_left(void **state)
+{
+    struct fix *f = *state;
+    unsigned    got[4] = { 0 };
+    uint64_t    h, open[4][128];
+
+    f->cfg.max_queued = 96;
+    f->cfg.nstart = 1;
+    restart(f);
+    ask_times(f, 9, 1);
+    for (uint64_t c = 1; c < 4; c++)
+        for (unsigned i = 0; i < 100 && ask(f, c, 0, &h) == OSP_OK; i++)
+            open[c][got[c]++] = h;
+    assert_int_equal(got[1], 48);
+    assert_int_equal(got[2], 24);
+    assert_int_equal(got[3], 12);
+    assert_int_equal(osp_ep_stats(f->ep)->queue_refused, 3);
+    ask_times(f, 0, 12);                                /* the caller's own have no share */
+    EXPECT_ERR(OSP_E_OVERLOAD, ask(f, 0, 0, &h));
+    for (uint64_t c = 1; c < 4; c++)
+        while (got[c] > 0)
+            osp_ep_cancel(f->ep, open[c][--got[c]]);
+    assert_int_equal(osp_ep_stats(f->ep)->queued, 12);
+    EXPECT_OK(ask(f, 1, 0, &h));
+}
+
 int
 main(void)
 {
@@ -203,6 +342,10 @@ main(void)
         T(socket_is_left_only_when_it_is_used_up),
         T(numbers_of_many_sockets_are_not_reused_within_their_lifetime),
         T(sockets_come_as_they_are_needed),
+        T(client_whose_requests_are_ignored_does_not_hold_others_up),
+        T(small_nstart_has_no_reserve_but_turns),
+        T(queues_are_served_in_turn),
+        T(client_gets_no_more_places_in_the_queue_than_are_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
