@@ -34,11 +34,14 @@ ifeq ($(findstring -fsanitize,$(CFLAGS)),)
 HARD  += -D_FORTIFY_SOURCE=2
 endif
 PKGS  := libcoap-3-notls libcrypto libcbor yaml-0.1 libevent_core lmdb libcares
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS_LIB   = $(shell pkg-config --libs libcoap-3-notls libcrypto libcbor 2>/dev/null)
-LIBS_YAML  = $(shell pkg-config --libs yaml-0.1 2>/dev/null)
-LIBS_DAEMON = $(shell pkg-config --libs libevent_core lmdb libcares 2>/dev/null) -pthread
-LIBS_TEST  = $(shell pkg-config --libs cmocka jansson 2>/dev/null)
+# Asked when it is first needed, since the packages may have to be installed before, and then only once.
+once = $(eval $(1) := $(shell pkg-config $(2) 2>/dev/null))$($(1))
+PKG_CFLAGS  = $(call once,PKG_CFLAGS,--cflags $(PKGS))
+LIBS_LIB    = $(call once,LIBS_LIB,--libs libcoap-3-notls libcrypto libcbor)
+LIBS_YAML   = $(call once,LIBS_YAML,--libs yaml-0.1)
+LIBS_EVENT  = $(call once,LIBS_EVENT,--libs libevent_core lmdb libcares)
+LIBS_DAEMON = $(LIBS_EVENT) -pthread
+LIBS_TEST   = $(call once,LIBS_TEST,--libs cmocka jansson)
 ALL_CFLAGS = $(STD) $(WARN) $(WERROR) $(HARD) $(CFLAGS) -Ilib -I. $(PKG_CFLAGS) -MMD -MP
 ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now
 
