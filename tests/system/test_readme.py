@@ -131,6 +131,7 @@ def test_the_quick_start_works_as_typed(shell):
     assert asked == answered == 2
 
 
+@pytest.mark.seconds(90)
 def test_installing_installs_what_building_needs():
     """On a machine that has make alone, too: `make install` runs the same deps as `make demo`."""
     for target in ("install", "deb-free", "demo", "all"):
