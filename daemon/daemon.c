@@ -412,19 +412,6 @@ raise_limits(const struct osp_cfg *cfg)
         log_warning("few-descriptors", "limit=%u wanted=%u", (unsigned)r.rlim_cur, (unsigned)want);
 }
 
-/* The keys are in memory by now, and go where allocations go. */
-static void
-lock_memory(struct osp_daemon *d)
-{
-    bool locked = osp_secrets_lock();
-
-    if (!locked)
-        log_warning("memory-not-locked", "reason=%s effect=%s advice=%s", strerror(errno), "keys may get into swap",
-                    "raise the limit of locked memory to unlimited, LimitMEMLOCK=infinity");
-    if (d)
-        d->memory_locked = locked;
-}
-
 static void
 say_started(const struct osp_daemon *d)
 {
@@ -435,6 +422,9 @@ say_started(const struct osp_daemon *d)
         osp_addr_print(&d->listeners.items[i].at, text, sizeof(text));
         log_info("listening", "address=%s", text);
     }
+    if (d->lock_error)
+        log_warning("memory-not-locked", "reason=%s effect=%s advice=%s", strerror(d->lock_error), "keys may get into swap",
+                    "raise the limit of locked memory to unlimited, LimitMEMLOCK=infinity");
     if (d->unclean_start)
         log_warning("unclean-stop", "effect=%s", "the first request of each context is challenged, its replay window is unknown");
     log_info("started", "version=%s workers=%zu contexts=%zu file=%s", OSP_VERSION, d->worker_count, cfg->context_count,
@@ -455,8 +445,8 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not a crash */
     log_setup(cfg->log.level, cfg->log.format);
     raise_limits(cfg);
-    lock_memory(d);
     if (d) {
+        d->lock_error = osp_secrets_lock() ? 0 : errno; /* the keys are in memory by now, and go where allocations go */
         d->started = osp_loop_now();
         d->has_inbox = osp_mailbox_init(&d->inbox) == OSP_OK;
     }

@@ -38,7 +38,7 @@ struct osp_daemon {
     struct osp_time          started;
     uint64_t                 reloads, reloads_refused;
     uint64_t                 keys_worn, keys_over;      /* contexts that came near a limit of their keys, or to it */
-    bool                     memory_locked;
+    int                      lock_error;        /* errno of why memory could not be locked; 0: it is */
     bool                     near_full;         /* state-near-full was said */
     bool                     has_inbox, unclean_start, draining, leaving, was_clean;
 };

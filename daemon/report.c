@@ -58,7 +58,7 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
     m.status = osp_status_stats(d->status, &m.status_foreign);
     m.uptime_s = osp_time_between(d->started, osp_loop_now()) / OSP_SEC(1);
     m.draining = d->draining;
-    m.memory_locked = d->memory_locked;
+    m.memory_locked = d->lock_error == 0;
     m.unclean_start = d->unclean_start;
     *out = m;
 }
