@@ -259,8 +259,9 @@ class Flood:
 def show(row):
     print(f"{row['kind']:16} {row['sent']} sent in {row['seconds']:.1f} s ({row['sent'] / max(row['seconds'], .001):.0f}/s), "
           f"{row['taken']:.0f} read, {row['answers']} answers ({row['answer_bytes'] / max(1, row['bytes']):.2f} x the bytes); "
-          f"clients: {row['c_sent']} sent, {row['c_answered']} answered, {row['c_retransmitted']} again, {row['c_refused']} refused, "
-          f"{row['c_lost']} lost; exchanges {row['exchanges']:.0f}, pool {row['pool'] / (1 << 20):.1f} MiB", flush=True)
+          f"clients: {row['c_sent']} sent, {row['c_answered']} answered, {row['c_retransmitted']} again, "
+          f"{row['c_refused']} refused, {row['c_lost']} lost; "
+          f"exchanges {row['exchanges']:.0f}, pool {row['pool'] / (1 << 20):.1f} MiB", flush=True)
 
 
 def main():

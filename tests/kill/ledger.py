@@ -92,7 +92,8 @@ class Pair:
             except OscoreError:
                 continue
             whose = "the request's" if own is None else "its own"
-            self.note_received(context, kid, piv, m.payload, f"response of the proxy ({proxy_id.hex()}) under {whose} PIV {piv.hex()}")
+            self.note_received(context, kid, piv, m.payload,
+                               f"response of the proxy ({proxy_id.hex()}) under {whose} PIV {piv.hex()}")
             return context.merge(m, plain)
         self.ledger.cannot_open(f"a response to PIV {layer.piv.hex()} of {layer.kid.hex()} that no ID of the proxy opens")
         return None

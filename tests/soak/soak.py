@@ -148,7 +148,8 @@ class Observers(Part):
     def register(self, n, value=b""):
         host, port = self.soak.ticking
         token = n.to_bytes(2, "big")
-        self.clients[n].ask(coap.request(path="ticks", host=host, port=port, scheme="coap", options=[(coap.OBSERVE, value)]), token)
+        m = coap.request(path="ticks", host=host, port=port, scheme="coap", options=[(coap.OBSERVE, value)])
+        self.clients[n].ask(m, token)
 
     def run(self):
         self.clients = [net.Client(self.soak.proxy.address) for _ in range(OBSERVERS)]

@@ -20,6 +20,7 @@ from killtest import KillTest, telling  # noqa: E402
 from ledger import Ledger, Pair  # noqa: E402
 
 ROUNDS = 60 if SANITIZED else 200
+EDITED_ROUNDS = 15 if SANITIZED else 40
 
 
 # row S09
@@ -176,6 +177,13 @@ def test_kill_9_at_random_moments_under_load(workdir):
     No Partial IV of the proxy's is seen twice under any of its Sender Keys, and no request reaches the origin twice.
     """
     run_kill_test(workdir, ROUNDS, edit=False, workers=1)
+
+
+# row S08 S09 S04 [rfc8613#B.1]
+@pytest.mark.seconds(120)
+def test_kill_9_with_edits_of_the_configuration_in_between(workdir):
+    """IDs, swapped IDs, names, zeroes behind the salt, `fresh` and workers change; what is refused is undone."""
+    run_kill_test(workdir, EDITED_ROUNDS)
 
 
 def run_kill_test(workdir, rounds, **how):
