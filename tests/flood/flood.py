@@ -30,10 +30,11 @@ CLIENTS, RATE = 200, 200
 TEMPLATES = 256                         # different datagrams of a kind, beside the random bytes in each copy
 TOKEN = 8
 SETTLE_SECONDS = 400                    # longer than EXCHANGE_LIFETIME (247 s) and what was begun before it ended
-# gauges of what a stranger can fill, 0 again when all is over
+# gauges of what a stranger can fill, 0 again when all is over; not osprey_upstream_peers, since an idle next hop keeps its
+# place, and with it the Message IDs it has come to, until another one needs it
 TABLES = ("osprey_exchanges", "osprey_exchanges_parked", "osprey_upstream_requests", "osprey_upstream_queued",
           "osprey_observations", "osprey_observed_subjects", "osprey_bodies", "osprey_edhoc_sessions",
-          "osprey_deduplication_entries", "osprey_upstream_peers", "osprey_kept_contexts")
+          "osprey_deduplication_entries", "osprey_kept_contexts")
 MARGIN = 32 << 20                       # of resident memory beyond the start and limits.memory: stacks, tables, the allocator
 
 

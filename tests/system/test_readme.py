@@ -135,7 +135,7 @@ def test_the_quick_start_works_as_typed(shell):
 def test_installing_installs_what_building_needs():
     """On a machine that has make alone, too: `make install` runs the same deps as `make demo`."""
     for target in ("install", "deb-free", "demo", "all"):
-        said = subprocess.run(["make", "-n", target], cwd=TOP, capture_output=True, text=True, check=True, timeout=60,
+        said = subprocess.run(["make", "-n", target, "PROGRAMS="], cwd=TOP, capture_output=True, text=True, check=True, timeout=60,
                               env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
         first = next(line for line in said.stdout.splitlines() if line and not line.startswith("make"))
         assert first.strip() == "sh .ci/deps", target
