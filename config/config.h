@@ -187,6 +187,7 @@ struct osp_cfg {
         size_t   max_datagram, max_body, bodies, bodies_per_peer;
         size_t   messages, exchanges, upstream_peers, names, memory, max_token, queued;
         unsigned amplification, nstart, upstream_ports;
+        unsigned client_share, prefix_share, known_reserve;             /* percent */
         uint64_t response_timeout_us, early_ack_us, drain_us;
         size_t   receive_buffer;
     } limits;

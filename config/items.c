@@ -70,17 +70,28 @@ const struct cfg_item cfg_limits_items[] = {
              "longer request is answered 4.13, a longer response 5.02" },
     { .key = "bodies", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 4096, AT(limits.bodies),
       .doc = "block-wise transfers that something is kept of between two requests; at the bound the oldest one goes that was "
-             "begun without a security context" },
+             "begun without a security context, but a body that is still coming does not go for another client's of that kind" },
     { .key = "bodies-per-peer", .type = CFG_COUNT, .min = 1, .max = 1024, .dflt = 64, AT(limits.bodies_per_peer),
       .doc = "of them by one client, which is its security context with us, or else its address; beyond it its oldest one goes" },
+    { .key = "client-share", .type = CFG_UINT, .min = 1, .max = 100, .dflt = 25, AT(limits.client_share),
+      .doc = "percent of `exchanges`, of the observations among them, of `bodies`, and of unacknowledged separate responses (as "
+             "many as `exchanges`) that one client may have, over all workers; beyond it a request gets 5.03, a registration an "
+             "ordinary answer, and a separate response is not confirmable. A client is its security context with us, or else its "
+             "address. At one worker it may have twice its part of that" },
+    { .key = "prefix-share", .type = CFG_UINT, .min = 1, .max = 100, .dflt = 50, AT(limits.prefix_share),
+      .doc = "percent of each of these tables that all clients of one network (IPv4 /24, IPv6 /48) may have, those with a "
+             "security context not counted" },
+    { .key = "known-reserve", .type = CFG_UINT, .min = 0, .max = 90, .dflt = 25, AT(limits.known_reserve),
+      .doc = "percent of each of these tables that clients without a security context leave free for those with one" },
     { .key = "messages", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 4194304, AT(limits.messages),
       .doc = "messages remembered to answer duplicates, each for its lifetime (247 s for confirmable ones, 145 s for others). "
              "Size it by time: requests per second times the seconds to be covered; a client repeats a request for up to 45 s, "
              "which the default covers at 93,000 requests per second. At the bound, or when `memory` is used up, the message "
              "that was finished first goes first" },
     { .key = "exchanges", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 65536, AT(limits.exchanges),
-      .doc = "requests on their way at a time; at the bound new ones get 5.03. Half of them may be observations and the "
-             "registrations upstream that those share, beyond which a registration gets an ordinary answer" },
+      .doc = "requests on their way at a time; at the bound, or beyond a client's share, new ones get 5.03. Half of them may be "
+             "observations and the registrations upstream that those share, beyond which a registration gets an ordinary "
+             "answer" },
     { .key = "upstream-peers", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 4096, AT(limits.upstream_peers),
       .doc = "next hops that requests are on their way to" },
     { .key = "names", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 4096, AT(limits.names),

@@ -438,7 +438,7 @@ const struct cfg_item cfg_client_items[] = {
       .doc = "what they may do: forward to targets (no port: any port), use routes; an empty list allows nothing",
       .example = "[ \"forward coap://*.example.org\", \"route plant\" ]" },
     { .key = "rate", .type = CFG_OTHER, .kind = &kind_rate, .dflt_text = "none",
-      .doc = "how often, for each client by itself",
+      .doc = "how often, for each client by itself, over all workers",
       .example = "{ requests: 50/s, burst: 100 }" },
     { .key = NULL },
 };

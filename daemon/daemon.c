@@ -102,6 +102,7 @@ on_housekeeping(void *ctx)
     expired = osp_kept_expire(d->edhoc.kept, now_s);
     if (expired)
         log_info("contexts-expired", "count=%zu", expired);
+    osp_daemon_tell_refused(d);
     if (osp_kept_is_due(d->edhoc.kept) && d->leaser)
         osp_leaser_wake(d->leaser);
     osp_daemon_watch_room(d);
@@ -223,6 +224,22 @@ share(size_t limit, unsigned workers)
     return (limit + workers - 1) / workers;
 }
 
+#define RATES 65536             /* clients whose rate is remembered */
+
+static enum osp_err
+make_shares(const struct osp_cfg *cfg, struct osp_shares **out)
+{
+    struct osp_shares_cfg c = { .workers = cfg->workers, .client = cfg->limits.client_share, .prefix = cfg->limits.prefix_share,
+                                .reserve = cfg->limits.known_reserve, .rates = RATES };
+    struct osp_hash_key   key;
+    enum osp_err          e = osp_crypto_random((uint8_t *)&key, sizeof(key));
+
+    c.bound[OSP_SHARE_EXCHANGES] = c.bound[OSP_SHARE_SEPARATE] = cfg->limits.exchanges;
+    c.bound[OSP_SHARE_OBSERVATIONS] = cfg->limits.exchanges / 2;
+    c.bound[OSP_SHARE_BODIES] = cfg->limits.bodies;
+    return e == OSP_OK ? osp_shares_new(&c, key, out) : e;
+}
+
 static struct osp_worker_cfg
 worker_cfg(struct osp_daemon *d, const struct osp_cfg *cfg, unsigned index)
 {
@@ -247,6 +264,7 @@ worker_cfg(struct osp_daemon *d, const struct osp_cfg *cfg, unsigned index)
     w.proxy.pool_bytes = share(cfg->limits.memory, cfg->workers);
     w.proxy.lease_low = cfg->lease.block / 2;
     w.proxy.echo_key = d->echo_key;
+    w.proxy.shares = d->shares;
     w.kept = d->edhoc.kept;
     w.upstream_ports = cfg->limits.upstream_ports;
     w.receive_buffer = cfg->limits.receive_buffer;
@@ -466,6 +484,8 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
     if (e == OSP_OK)
         osp_state_use_kept(d->state, d->edhoc.kept);
     if (e == OSP_OK)
+        e = make_shares(cfg, &d->shares);
+    if (e == OSP_OK)
         e = make_workers(d, cfg, why);
     if (e == OSP_OK)
         e = make_main(d, cfg, why);
@@ -525,6 +545,7 @@ osp_daemon_free(struct osp_daemon *d)
     osp_dns_free(d->dns);
     for (size_t i = 0; i < d->worker_count; i++)
         osp_worker_free(d->workers[i]);
+    osp_shares_free(d->shares);
     osp_watch_free(d->inbox_watch);
     osp_alarm_free(d->drain_alarm);
     osp_alarm_free(d->watchdog);

@@ -17,6 +17,8 @@ struct osp_daemon {
     struct osp_loop         *loop;
     struct osp_cache        *cache;             /* of all workers and policies; NULL: none */
     struct osp_outbound     *outbound;          /* of all workers and policies */
+    struct osp_shares       *shares;            /* of all workers */
+    uint64_t                 refused;           /* by shares, as of the last line in the log */
     struct osp_policy       *policy;            /* in force; its configuration is the one in force */
     struct osp_state        *state;
     struct osp_edhoc_parts   edhoc;             /* of all workers and policies */
@@ -53,6 +55,9 @@ OSP_CHECKED enum osp_err osp_daemon_policy(struct osp_cfg *cfg, const struct osp
 
 /* The keys of `c` have come near a limit, or to it: says so. */
 void osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c, enum osp_key_state state);
+
+/* Says how much was refused since the last time because a client's share, or that of unknown clients, was used up. */
+void osp_daemon_tell_refused(struct osp_daemon *d);
 
 /* Lets go contexts that EDHOC made and the policy in force has no place for. */
 void osp_daemon_prune(struct osp_daemon *d);

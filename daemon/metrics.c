@@ -15,6 +15,7 @@ struct row {
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "rows are read as 64-bit numbers");
 
 #define W(member) offsetof(struct osp_worker_stats, member)
+#define U(kind, known) W(proxy.used[OSP_SHARE_##kind][known])
 
 static const struct row rows[] = {
     { "osprey_datagrams_received_total", "", "Datagrams read.", COUNTER, W(udp.rx_datagrams) },
@@ -106,6 +107,15 @@ static const struct row rows[] = {
     { "osprey_bodies_lost_total", "why=\"evicted\"", "Block-wise transfers given up.", COUNTER, W(proxy.bodies_evicted) },
     { "osprey_bodies_lost_total", "why=\"expired\"", NULL, COUNTER, W(proxy.bodies_expired) },
     { "osprey_bodies", "", "Block-wise transfers that something is kept of.", GAUGE, W(proxy.bodies) },
+    { "osprey_share_used", "table=\"exchanges\",client=\"unknown\"",
+      "Entries of tables that clients with a security context (known) and without one (unknown) have.", GAUGE, U(EXCHANGES, 0) },
+    { "osprey_share_used", "table=\"exchanges\",client=\"known\"", NULL, GAUGE, U(EXCHANGES, 1) },
+    { "osprey_share_used", "table=\"observations\",client=\"unknown\"", NULL, GAUGE, U(OBSERVATIONS, 0) },
+    { "osprey_share_used", "table=\"observations\",client=\"known\"", NULL, GAUGE, U(OBSERVATIONS, 1) },
+    { "osprey_share_used", "table=\"bodies\",client=\"unknown\"", NULL, GAUGE, U(BODIES, 0) },
+    { "osprey_share_used", "table=\"bodies\",client=\"known\"", NULL, GAUGE, U(BODIES, 1) },
+    { "osprey_share_used", "table=\"separate\",client=\"unknown\"", NULL, GAUGE, U(SEPARATE, 0) },
+    { "osprey_share_used", "table=\"separate\",client=\"known\"", NULL, GAUGE, U(SEPARATE, 1) },
     { "osprey_exchanges", "", "Exchanges in flight.", GAUGE, W(proxy.exchanges) },
     { "osprey_exchanges_parked", "", "Exchanges waiting for a name or a lease.", GAUGE, W(proxy.parked) },
     { "osprey_locations_dropped_total", "", "Responses whose Location led out of their route, or had dot segments.", COUNTER,
@@ -284,6 +294,28 @@ render_access(const struct osp_metrics *m, FILE *to)
         m->status_foreign);
 }
 
+static void
+render_shares(const struct osp_metrics *m, FILE *to)
+{
+    static const char *const tables[] = { "exchanges", "observations", "bodies", "separate" };
+    static const char *const whys[] = { "full", "reserve", "client", "prefix" };
+
+    _Static_assert(sizeof(tables) / sizeof(tables[0]) == OSP_SHARE_KINDS, "all");
+    _Static_assert(sizeof(whys) / sizeof(whys[0]) == OSP_SHARE_WHYS, "all");
+    head(to, "osprey_share_limit", "Entries that each table may have.", GAUGE);
+    for (int k = 0; m->shares && k < OSP_SHARE_KINDS; k++)
+        (void)fprintf(to, "osprey_share_limit{table=\"%s\"} %zu\n", tables[k],
+                      osp_shares_bound(m->shares, (enum osp_share_kind)k));
+    head(to, "osprey_share_refused_total", "Entries refused to clients, by table, class of client and reason.", COUNTER);
+    for (int i = 0; m->shares && i < OSP_SHARE_KINDS * 2 * OSP_SHARE_WHYS; i++) {
+        int k = i / (2 * OSP_SHARE_WHYS), known = i / OSP_SHARE_WHYS % 2, why = i % OSP_SHARE_WHYS;
+
+        (void)fprintf(to, "osprey_share_refused_total{table=\"%s\",client=\"%s\",why=\"%s\"} %" PRIu64 "\n", tables[k],
+                      known ? "known" : "unknown", whys[why],
+                      osp_shares_refused(m->shares, (enum osp_share_kind)k, known, (enum osp_share_why)why));
+    }
+}
+
 void
 osp_metrics_render(const struct osp_metrics *m, FILE *to)
 {
@@ -311,6 +343,7 @@ osp_metrics_render(const struct osp_metrics *m, FILE *to)
     seconds(to, "osprey_deduplication_seconds", dedup_span_us(m));
     by_reason(m, to, "osprey_datagrams_dropped_total", "Datagrams that the message layer refused, by reason.", W(ep.dropped));
     by_reason(m, to, "osprey_errors_total", "Requests that ended with an error, by reason.", W(proxy.errors));
+    render_shares(m, to);
     render_cache(m, to);
     render_edhoc(m, to);
     render_access(m, to);

@@ -22,6 +22,7 @@ struct osp_metrics {
     size_t                         workers_alive;       /* answered in time */
     struct osp_lease_stats         lease;
     struct osp_dns_stats           dns;
+    const struct osp_shares       *shares;              /* NULL: none */
     struct osp_responder_stats     edhoc;
     struct osp_kept_stats          kept;
     struct osp_cache_stats         cache;               /* zeroes without one */

@@ -64,6 +64,8 @@ warn_restart(const struct osp_cfg *o, const struct osp_cfg *n, FILE *say)
                         o->limits.exchanges != n->limits.exchanges || o->limits.upstream_peers != n->limits.upstream_peers ||
                         o->limits.names != n->limits.names || o->limits.memory != n->limits.memory ||
                         o->limits.max_token != n->limits.max_token || o->limits.queued != n->limits.queued ||
+                        o->limits.client_share != n->limits.client_share || o->limits.prefix_share != n->limits.prefix_share ||
+                        o->limits.known_reserve != n->limits.known_reserve ||
                         o->limits.amplification != n->limits.amplification || o->limits.nstart != n->limits.nstart ||
                         o->limits.upstream_ports != n->limits.upstream_ports ||
                         o->limits.early_ack_us != n->limits.early_ack_us ||

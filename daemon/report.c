@@ -49,6 +49,7 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
         osp_cache_stats(d->cache, &m.cache);
     osp_responder_stats(d->edhoc.responder, &m.edhoc);
     osp_kept_stats(d->edhoc.kept, &m.kept);
+    m.shares = d->shares;
     m.contexts = osp_daemon_cfg(d)->context_count;
     m.keys_worn = d->keys_worn;
     m.keys_over = d->keys_over;
@@ -123,12 +124,31 @@ osp_daemon_status(struct osp_daemon *d, FILE *to)
     line(to, "layers-removed", SUM(proxy.layers_removed));
     line(to, "layers-added", SUM(proxy.layers_added));
     line(to, "exchanges", SUM(proxy.exchanges));
+    line(to, "exchanges-of-known-clients", SUM(proxy.used[OSP_SHARE_EXCHANGES][1]));
     line(to, "observations", SUM(proxy.observations));
     line(to, "observed-subjects", SUM(proxy.subjects));
     line(to, "reloads", m.reloads);
     line(to, "reloads-refused", m.reloads_refused);
     line(to, "leases", m.lease.granted);
 #undef SUM
+}
+
+void
+osp_daemon_tell_refused(struct osp_daemon *d)
+{
+    uint64_t known = 0, unknown = 0;
+
+    for (int k = 0; k < OSP_SHARE_KINDS; k++) {
+        for (int why = 0; why < OSP_SHARE_WHYS; why++) {
+            known += osp_shares_refused(d->shares, (enum osp_share_kind)k, true, (enum osp_share_why)why);
+            unknown += osp_shares_refused(d->shares, (enum osp_share_kind)k, false, (enum osp_share_why)why);
+        }
+    }
+    if (known + unknown == d->refused)
+        return;
+    log_warning("shares-refused", "count=%" PRIu64 " known-clients=%" PRIu64 " unknown-clients=%" PRIu64 " see=%s",
+                known + unknown - d->refused, known, unknown, "osprey_share_refused_total");
+    d->refused = known + unknown;
 }
 
 static void

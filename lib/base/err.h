@@ -83,6 +83,7 @@
     X(UNVERIFIED,     PEER,     401, "address not verified yet")                           \
     X(BODY_GAP,       PEER,     408, "a block of the body is missing")                     \
     X(RATE,           PEER,     429, "rate limit of this client reached")                  \
+    X(SHARE,          PEER,     503, "share of this client, or of unknown clients, is used up") \
     X(OVERLOAD,       LOCAL,    503, "a table is full")                                    \
     X(TIMEOUT,        UPSTREAM, 504, "no answer in time")                                  \
     X(RESET,          UPSTREAM, 502, "request was rejected with a Reset")                  \

@@ -217,6 +217,9 @@ ep_wait_stop(struct osp_ep *ep, struct ep_wait *w)
     osp_table_remove(&ep->mids, &w->node);
     osp_timer_stop(&ep->wheel, &w->timer);
     ep_bytes_drop(ep, &w->bytes);
+    if (w->account)
+        osp_ledger_give(ep->cfg.ledger, w->account, OSP_SHARE_SEPARATE);
+    w->account = NULL;
     w->waiting = false;
 }
 

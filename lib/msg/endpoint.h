@@ -22,6 +22,7 @@
 
 #include "base/pool.h"
 #include "base/rand.h"
+#include "base/share.h"
 #include "base/time.h"
 #include "msg/msg.h"
 #include "msg/txq.h"
@@ -41,6 +42,7 @@ struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in micro
                                            time, observations among them */
     size_t   max_requests;              /* client role: requests outstanding */
     size_t   max_peers;                 /* upstream peers with state */
+    struct osp_ledger *ledger;          /* that counts separate responses, borrowed; NULL: nobody does */
     size_t   max_token;                 /* longest token accepted from a client (8974), at least 8 */
     size_t   max_datagram;              /* longest datagram made */
     uint16_t client_socks;              /* sockets 0..client_socks-1 of `sock` may be used for requests, until
@@ -116,6 +118,8 @@ struct osp_respond {
     bool keep;          /* more responses may follow (Observe): the handle stays valid */
     bool confirmable;   /* of a later (not first) response; the first follows the request's type */
     bool never_con;     /* piggybacked or non-confirmable, whatever the type of the request */
+    struct osp_account *account;        /* whose share of separate responses an unacknowledged one counts in: beyond it,
+                                           the last response is non-confirmable; NULL: nobody's */
 };
 
 /*

@@ -45,6 +45,7 @@ struct ep_wait {
     struct osp_timer timer;
     struct ep_bytes  bytes;
     uint64_t         timeout_us;
+    struct osp_account *account;        /* that a separate response counts in; NULL: none */
     uint16_t         mid;
     uint8_t          tries;
     bool             waiting;

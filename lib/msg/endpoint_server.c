@@ -299,21 +299,29 @@ respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, b
  * in place of those before, and has to be confirmed too: one at a time [rfc7641#4.5.1].
  */
 static enum osp_err
-respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bool con, struct osp_time now, struct osp_txq *tx)
+respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, struct osp_account *account, bool con,
+                   struct osp_time now, struct osp_txq *tx)
 {
     struct osp_wr   w = osp_txq_begin(tx, ep->cfg.max_datagram);
     struct ep_bytes bytes = { 0 };
     bool            behind = in->out.waiting && in->out.bytes.n;
     enum osp_err    e;
 
-    con = con || behind;
+    /* a notification waits in place of an older one, and counts as an observation */
+    account = behind || in->keep || !con ? NULL : account;
+    con = (con && (!account || osp_ledger_take(ep->cfg.ledger, account, OSP_SHARE_SEPARATE))) || behind;
+    if (account && !con)
+        account = NULL;
     resp->type = con ? OSP_CON : OSP_NON;
     resp->mid = ep_client_mid(ep, &in->flow);
     e = osp_msg_encode_udp(resp, &w);
-    if (e != OSP_OK)
+    if (e == OSP_OK && con && !ep_bytes_keep(ep, &bytes, osp_wr_slice(&w)))
+        e = OSP_E_NOMEM;
+    if (e != OSP_OK) {
+        if (account)
+            osp_ledger_give(ep->cfg.ledger, account, OSP_SHARE_SEPARATE);
         return e;
-    if (con && !ep_bytes_keep(ep, &bytes, osp_wr_slice(&w)))
-        return OSP_E_NOMEM;
+    }
     if (behind) {
         ep_bytes_drop(ep, &in->next);
         in->next = bytes;
@@ -323,6 +331,7 @@ respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bo
     ep_wait_stop(ep, &in->out);         /* of one that needed no acknowledgement */
     in->out.mid = resp->mid;
     in->out.bytes = bytes;
+    in->out.account = account;
     if (con) {
         osp_timer_init(&in->out.timer, EP_T_RESEND_RESPONSE);
         ep_wait_start(ep, &in->out, &in->flow, now);
@@ -353,7 +362,8 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
     if (first && in->type == OSP_CON && in->state == EP_NEW)
         e = respond_piggybacked(ep, in, &m, !how.keep, tx);
     else
-        e = respond_separately(ep, in, &m, !how.never_con && (first ? in->type == OSP_CON : how.confirmable), now, tx);
+        e = respond_separately(ep, in, &m, ep->cfg.ledger ? how.account : NULL,
+                               !how.never_con && (first ? in->type == OSP_CON : how.confirmable), now, tx);
     if (e != OSP_OK) {
         in->keep = kept;        /* a RST is still waited for, until it is dismissed */
         return e;

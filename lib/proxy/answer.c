@@ -74,6 +74,8 @@ send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out, size_t
 
     if (most != SIZE_MAX && size_of(x, out) > most / (t->px->cfg.ep.max_retransmit + 1u))
         how.never_con = true;
+    if (osp_ep_will_repeat(t->px->ep, x->in))
+        how.account = px_account(t->px, x);
     return osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
 }
 
@@ -274,9 +276,10 @@ px_challenge(struct px_turn *t, struct px_exchange *x)
     bool                  repeated = false;
     enum osp_err          e;
 
+    x->is_challenge = true;     /* whoever recorded the request may send it from anywhere: its answer is not confirmable */
     e = osp_oscore_protect_challenge(t->px->crypto, &x->removed[inner], t->now, &t->px->rand, &t->scratch, resp, &repeated);
     px_used(t->px, ctx);
-    if (e == OSP_E_NO_LEASE) {
+    if (e == OSP_E_NO_LEASE && px_admit(t, x) == OSP_OK) {
         px_park(t, x, NULL, ctx, PX_WAIT_LEASE_CHALLENGE);
         return;
     }

@@ -71,7 +71,7 @@ px_mark_upload(struct px_turn *t, const struct px_exchange *x, const struct px_o
     struct px_body *b = px_body_find(t->px, op, t->now);
 
     if (!b)
-        b = px_body_new(t, x, op);
+        b = px_body_new(t, x, op, PX_BODY_UPLOAD);
     if (!b)
         return;                 /* it loses its Block2 phase at most */
     b->tag = tag;
@@ -150,7 +150,7 @@ assemble(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req, co
     if (at->num == 0) {
         if (announces_too_much(px, req))
             return OSP_E_TOO_LARGE;
-        b = px_body_new(t, x, &op);
+        b = px_body_new(t, x, &op, PX_BODY_REQUEST);
     }
     if (!b)
         return at->num == 0 ? OSP_E_OVERLOAD : OSP_E_BODY_GAP;
@@ -230,7 +230,7 @@ keep_response(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
     struct px_body *b = px_body_find(t->px, &x->op, t->now);
 
     if (!b)
-        b = px_body_new(t, x, &x->op);
+        b = px_body_new(t, x, &x->op, PX_BODY_RESPONSE);
     if (!b)
         return OSP_E_OVERLOAD;
     m->token = OSP_EMPTY;

@@ -7,14 +7,18 @@
  * An operation is named by who asks and by what is asked with every option that counts for it [rfc9175#3.3]; both go
  * into 128 bits of keyed hash, so an entry is small and nobody can aim at another one's.
  *
- * Anybody can begin a transfer and never end it.  Entries are bounded in all and per owner: at its own bound an owner
- * loses its oldest entry; at the common one the oldest entry goes that was made without a security context, and only
- * for one that has a context the oldest of those.  What is not touched for a while expires.
+ * Anybody can begin a transfer and never end it.  Entries are bounded in all, per owner and by shares.  At its own bound an
+ * owner loses its oldest entry; at the common one the oldest entry of an unknown client goes, and only for a known
+ * client's one the oldest of known clients.  What is not touched for a while expires.
+ *
+ * A request's body that an unknown client sends is an exception: it does not go for another unknown client's while its
+ * blocks keep coming.  Whoever is too late is refused.  So nobody ends a transfer by beginning others.
  */
 #include "proxy/impl.h"
 
 #define FIRST_CAP 512
 #define EXPIRE_PER_TURN 16
+#define STANDS_STILL_US OSP_SEC(10)     /* a client that is there has repeated its block by then */
 
 /* ---- names ---- */
 
@@ -110,6 +114,15 @@ px_client_number(const struct osp_proxy *px, const struct px_exchange *x)
     else
         osp_wr_put(&w, osp_slice(&x->from.peer.ip, sizeof(x->from.peer.ip)));
     return osp_hash(&px->seed, osp_wr_slice(&w));
+}
+
+/* Whose bodies are counted together: a client's; but with the port if a layer came off from this address and port lately. */
+static uint64_t
+owner_of(const struct osp_proxy *px, const struct px_exchange *x, bool known)
+{
+    if (known && x->removed_count == 0)
+        return osp_hash(&px->seed, osp_slice(&x->from.peer, sizeof(x->from.peer)));
+    return px_client_number(px, x);
 }
 
 uint64_t
@@ -211,8 +224,8 @@ px_bodies_init(struct osp_proxy *px)
 {
     enum osp_err e = osp_table_init(&px->bodies, px->cfg.max_bodies);
 
-    osp_list_init(&px->body_age[0]);
-    osp_list_init(&px->body_age[1]);
+    for (int i = 0; i < PX_BODY_LISTS; i++)
+        osp_list_init(&px->body_age[i]);
     if (e == OSP_OK)
         e = osp_table_init(&px->body_owners, px->cfg.max_bodies);
     return e;
@@ -226,6 +239,7 @@ px_body_free(struct osp_proxy *px, struct px_body *b)
     osp_list_remove(&b->age);
     px_buf_free(px, &b->data);
     px_buf_free(px, &b->head);
+    osp_ledger_give(&px->ledger, b->account, OSP_SHARE_BODIES);
     osp_pool_put(&px->pool, b, sizeof(*b));
     px->stats.bodies--;
 }
@@ -235,7 +249,7 @@ px_bodies_free(struct osp_proxy *px)
 {
     struct osp_list *n;
 
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < PX_BODY_LISTS; i++)
         while (px->body_age[i].next && (n = osp_list_first(&px->body_age[i])) != NULL)
             px_body_free(px, OSP_CONTAINER(n, struct px_body, age));
     osp_table_fini(&px->bodies);
@@ -263,8 +277,9 @@ void
 px_body_touch(struct osp_proxy *px, struct px_body *b, uint64_t life_us, struct osp_time now)
 {
     b->expires_us = now.us + life_us;
+    b->touched_us = now.us;
     osp_list_remove(&b->age);
-    osp_list_push(&px->body_age[b->trusted], &b->age);
+    osp_list_push(&px->body_age[b->list], &b->age);
 }
 
 /* Some of what is over; lists are in the order of the last touch, and lives differ little. */
@@ -274,7 +289,7 @@ px_bodies_expire(struct osp_proxy *px, struct osp_time now)
     bool gone = false;
 
     for (int i = 0; i < EXPIRE_PER_TURN; i++) {
-        struct osp_list *n = osp_list_first(&px->body_age[i & 1]);
+        struct osp_list *n = osp_list_first(&px->body_age[i % PX_BODY_LISTS]);
         struct px_body  *b = n ? OSP_CONTAINER(n, struct px_body, age) : NULL;
 
         if (!b || b->expires_us > now.us)
@@ -289,7 +304,7 @@ px_bodies_expire(struct osp_proxy *px, struct osp_time now)
 bool
 px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *out)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PX_BODY_LISTS; i++) {
         struct osp_list *n = osp_list_first(&px->body_age[i]);
         struct px_body  *b = n ? OSP_CONTAINER(n, struct px_body, age) : NULL;
 
@@ -301,62 +316,107 @@ px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *out)
     return has;
 }
 
-/* The owner's oldest entry when it has as many as it may. */
 static struct px_body *
-over_own_bound(const struct osp_proxy *px, uint64_t owner)
+first_of(const struct osp_proxy *px, enum px_body_list list)
+{
+    struct osp_list *n = osp_list_first(&px->body_age[list]);
+
+    return n ? OSP_CONTAINER(n, struct px_body, age) : NULL;
+}
+
+/* Whether `b` may go for a new body of the kind that belongs in `list`. */
+static bool
+may_go(const struct px_body *b, enum px_body_list list, struct osp_time now)
+{
+    return b && (b->list != PX_BODY_FORMING || list == PX_BODY_KNOWN || now.us - b->touched_us >= STANDS_STILL_US);
+}
+
+/* Of the owner's entries the one that goes first; *count: how many it has. */
+static struct px_body *
+first_of_owner(const struct osp_proxy *px, uint64_t owner, enum px_body_list list, struct osp_time now, size_t *count)
 {
     struct px_body *oldest = NULL;
-    size_t          count = 0;
 
+    *count = 0;
     for (struct osp_node *n = osp_table_first(&px->body_owners, owner); n; n = osp_table_next(n)) {
         struct px_body *b = OSP_CONTAINER(n, struct px_body, by_owner);
 
-        count++;
-        if (!oldest || b->expires_us < oldest->expires_us)
+        ++*count;
+        if (may_go(b, list, now) && (!oldest || b->touched_us < oldest->touched_us))
             oldest = b;
     }
-    return count >= px->cfg.max_bodies_per_peer ? oldest : NULL;
+    return oldest;
 }
 
-static bool
-make_room(struct osp_proxy *px, uint64_t owner, bool trusted)
+/* Of all entries the one that goes first for a new one; NULL: none does. */
+static struct px_body *
+first_of_all(const struct osp_proxy *px, enum px_body_list list, struct osp_time now)
 {
-    struct px_body  *b = over_own_bound(px, owner);
-    struct osp_list *n;
+    struct px_body *b = first_of(px, PX_BODY_COMMON);
 
-    if (!b && px->bodies.count >= px->cfg.max_bodies) {
-        n = osp_list_first(&px->body_age[0]);
-        if (!n && trusted)
-            n = osp_list_first(&px->body_age[1]);
-        if (!n)
-            return false;
-        b = OSP_CONTAINER(n, struct px_body, age);
+    if (!b && may_go(first_of(px, PX_BODY_FORMING), list, now))
+        b = first_of(px, PX_BODY_FORMING);
+    return b || list != PX_BODY_KNOWN ? b : first_of(px, PX_BODY_KNOWN);
+}
+
+static void
+evict(struct osp_proxy *px, struct px_body *b)
+{
+    px->stats.bodies_evicted++;
+    px_body_free(px, b);
+}
+
+/* The account with one more body; NULL: the client is beyond its share, or there is no room. */
+static struct osp_account *
+make_room(struct px_turn *t, const struct px_exchange *x, uint64_t owner, enum px_body_list list)
+{
+    struct osp_proxy   *px = t->px;
+    size_t              count, reserve = list == PX_BODY_KNOWN ? 0 : osp_ledger_reserve(&px->ledger, OSP_SHARE_BODIES);
+    bool                own_bound, common_bound = px->bodies.count + reserve >= px->cfg.max_bodies;
+    struct px_body     *own = first_of_owner(px, owner, list, t->now, &count), *b = NULL;
+    struct osp_account *a;
+
+    own_bound = count >= px->cfg.max_bodies_per_peer;
+    if (own_bound || common_bound) {
+        b = own_bound ? own : first_of_all(px, list, t->now);
+        if (!b) {
+            osp_ledger_refuse(&px->ledger, list == PX_BODY_KNOWN, OSP_SHARE_BODIES,
+                              own_bound ? OSP_SHARE_CLIENT : OSP_SHARE_FULL);
+            return NULL;
+        }
+        evict(px, b);
     }
-    if (b) {
-        px->stats.bodies_evicted++;
-        px_body_free(px, b);
-    }
-    return true;
+    a = px_body_account(t, x, list == PX_BODY_KNOWN);
+    if (a || !own || own == b)
+        return a;
+    evict(px, own);                     /* beyond its share a client can only replace what it has */
+    return px_body_account(t, x, list == PX_BODY_KNOWN);
 }
 
 struct px_body *
-px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *op)
+px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *op, enum px_body_kind kind)
 {
-    struct osp_proxy *px = t->px;
-    bool              trusted = x->removed_count > 0;
-    uint64_t          owner = px_client_number(px, x);
-    struct px_body   *b;
+    struct osp_proxy   *px = t->px;
+    bool                known = px_is_known(px, x, t->now);
+    enum px_body_list   list = known ? PX_BODY_KNOWN : kind == PX_BODY_REQUEST ? PX_BODY_FORMING : PX_BODY_COMMON;
+    uint64_t            owner = owner_of(px, x, known);
+    struct osp_account *a;
+    struct px_body     *b;
 
     (void)px_bodies_expire(px, t->now);
-    if (!make_room(px, owner, trusted))
+    a = make_room(t, x, owner, list);
+    if (!a)
         return NULL;
     b = osp_pool_get(&px->pool, sizeof(*b));
-    if (!b)
+    if (!b) {
+        osp_ledger_give(&px->ledger, a, OSP_SHARE_BODIES);
         return NULL;
-    *b = (struct px_body){ .op = *op, .trusted = trusted, .expires_us = t->now.us + PX_BODY_LIFE_US };
+    }
+    *b = (struct px_body){ .op = *op, .list = (uint8_t)list, .account = a, .touched_us = t->now.us,
+                           .expires_us = t->now.us + PX_BODY_LIFE_US };
     osp_table_add(&px->bodies, &b->by_op, op->a);
     osp_table_add(&px->body_owners, &b->by_owner, owner);
-    osp_list_push(&px->body_age[trusted], &b->age);
+    osp_list_push(&px->body_age[list], &b->age);
     px->stats.bodies++;
     return b;
 }

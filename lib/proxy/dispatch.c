@@ -244,6 +244,7 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req, con
         px_rekey_answer(t, x);
         return DONE;
     }
+    px_note_known(t->px, &x->from, t->now);
     *req = out;
     return AGAIN;
 }

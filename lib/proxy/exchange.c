@@ -89,6 +89,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     osp_list_remove(&x->link);
     px_unkeep(px, &x->saved);
     osp_pool_put(&px->pool, x->hop_host, x->hop_host_len);
+    px_account_end(px, x);
     osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);
     if (x->has_added)
         osp_layer_fini(&x->added);

@@ -56,7 +56,7 @@ px_flight_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *r
         lead(t->px, x);
         return false;
     }
-    if (!px_save(t->px, x, req))
+    if (px_admit(t, x) != OSP_OK || !px_save(t->px, x, req))
         return false;
     px_wait(t->px, x, PX_WAIT_FLIGHT, x->deadline);
     osp_list_push(&f->followers, &x->wait);

@@ -335,6 +335,8 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
     if (e == OSP_OK && px_cache_answers(t, x, req, &hop->to))
         return;
     if (e == OSP_OK)
+        e = px_admit(t, x);
+    if (e == OSP_OK)
         e = px_tag_request(t, x, req);
     if (e == OSP_OK && x->obs) {
         x = px_subject_join(t, x, req, &hop->to);

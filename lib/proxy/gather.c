@@ -70,7 +70,7 @@ fresh_until(const struct px_exchange *x, const struct osp_msg *resp, struct osp_
 static struct px_body *
 begin(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *resp, const struct px_op *op)
 {
-    struct px_body *b = px_body_new(t, x, op);
+    struct px_body *b = px_body_new(t, x, op, PX_BODY_GATHERED);
     struct osp_msg  head;
 
     osp_cache_invalidate(x->policy->cache, &x->key, t->now);

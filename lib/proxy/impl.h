@@ -4,7 +4,8 @@
  *
  *   proxy.c       creation, events in, asks out
  *   dispatch.c    the steps of an incoming request [ocp#2.4]; where a request goes
- *   policy.c      who may do what: rules, rates, own authority, guarded addresses
+ *   policy.c      who may do what: rules, own authority, guarded addresses
+ *   account.c     who a client is when it comes to its share of the tables, and to its rate
  *   translate.c   the request URI on its way in and out; Hop-Limit
  *   location.c    Location of responses on its way back
  *   loop.c        requests that come back from the next hop
@@ -37,6 +38,7 @@
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/share.h"
 #include "base/table.h"
 #include "base/timer.h"
 #include "msg/block.h"
@@ -93,17 +95,26 @@ enum px_body_kind {
     PX_BODY_GATHERED,   /* a response whose blocks pass by, for the cache */
 };
 
+/* Whose turn it is to go for a new body. */
+enum px_body_list {
+    PX_BODY_COMMON,     /* of unknown clients: the oldest goes for any new one */
+    PX_BODY_FORMING,    /* requests' bodies of unknown clients: for another one's the oldest goes only when it stands still */
+    PX_BODY_KNOWN,      /* of known clients: the oldest goes for a known client's */
+    PX_BODY_LISTS,
+};
+
 struct px_body {
     struct osp_node by_op;      /* in px.bodies */
     struct osp_node by_owner;   /* in px.body_owners */
-    struct osp_list age;        /* in px.body_age[trusted], last touched last */
+    struct osp_list age;        /* in px.body_age[list], last touched last */
+    struct osp_account *account;        /* whose share it counts in */
     struct px_op    op;
     struct px_buf   data;       /* REQUEST, GATHERED: payload so far; RESPONSE: encoded message */
     struct px_buf   head;       /* GATHERED: encoded, the first block's response without its payload */
     uint64_t        fresh_us;   /* GATHERED: until when all of its blocks are */
-    uint64_t        expires_us;
+    uint64_t        expires_us, touched_us;
     uint64_t        tag;        /* UPLOAD */
-    bool            trusted;    /* it came under a layer that came off */
+    uint8_t         list;       /* enum px_body_list */
 };
 
 /* An exchange's blocks towards the next hop. */
@@ -184,6 +195,7 @@ struct px_exchange {
     struct px_subject      *subject;    /* whose registration upstream this is; no client waits for it then */
     struct px_flight       *flight;     /* it leads; NULL: nobody may wait for its answer */
     struct px_transfer     *transfer;   /* NULL: nothing in blocks towards the next hop */
+    struct osp_account     *account;    /* a reference; NULL: not needed so far */
     struct px_op            op;         /* the request where its response is cut: outermost, or as `cut_depth` says */
     struct osp_block        block1, block2;     /* around a layer of ours */
     uint8_t                 cut_depth;  /* layers outside of them */
@@ -220,6 +232,7 @@ struct px_exchange {
     bool                    notify;             /* the answer being sent is not the last one */
     bool                    notify_con;         /* ... and is to be confirmed */
     bool                    validating;         /* the request carries the ETag of a stale entry */
+    bool                    is_admitted;        /* it counts in the client's share of exchanges */
     bool                    vouched;            /* the operator named the address: the guard does not apply */
     struct osp_layer        removed[PX_LAYERS_MAX];
 };
@@ -255,16 +268,19 @@ struct osp_proxy {
     struct osp_addrview    addresses;           /* of this machine */
     struct osp_list        exchanges;
     struct osp_list        ready;               /* px_exchange.wait: parked no longer, not yet taken up */
-    struct osp_table       names, buckets, obs_clients, obs_handles, subjects, flights, agreements;
+    struct osp_shares     *shares, *own_shares;         /* of all workers; what was made here when there was none */
+    struct osp_ledger      ledger;
+    struct osp_table       names, obs_clients, obs_handles, subjects, flights, agreements;
     struct osp_list        running;             /* px_subject.run */
     struct osp_wheel       renewals;            /* px_subject.timer */
     bool                   aborting;            /* nothing is parked any more */
     bool                   draining;            /* no new request is taken */
-    struct osp_list        name_lru, name_asks, bucket_lru, agreement_lru;
+    struct osp_list        name_lru, name_asks, agreement_lru;
     uint32_t               changes[PX_CHANGES];         /* by unsafe requests, by hash of the URI */
     struct px_verified     verified[PX_VERIFIED];       /* addresses, by hash */
+    struct px_verified     known[PX_VERIFIED];          /* flows that a layer came off from, by hash */
     struct osp_table       bodies, body_owners;
-    struct osp_list        body_age[2];         /* without and with a security context, oldest first */
+    struct osp_list        body_age[PX_BODY_LISTS];     /* the one that was touched longest ago first */
     struct osp_list        lease_waiters[PX_LEASE_SLOTS];
     struct px_ctx_ask      ctx_asks[PX_CTX_ASKS];       /* ring */
     size_t                 ctx_ask_head, ctx_ask_count;
@@ -325,7 +341,21 @@ bool px_is_own(struct osp_proxy *px, const struct px_exchange *x, const struct o
 const struct osp_host *px_host_of(const struct osp_policy *p, struct osp_slice name);
 /* False: a guarded address, and nobody vouched for it. */
 bool px_ip_is_allowed(struct osp_proxy *px, const struct px_exchange *x, const struct osp_ip *ip, uint16_t port);
-void px_buckets_free(struct osp_proxy *px);
+
+/* ---- account.c ---- */
+/* A layer of ours came off from there, and the request was fresh. */
+void px_note_known(struct osp_proxy *px, const struct osp_flow *from, struct osp_time now);
+/* The request is under a layer that came off, or comes from where one came off lately. */
+bool px_is_known(const struct osp_proxy *px, const struct px_exchange *x, struct osp_time now);
+/* The client's account, which the exchange refers to from now on; NULL without memory. */
+struct osp_account *px_account(struct osp_proxy *px, struct px_exchange *x);
+/* The exchange is about to outlive its turn: it counts from now on.  OSP_E_SHARE, OSP_E_OVERLOAD: it may not. */
+enum osp_err px_admit(struct px_turn *t, struct px_exchange *x);
+void px_account_end(struct osp_proxy *px, struct px_exchange *x);
+/* Counts one body of this client; NULL: it has too many.  osp_ledger_give() takes it back. */
+struct osp_account *px_body_account(struct px_turn *t, const struct px_exchange *x, bool known);
+/* Counts one request by rule `r`, which has a rate; false: it is one too many. */
+bool px_rate_allows(const struct px_turn *t, const struct px_exchange *x, const struct osp_rule *r);
 
 /* ---- translate.c ---- */
 bool px_is_forward_form(const struct osp_msg *req);
@@ -439,13 +469,13 @@ bool px_bodies_expire(struct osp_proxy *px, struct osp_time now);
 bool px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *out);
 struct px_op px_op_of(const struct osp_proxy *px, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m);
 struct px_op px_op_of_key(const struct osp_proxy *px, struct osp_slice key);
-/* A Request-Tag for what this client sends under the tags of `req`. */
 /* Whose shares and entries are counted together: a context's, or an address's whatever the port. */
 uint64_t px_client_number(const struct osp_proxy *px, const struct px_exchange *x);
+/* A Request-Tag for what this client sends under the tags of `req`. */
 uint64_t px_client_tag(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
 struct px_body *px_body_find(struct osp_proxy *px, const struct px_op *op, struct osp_time now);
 /* NULL: at the bounds. Others may have been freed for it. */
-struct px_body *px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *op);
+struct px_body *px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *op, enum px_body_kind kind);
 void px_body_touch(struct osp_proxy *px, struct px_body *b, uint64_t life_us, struct osp_time now);
 void px_body_free(struct osp_proxy *px, struct px_body *b);
 /* As osp_body_add(); OSP_E_TOO_LARGE: beyond `limit`; OSP_E_OVERLOAD: no memory. */

@@ -90,6 +90,7 @@ px_observe_end(struct osp_proxy *px, struct px_exchange *x)
     osp_table_remove(&px->obs_clients, &x->obs->by_client);
     osp_table_remove(&px->obs_handles, &x->obs->by_handle);
     px_unkeep(px, &x->obs->held);
+    osp_ledger_give(&px->ledger, x->account, OSP_SHARE_OBSERVATIONS);
     osp_pool_put(&px->pool, x->obs, sizeof(*x->obs));
     x->obs = NULL;
 }
@@ -111,18 +112,24 @@ of_client(struct osp_proxy *px, uint64_t hash)
     return n ? OSP_CONTAINER(n, struct px_observation, by_client)->x : NULL;
 }
 
-/* At the bound a registration is a plain request: a legal answer to it [rfc7641#4.1]. */
+/* At the bound, or beyond its share, a registration is a plain request: a legal answer to it [rfc7641#4.1]. */
 static bool
 begin(struct px_turn *t, struct px_exchange *x, uint64_t hash)
 {
     struct osp_proxy      *px = t->px;
+    struct osp_account    *a;
     struct px_observation *o;
 
     if (px->obs_handles.count + px->subjects.count >= px->cfg.max_exchanges / 2)
         return false;
-    o = osp_pool_get(&px->pool, sizeof(*o));
-    if (!o)
+    a = px_account(px, x);
+    if (!a || !osp_ledger_take(&px->ledger, a, OSP_SHARE_OBSERVATIONS))
         return false;
+    o = osp_pool_get(&px->pool, sizeof(*o));
+    if (!o) {
+        osp_ledger_give(&px->ledger, a, OSP_SHARE_OBSERVATIONS);
+        return false;
+    }
     *o = (struct px_observation){ .x = x, .confirmed_us = t->now.us };
     osp_list_init(&o->fan);
     osp_table_add(&px->obs_clients, &o->by_client, hash);

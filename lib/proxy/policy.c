@@ -60,94 +60,10 @@ rule_of(const struct px_exchange *x)
     return NULL;
 }
 
-/* ---- rates: a token bucket per rule and client ---- */
-
-struct px_bucket {
-    struct osp_node node;
-    struct osp_list lru;
-    uint64_t        key;
-    uint64_t        milli;      /* tokens, in thousandths */
-    uint64_t        last_us;
-};
-
-/* A client is its context where it has one, its address otherwise. */
-static uint64_t
-client_key(const struct osp_proxy *px, const struct px_exchange *x, const struct osp_rule *r)
-{
-    uint8_t       key[32];
-    struct osp_wr w = osp_wr_to(key, sizeof(key));
-
-    osp_wr_u32(&w, (uint32_t)(r - x->policy->rules));
-    osp_wr_u8(&w, x->removed_count > 0);
-    if (x->removed_count > 0)
-        osp_wr_u32(&w, osp_octx_label(x->removed[x->removed_count - 1].ctx));
-    else
-        osp_wr_put(&w, osp_slice(x->from.peer.ip.b, sizeof(x->from.peer.ip.b)));
-    return osp_hash(&px->seed, osp_wr_slice(&w));
-}
-
-static void
-bucket_free(struct osp_proxy *px, struct px_bucket *b)
-{
-    osp_table_remove(&px->buckets, &b->node);
-    osp_list_remove(&b->lru);
-    osp_pool_put(&px->pool, b, sizeof(*b));
-}
-
-void
-px_buckets_free(struct osp_proxy *px)
-{
-    struct osp_list *n;
-
-    while (px->bucket_lru.next && (n = osp_list_first(&px->bucket_lru)) != NULL)
-        bucket_free(px, OSP_CONTAINER(n, struct px_bucket, lru));
-}
-
-/* At the bound the bucket that was used longest ago goes: it is the fullest. */
-static struct px_bucket *
-bucket_of(struct osp_proxy *px, uint64_t key, const struct osp_rule *r, struct osp_time now)
-{
-    struct osp_node  *n = osp_table_first(&px->buckets, key);
-    struct px_bucket *b;
-
-    if (n) {
-        b = OSP_CONTAINER(n, struct px_bucket, node);
-        osp_list_remove(&b->lru);
-        osp_list_push(&px->bucket_lru, &b->lru);
-        return b;
-    }
-    if (px->buckets.count >= px->cfg.max_buckets)
-        bucket_free(px, OSP_CONTAINER(osp_list_first(&px->bucket_lru), struct px_bucket, lru));
-    b = osp_pool_get(&px->pool, sizeof(*b));
-    if (!b)
-        return NULL;
-    *b = (struct px_bucket){ .key = key, .milli = (uint64_t)r->burst * 1000, .last_us = now.us };
-    osp_table_add(&px->buckets, &b->node, key);
-    osp_list_push(&px->bucket_lru, &b->lru);
-    return b;
-}
-
 static enum osp_err
-take_token(struct px_turn *t, const struct px_exchange *x, const struct osp_rule *r)
+count_request(const struct px_turn *t, const struct px_exchange *x, const struct osp_rule *r)
 {
-    struct px_bucket *b;
-    uint64_t          most = (uint64_t)r->burst * 1000;
-    uint64_t          gained;
-
-    if (r->rate == 0)
-        return OSP_OK;
-    b = bucket_of(t->px, client_key(t->px, x, r), r, t->now);
-    if (!b)
-        return OSP_E_OVERLOAD;
-    gained = (t->now.us - b->last_us) * r->rate / 1000;
-    if (gained > 0) {           /* what is not yet a thousandth of a token is not lost */
-        b->milli = b->milli + gained < most ? b->milli + gained : most;
-        b->last_us = t->now.us;
-    }
-    if (b->milli < 1000)
-        return OSP_E_RATE;
-    b->milli -= 1000;
-    return OSP_OK;
+    return r->rate == 0 || px_rate_allows(t, x, r) ? OSP_OK : OSP_E_RATE;
 }
 
 /* ---- authorization [ocp#2.4] step 4 ---- */
@@ -189,7 +105,7 @@ px_may_forward(struct px_turn *t, struct px_exchange *x, const struct osp_author
         x->rule = r;
         if (ip && !px_ip_is_allowed(t->px, x, ip, to->port))
             return OSP_E_FORBIDDEN;
-        return take_token(t, x, r);
+        return count_request(t, x, r);
     }
     return OSP_E_FORBIDDEN;
 }
@@ -214,7 +130,7 @@ px_may_route(struct px_turn *t, struct px_exchange *x, size_t route)
         return OSP_E_FORBIDDEN;
     x->rule = r;
     x->vouched = true;          /* the operator wrote the upstream's URI */
-    return take_token(t, x, r);
+    return count_request(t, x, r);
 }
 
 /* ---- addresses ---- */

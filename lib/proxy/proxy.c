@@ -13,7 +13,8 @@ osp_proxy_cfg_default(struct osp_proxy_cfg *cfg)
     *cfg = (struct osp_proxy_cfg){
         .max_exchanges = 65536,
         .max_names = 1024,
-        .max_buckets = 16384,
+        .client_share = 100,
+        .prefix_share = 100,
         .pool_bytes = (size_t)256 << 20,
         .max_body = 16384,
         .max_bodies = 1024,
@@ -21,6 +22,26 @@ osp_proxy_cfg_default(struct osp_proxy_cfg *cfg)
         .lease_low = 128,
     };
     osp_ep_cfg_default(&cfg->ep);
+}
+
+#define OWN_RATES 1024          /* clients whose rate is remembered by a proxy on its own */
+
+static enum osp_err
+init_shares(struct osp_proxy *px, const struct osp_proxy_cfg *cfg)
+{
+    struct osp_shares_cfg c = { .workers = 1, .client = cfg->client_share, .prefix = cfg->prefix_share,
+                                .reserve = cfg->known_reserve, .rates = OWN_RATES };
+    enum osp_err          e = OSP_OK;
+
+    c.bound[OSP_SHARE_EXCHANGES] = c.bound[OSP_SHARE_SEPARATE] = cfg->max_exchanges;
+    c.bound[OSP_SHARE_OBSERVATIONS] = cfg->max_exchanges / 2;
+    c.bound[OSP_SHARE_BODIES] = cfg->max_bodies;
+    px->shares = cfg->shares;
+    if (!px->shares) {
+        e = osp_shares_new(&c, px->seed, &px->own_shares);
+        px->shares = px->own_shares;
+    }
+    return e == OSP_OK ? osp_ledger_init(&px->ledger, px->shares, &px->pool) : e;
 }
 
 static enum osp_err
@@ -40,7 +61,6 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     osp_wheel_init(&px->renewals, now);
     osp_list_init(&px->name_lru);
     osp_list_init(&px->name_asks);
-    osp_list_init(&px->bucket_lru);
     osp_list_init(&px->agreement_lru);
     for (size_t i = 0; i < PX_LEASE_SLOTS; i++)
         osp_list_init(&px->lease_waiters[i]);
@@ -52,9 +72,9 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
         return OSP_E_NOMEM;
     e = osp_crypto_new(&px->crypto);
     if (e == OSP_OK)
-        e = osp_table_init(&px->names, cfg->max_names);
+        e = init_shares(px, cfg);
     if (e == OSP_OK)
-        e = osp_table_init(&px->buckets, cfg->max_buckets);
+        e = osp_table_init(&px->names, cfg->max_names);
     if (e == OSP_OK)
         e = osp_table_init(&px->obs_clients, cfg->max_exchanges / 2 + 1);
     if (e == OSP_OK)
@@ -68,7 +88,9 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     if (e == OSP_OK)
         e = px_bodies_init(px);
     if (e == OSP_OK)
-        e = osp_ep_new(&cfg->ep, rand, &px->pool, now, &px->ep);
+        px->cfg.ep.ledger = &px->ledger;
+    if (e == OSP_OK)
+        e = osp_ep_new(&px->cfg.ep, rand, &px->pool, now, &px->ep);
     return e;
 }
 
@@ -109,8 +131,6 @@ osp_proxy_free(struct osp_proxy *px)
     px_bodies_free(px);
     px_names_free(px);
     osp_table_fini(&px->names);
-    px_buckets_free(px);
-    osp_table_fini(&px->buckets);
     osp_table_fini(&px->obs_clients);
     osp_table_fini(&px->obs_handles);
     osp_table_fini(&px->subjects);
@@ -118,6 +138,8 @@ osp_proxy_free(struct osp_proxy *px)
     px_agreements_free(px);
     osp_table_fini(&px->agreements);
     osp_ep_free(px->ep);
+    osp_ledger_fini(&px->ledger);
+    osp_shares_free(px->own_shares);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);
     osp_addrview_fini(&px->addresses);
@@ -386,6 +408,7 @@ void
 osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out)
 {
     *out = px->stats;
+    memcpy(out->used, px->ledger.used, sizeof(out->used));
     out->observations = px->obs_handles.count;
     out->subjects = px->subjects.count;
     out->pool_used = px->pool.used;

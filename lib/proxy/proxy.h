@@ -15,6 +15,7 @@
 #ifndef OSP_PROXY_PROXY_H
 #define OSP_PROXY_PROXY_H
 
+#include "base/share.h"
 #include "msg/endpoint.h"
 #include "oscore/made.h"
 #include "oscore/oscore.h"
@@ -26,7 +27,8 @@ struct osp_proxy_cfg {
     struct osp_ep_cfg ep;
     size_t            max_exchanges;    /* in flight; at the bound new requests get 5.03; half of them may be observations */
     size_t            max_names;        /* name cache entries */
-    size_t            max_buckets;      /* rate limit buckets */
+    struct osp_shares *shares;          /* of all workers, and borrowed; NULL: the proxy has its own, as follows */
+    unsigned          client_share, prefix_share, known_reserve;        /* percent of each table */
     size_t            pool_bytes;       /* all memory of exchanges and stored messages */
     unsigned          amplification;    /* times its bytes that an unverified address gets back; 0: any number */
     size_t            max_body;         /* MAX_UNFRAGMENTED_SIZE: what is put together from blocks [rfc8613#4.1.3.4.2] */
@@ -129,6 +131,7 @@ struct osp_proxy_stats {
     uint64_t bodies_gathered;                   /* ... from blocks that passed by, for the cache */
     uint64_t bodies_evicted, bodies_expired;    /* transfers given up for new ones, or never finished */
     size_t   bodies;                            /* kept now */
+    size_t   used[OSP_SHARE_KINDS][2];          /* entries of tables that unknown [0] and known clients [1] have now */
     size_t   observations;                      /* of the exchanges */
     uint64_t locations_dropped;                 /* Location of responses that led out of the route, or had dot segments */
     size_t   subjects;                          /* what they observe, where they share it */

@@ -12,6 +12,7 @@ from stage import RELAY, Scenario, cpu_seconds, memory_kib, pin
 TOTAL = 10000                               # observers in all, where there are so many
 NOTIFICATIONS = 60000                       # of the origin in a run: its Message IDs may not come again
 LIMITS = {"upstream-ports": 64, "messages": 400000, "exchanges": 65536, "nstart": 4096, "memory": "512MiB",
+          "client-share": 100, "prefix-share": 100, "known-reserve": 0,        # all observers are one client
           "response-timeout": "10s", "drain": "100ms", "receive-buffer": "8MiB", "queued": 4096}
 
 

@@ -162,7 +162,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     osp_proxy_cfg_default(&cfg);
     cfg.max_exchanges = 6;
     cfg.max_names = 2;
-    cfg.max_buckets = 2;
+    cfg.client_share = cfg.prefix_share = 50;
+    cfg.known_reserve = 20;
     cfg.lease_low = 0;
     cfg.pool_bytes = (size_t)16 << 20;
     cfg.ep.max_messages = 16;

@@ -488,7 +488,8 @@ def test_log_lines_have_their_form(stage, form):
 # ---- limits ----
 
 def test_a_full_exchange_table_refuses_the_newest(stage):
-    proxy = stage.proxy(limits={"exchanges": 20, "response-timeout": "2s", "nstart": 100, "drain": "100ms"})
+    proxy = stage.proxy(limits={"exchanges": 20, "response-timeout": "2s", "nstart": 100, "drain": "100ms",
+                                "client-share": 100, "prefix-share": 100, "known-reserve": 0})
     origin = stage.origin(lambda r: None)
     client = stage.client(proxy)
     for _ in range(40):
