@@ -194,6 +194,7 @@ routes:
     upstream: {{ uri: "coap://{self.ip['P1-S']}:{port}", context: p1-s }}
   - name: device
     match: {{ host: dev.example }}
+    outer-host: true
     upstream: {{ uri: "coap://{self.ip['P1-S']}:{port}", context: p1-s }}
 cache: {{ size: 1MiB }}
 limits: {{ response-timeout: {RESPONSE_TIMEOUT}s }}

@@ -244,6 +244,42 @@ old_and_new_object_of_a_sender_key_share_no_number(void **state)
     stop(st);
 }
 
+/* The old object may lease until the workers have switched, when the new one has its first numbers already. */
+static void
+old_object_that_leases_during_a_reload_shares_no_number(void **state)
+{
+    struct osp_state  *st = start();
+    struct osp_octx   *old = ctx(st, 0), *new;
+    struct osp_ctxset *set = NULL;
+    bool               seen[200] = { false };
+
+    (void)state;
+    osp_octx_ref(old);
+    (void)take(st, old);
+    set_ids(0, 0, 4);
+    EXPECT_OK(osp_state_build(st, &cfg, &set, why));
+    EXPECT_OK(osp_state_prepare(st, set, &cfg, why));
+    new = set->entries[0].octx;
+    for (int i = 1; i < 25; i++) {
+        seen[take(st, old)] = true;
+        if (i % 8 == 0) {
+            uint64_t n = take(st, new);
+
+            assert_true(n < 200 && !seen[n]);
+            seen[n] = true;
+        }
+    }
+    osp_state_adopt(st, set);
+    for (int i = 0; i < 30; i++) {
+        uint64_t n = take(st, new);
+
+        assert_true(n < 200 && !seen[n]);
+        seen[n] = true;
+    }
+    osp_octx_unref(old);
+    stop(st);
+}
+
 /* row S08 whoever sends under the peer's key repeats the peer's numbers */
 static void
 swapped_ids_are_refused_now_and_later(void **state)
@@ -451,6 +487,54 @@ state_without_its_mark_goes_on_far_above(void **state)
     use(25);
     path_of(path, ".mark/mark");
     assert_int_equal(unlink(path), 0);
+    EXPECT_ERR(OSP_E_STORE, try_open());
+    assert_non_null(strstr(why, "its mark is missing"));
+    expect_recovered(BLIND, 2 * BLIND);
+}
+
+/* The same bytes under the same name, in another file: what `cp` and a restored backup leave behind. */
+static void
+copy_in_place(const char *name)
+{
+    static uint8_t bytes[1u << 20];
+    char           path[128], copy[160];
+    int            fd;
+    ssize_t        n;
+
+    path_of(path, name);
+    (void)snprintf(copy, sizeof(copy), "%s.copy", path);
+    fd = open(path, O_RDONLY);
+    n = read(fd, bytes, sizeof(bytes));
+    (void)close(fd);
+    assert_true(n > 0);
+    fd = open(copy, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_int_equal(write(fd, bytes, (size_t)n), n);
+    (void)close(fd);
+    assert_int_equal(rename(copy, path), 0);
+}
+
+static void
+copied_state_goes_on_above_its_mark(void **state)
+{
+    (void)state;
+    use(25);
+    copy_in_place("/state.mdb");
+    EXPECT_ERR(OSP_E_STORE, try_open());
+    assert_non_null(strstr(why, "it was copied or restored"));
+    EXPECT_ERR(OSP_E_STORE, try_open());        /* and so it stays */
+    expect_recovered(30, 30 + 2 * BLOCK + 1);
+}
+
+/* Its numbers are those of the moment when it was copied: the original may have gone on since. */
+static void
+copied_mark_is_no_help(void **state)
+{
+    (void)state;
+    use(25);
+    copy_in_place(".mark/mark");
+    EXPECT_ERR(OSP_E_STORE, try_open());
+    assert_non_null(strstr(why, "its mark was copied or restored"));
+    copy_in_place("/state.mdb");
     expect_recovered(BLIND, 2 * BLIND);
 }
 
@@ -723,6 +807,7 @@ main(void)
         T(window_goes_on_under_another_sender_id),
         T(window_of_the_last_stop_is_void_once_it_was_loaded),
         T(old_and_new_object_of_a_sender_key_share_no_number),
+        T(old_object_that_leases_during_a_reload_shares_no_number),
         T(swapped_ids_are_refused_now_and_later),
         T(keys_of_two_contexts_the_other_way_round_are_refused),
         T(fresh_counts_once_for_each_key),
@@ -730,6 +815,8 @@ main(void)
         T(mark_of_other_state_is_refused),
         T(state_that_is_gone_goes_on_above_its_mark),
         T(state_without_its_mark_goes_on_far_above),
+        T(copied_state_goes_on_above_its_mark),
+        T(copied_mark_is_no_help),
         T(older_state_goes_on_above_its_mark),
         T(state_that_looks_whole_goes_on_far_above_when_told_to),
         T(numbers_that_do_not_suffice_are_refused),
