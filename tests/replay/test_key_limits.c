@@ -44,10 +44,12 @@ limit(struct osp_octx *c, uint32_t q, uint32_t v, bool stop)
     osp_octx_set_limits(c, &(struct osp_key_limits){ q, v, 0, stop });
 }
 
+static uint8_t request_type = OSP_NON;
+
 static void
 send(struct osp_msg *m)
 {
-    m->type = OSP_NON;
+    m->type = request_type;
     m->mid = ++next_mid;
     m->token = osp_slice_str("tk");
     world_send(&w, WORLD_LISTENER, 1, 40000, m);
@@ -302,6 +304,41 @@ parked_challenge_and_name_end_at_their_deadline(void **state)
     osp_octx_unref(p);
 }
 
+/* [rfc9175#2.4] What was recorded may come from anybody's address, so a challenge is not repeated there. */
+static void
+late_challenge_is_not_confirmable(void **state)
+{
+    struct osp_octx       *c = client_side(" ", "P"), *p;
+    struct osp_octx_params params = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str("P"),
+                                      .recipient_id = osp_slice_str(" ") };
+    struct osp_layer       l = { 0 };
+    struct osp_msg         m;
+    uint8_t                key[16];
+    size_t                 n, challenges = 0;
+
+    (void)state;
+    assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
+    params.master_secret = osp_slice(key, 16);
+    EXPECT_OK(osp_octx_new(&params, &p));
+    EXPECT_OK(osp_octx_table_add(w.table, p));          /* window unknown, no numbers */
+    w.hold_leases = true;
+    world_start(&w);
+    request_type = OSP_CON;
+    send_protected(c, false, &l);
+    request_type = OSP_NON;
+    world_run(&w, OSP_MS(600));                         /* it is acknowledged in the meantime */
+    world_release_leases(&w, true);
+    world_run(&w, OSP_SEC(100));
+    for (struct world_out o; world_take_msg(&w, &o, &m);) {
+        challenges += m.code != 0;
+        assert_true(m.code == 0 || m.type == OSP_NON);
+    }
+    assert_int_equal(challenges, 1);
+    osp_layer_fini(&l);
+    osp_octx_unref(c);
+    osp_octx_unref(p);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -314,6 +351,7 @@ main(void)
         T(answer_beyond_q_is_dropped),
         T(parked_exchange_ends_at_its_deadline),
         T(parked_challenge_and_name_end_at_their_deadline),
+        T(late_challenge_is_not_confirmable),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
