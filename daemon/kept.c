@@ -8,6 +8,7 @@
 #include "crypto/crypto.h"
 
 #define LIVE_SPARE 256          /* a context that comes is in the live table before its reservation and the oldest go */
+
 static const struct osp_hash_key plain_hash;    /* keys are pointers: nobody chooses them */
 
 /* ---- making ---- */

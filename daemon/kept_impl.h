@@ -17,7 +17,7 @@ struct kept_entry {
     struct osp_list  todo;              /* in `todo` while the store has to hear of it */
     struct osp_node  by_object, by_peer;
     struct osp_made *made;
-    enum kept_work  batch;             /* what the batch that runs does with it */
+    enum kept_work   batch;             /* what the batch that runs does with it */
     bool             gone;
     bool             recorded;          /* the store knows it */
     uint64_t         serial;            /* older ones have a lower one */
@@ -35,7 +35,7 @@ struct osp_kept {
     struct osp_list       all, guests, todo;
     size_t                room;         /* contexts that the store has room for */
     struct osp_kept_stats stats;
-    struct kept_credential    *creds;        /* by label */
+    struct kept_credential *creds;      /* by label */
     size_t                cred_count;
 };
 
