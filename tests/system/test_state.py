@@ -219,8 +219,8 @@ def test_state_that_is_not_what_it_was_is_refused_and_recovered(stage, keys, how
 
 
 # row S08
-def test_the_numbers_of_a_mark_that_cannot_be_written_are_not_used(stage, keys):
-    """What the mark does not know of could be lost without anybody noticing."""
+def test_a_damaged_mark_is_refused(stage, keys):
+    """[rfc8613#B.1.1] What it would say of the store can be known no more."""
     origin = stage.origin()
     proxy = secure_proxy(stage, keys, net.uri(origin.address), clients=[{"match": {"any": True}, "allow": ALLOW}],
                          lease={"block": 4})

@@ -619,6 +619,48 @@ numbers_wait_for_the_mark(void **state)
     stop(st);
 }
 
+/* What the kernel calls the mark of this test from now on is a device without room: the next write to it fails. */
+static void
+break_mark(void)
+{
+    char want[160], path[64], at[200];
+    int  full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+    path_of(want, ".mark/mark");
+    assert_true(full != -1);
+    for (int fd = 3; fd < 256; fd++) {
+        ssize_t n;
+
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        n = readlink(path, at, sizeof(at) - 1);
+        if (n < 0)
+            continue;
+        at[n] = '\0';
+        if (strcmp(at, want) == 0)
+            assert_true(dup2(full, fd) == fd);
+    }
+    (void)close(full);
+}
+
+/* [rfc8613#B.1.1] A number whose lease the mark does not know could be leased again by a copy of the store. */
+static void
+nothing_is_granted_when_the_mark_cannot_be_written(void **state)
+{
+    struct osp_state *st = start();
+    struct osp_octx  *c = ctx(st, 0);
+    uint64_t          n;
+
+    (void)state;
+    break_mark();
+    EXPECT_ERR(OSP_E_STORE, osp_state_lease(st, &c, 1));
+    assert_non_null(strstr(osp_state_error(st), "mark"));
+    EXPECT_ERR(OSP_E_NO_LEASE, osp_octx_take_ssn(c, &n));
+    osp_state_close(st);
+    st = start();               /* the commit is in the store: its numbers are skipped */
+    assert_true(take(st, ctx(st, 0)) >= BLOCK);
+    stop(st);
+}
+
 static void
 state_is_made_once(void **state)
 {
@@ -821,6 +863,7 @@ main(void)
         T(state_that_looks_whole_goes_on_far_above_when_told_to),
         T(numbers_that_do_not_suffice_are_refused),
         T(numbers_wait_for_the_mark),
+        T(nothing_is_granted_when_the_mark_cannot_be_written),
         T(state_is_made_once),
         T(records_of_versions_before_go_to_the_keys),
         T(unclaimed_records_hold_for_keys_without_any),
