@@ -563,16 +563,26 @@ static void
 pool_at_its_floor_serves_every_size(void **state)
 {
     static const size_t largest[] = { 1, 1664, 16384, 65536 + 512, OSP_POOL_BLOCK_MAX };
+    struct { void *p; size_t n; } held[256];
 
     (void)state;
     for (size_t i = 0; i < sizeof(largest) / sizeof(largest[0]); i++) {
         struct osp_pool pool;
+        size_t          count = 0;
 
         osp_pool_init(&pool, osp_pool_floor(largest[i]));
         for (size_t n = largest[i]; n > 0; n /= 2)
-            assert_non_null(osp_pool_get(&pool, n));
+            held[count++].n = n;
         for (size_t n = 1; n <= largest[i]; n += 1 + n / 8)
-            assert_non_null(osp_pool_get(&pool, n));
+            held[count++].n = n;
+        assert_true(count <= sizeof(held) / sizeof(held[0]));
+        for (size_t k = 0; k < count; k++) {
+            held[k].p = osp_pool_get(&pool, held[k].n);
+            assert_non_null(held[k].p);
+        }
+        for (size_t k = 0; k < count; k++)
+            osp_pool_put(&pool, held[k].p, held[k].n);
+        assert_int_equal(pool.used, 0);
         osp_pool_fini(&pool);
     }
 }
