@@ -59,7 +59,7 @@ id_of(int fd)
 static bool
 is_same_file(struct file_id a, struct file_id b)
 {
-    return a.inode == b.inode && (a.born == 0 || b.born == 0 || a.born == b.born);
+    return a.inode != 0 && a.inode == b.inode && (a.born == 0 || b.born == 0 || a.born == b.born);
 }
 
 static void

@@ -25,6 +25,7 @@ struct osp_state {
     struct osp_ctxset *set, *next;
     struct osp_kept   *kept;            /* NULL: none */
     bool               kept_loaded;
+    bool               in_doubt;        /* during state_load(): records of a version before may be of keys that others claim */
     const struct osp_cfg *loading;      /* the configuration whose credentials are asked, during load_kept() */
 };
 

@@ -43,9 +43,15 @@ static enum osp_err
 claim_old(struct osp_state *st, const uint8_t print[OSP_STORE_KEY_LEN], struct osp_sender_record *sender,
           struct osp_recipient_record *recipient)
 {
+    uint64_t     floor = 0;
     enum osp_err e = osp_store_count(st->store, OSP_STORE_OLD) ? osp_record_get_old(st->store, print, sender, recipient)
                                                                : OSP_E_NOT_FOUND;
 
+    if (e == OSP_OK && st->in_doubt) {
+        e = osp_record_old_limit(st->store, &floor);
+        sender->limit = sender->limit > floor ? sender->limit : floor;
+        recipient->has_window = false;
+    }
     return e == OSP_OK ? osp_record_drop_old(st->store, print) : e;
 }
 
@@ -253,7 +259,24 @@ load_entries(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg 
     return e;
 }
 
-/* All that a version before knew comes first: whether keys without a record may be among what it wrote is only known then. */
+/*
+ * True if a version before left records that none of these contexts is filed under.  That version filed a key anew when an ID
+ * was edited, so such a record may be an older one, with higher numbers, of a key that is claimed now.
+ */
+static bool
+has_unclaimed(struct osp_state *st, const struct osp_ctxset *set)
+{
+    uint64_t known = 0;
+
+    for (size_t i = 0; i < set->count && osp_store_count(st->store, OSP_STORE_OLD) > 0; i++)
+        known += !set->entries[i].is_base && is_known(st, &set->entries[i]);
+    return osp_store_count(st->store, OSP_STORE_OLD) > known;
+}
+
+/*
+ * All that a version before knew comes first, kept contexts before those of the configuration: whether keys with or without a
+ * record may be among what is left is only known then.
+ */
 enum osp_err
 state_load(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
@@ -264,8 +287,9 @@ state_load(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *c
             e = void_window(st, &st->set->entries[i]);
     }
     if (e == OSP_OK)
-        e = load_entries(st, set, cfg, true, why);
-    if (e == OSP_OK)
         e = load_kept(st, cfg);
+    st->in_doubt = has_unclaimed(st, set);
+    if (e == OSP_OK)
+        e = load_entries(st, set, cfg, true, why);
     return e == OSP_OK ? load_entries(st, set, cfg, false, why) : e;
 }

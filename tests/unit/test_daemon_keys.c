@@ -745,6 +745,22 @@ records_of_versions_before_go_to_the_keys(void **state)
     stop(start());              /* it has a mark */
 }
 
+/* That version had filed a key twice, since an ID of its context was edited: the older record has the higher numbers. */
+static void
+record_of_a_version_before_is_not_below_another_of_its_key(void **state)
+{
+    struct osp_state *st;
+    struct osp_replay w;
+
+    (void)state;
+    make_old(2);                /* 100 and 200 */
+    cfg.context_count = 1;      /* nobody claims the second one, which may be of the first one's keys */
+    st = start();
+    assert_true(take(st, ctx(st, 0)) >= 200);
+    assert_false(is_known(ctx(st, 0), &w));
+    stop(st);
+}
+
 /* An edit that came with the upgrade: whose record it is cannot be told, so no key starts below it. */
 static void
 unclaimed_records_hold_for_keys_without_any(void **state)
@@ -866,6 +882,7 @@ main(void)
         T(nothing_is_granted_when_the_mark_cannot_be_written),
         T(state_is_made_once),
         T(records_of_versions_before_go_to_the_keys),
+        T(record_of_a_version_before_is_not_below_another_of_its_key),
         T(unclaimed_records_hold_for_keys_without_any),
         T(base_of_versions_before_goes_on),
         T(state_of_versions_before_is_refused_once_it_has_a_mark),
