@@ -20,12 +20,12 @@ struct range { uint16_t at, len; };
 struct template { uint8_t b[DATAGRAM_MAX]; size_t len, ranges; struct range r[RANGES_MAX]; };
 
 /* One message with the control data that chooses its source address. */
-struct control { struct cmsghdr h; struct in_pktinfo i; };
+union control { size_t aligned; uint8_t bytes[CMSG_SPACE(sizeof(struct in_pktinfo))]; };
 
 static struct template   *templates;
 static size_t             template_count;
 static struct bench_batch out, in;
-static struct control     controls[BATCH];
+static union control      controls[BATCH];
 static uint32_t           network, host_mask;
 static uint64_t           seed = 0x9e3779b97f4a7c15u;
 static struct { uint64_t sent, bytes, answers, answer_bytes; } seen;
@@ -79,7 +79,8 @@ read_templates(void)
 static void
 make_one(unsigned slot, const struct template *t)
 {
-    uint8_t *b = out.b[slot];
+    struct in_pktinfo source = { 0 };
+    uint8_t          *b = out.b[slot];
 
     memcpy(b, t->b, t->len);
     for (size_t k = 0; k < t->ranges; k++) {
@@ -91,7 +92,8 @@ make_one(unsigned slot, const struct template *t)
         }
     }
     out.v[slot].iov_len = t->len;
-    controls[slot].i.ipi_spec_dst.s_addr = htonl(network | ((uint32_t)prng_xorshift64(&seed) & host_mask) | 1u);
+    source.ipi_spec_dst.s_addr = htonl(network | ((uint32_t)prng_xorshift64(&seed) & host_mask) | 1u);
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&out.m[slot].msg_hdr)), &source, sizeof(source));
     seen.bytes += t->len;
 }
 
@@ -101,10 +103,10 @@ prepare(struct sockaddr_in target)
     bench_batch_reset(&out);
     for (unsigned i = 0; i < BATCH; i++) {
         out.a[i] = target;
-        controls[i].h = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)), .cmsg_level = IPPROTO_IP,
-                                          .cmsg_type = IP_PKTINFO };
-        out.m[i].msg_hdr.msg_control = &controls[i];
-        out.m[i].msg_hdr.msg_controllen = sizeof(controls[i]);
+        out.m[i].msg_hdr.msg_control = controls[i].bytes;
+        out.m[i].msg_hdr.msg_controllen = sizeof(controls[i].bytes);
+        *CMSG_FIRSTHDR(&out.m[i].msg_hdr) = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo)),
+                                                              .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO };
     }
 }
 
