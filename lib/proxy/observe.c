@@ -15,6 +15,7 @@
 
 #define REGISTER 0
 #define DEREGISTER 1
+#define PROVING_TOKEN 4         /* bytes: a shorter Token of a client is guessed by who sends in its name [rfc9175#2.6] */
 #define CONFIRM_EVERY_US OSP_SEC(24 * 3600)     /* [rfc7641#4.5] at least once in 24 hours */
 #define CONFIRM_EVERY 32                        /* ... and so often that little is sent to a client that is gone */
 #define NEWER_AFTER_US OSP_SEC(128)             /* [rfc7641#3.4] */
@@ -159,14 +160,14 @@ px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req
         return true;
     }
     registers = v == REGISTER && (req->code == OSP_GET || req->code == OSP_FETCH);
-    if (old) {                  /* [rfc7641#3.6] */
-        x->echoed = true;       /* it was proven when this client registered, from here and with this Token */
-        px_drop(t, old, OSP_OK);
-    }
-    if (registers && !px_may_observe(t, x)) {
+    if (old && token.n >= PROVING_TOKEN)        /* it was proven when this client registered, from here and with this Token */
+        x->echoed = true;
+    if (registers && !px_may_observe(t, x)) {   /* before what the real client observes is touched */
         px_challenge_address(t, x);
         return false;
     }
+    if (old)                                    /* [rfc7641#3.6] */
+        px_drop(t, old, OSP_OK);
     if (!registers || !begin(t, x, hash))
         osp_msg_remove(req, OSP_OPT_OBSERVE);
     return true;

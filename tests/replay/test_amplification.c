@@ -219,6 +219,39 @@ registration_in_the_name_of_a_verified_address_is_asked_too(void **state)
     assert_true(at_once < 40);
 }
 
+/* A Token of one byte is guessed: it neither ends what the real client observes nor stands for an Echo. */
+static void
+registration_under_a_guessed_token_is_asked(void **state)
+{
+    struct osp_msg         m, q, r;
+    struct osp_proxy_stats s;
+    bool                   header_ok;
+
+    (void)state;
+    for (int turn = 0; turn < 2; turn++) {      /* without, and with the Echo of the real client */
+        request(&m, OSP_GET);
+        m.token = osp_slice_str("t");
+        add(&m, OSP_OPT_OBSERVE, "");
+        if (turn == 1)
+            EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_msg_get(&r, OSP_OPT_ECHO)->val));
+        (void)spoof(&m);
+        assert_int_equal(sort(&q), turn == 1);
+        if (turn == 0)
+            EXPECT_OK(osp_msg_decode_udp(osp_slice(to_victim[0].bytes, to_victim[0].n), &r, &header_ok));
+    }
+    origin_answers(&q, OSP_ACK, OSP_CODE(2, 5), "\1", 100);
+    (void)sort(&q);
+    request(&m, OSP_GET);
+    m.token = osp_slice_str("t");
+    add(&m, OSP_OPT_OBSERVE, "");
+    add(&m, OSP_OPT_URI_QUERY, "large");
+    (void)spoof(&m);
+    assert_false(sort(&q));
+    assert_true(at_once < 60);
+    osp_proxy_stats(w.px, &s);
+    assert_int_equal(s.observations, 1);
+}
+
 /* x 9.9 and x 3.5 where headers below CoAP counted. */
 static void
 small_requests_get_small_answers(void **state)
@@ -421,6 +454,7 @@ main(void)
         T(empty_acks_prove_no_address),
         T(spoofed_registration_is_no_observation),
         T(registration_in_the_name_of_a_verified_address_is_asked_too),
+        T(registration_under_a_guessed_token_is_asked),
         T(small_requests_get_small_answers),
         T(request_of_five_bytes_draws_fifteen),
         T(duplicates_that_are_no_copies_get_nothing),
