@@ -16,7 +16,7 @@
 #include "daemon/log.h"
 
 #define READ_US OSP_SEC(30)     /* between two looks without a message */
-#define REST_US OSP_MS(50)      /* ... and after a message, for the others that come with it */
+#define REST_US OSP_MS(50)      /* after a message, for the others that come with it */
 #define MESSAGES_MAX 64         /* read in one turn */
 
 struct osp_addresses {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "daemon/file_id.h"
 
 #define NAME "mark"
 #define NAME_NEW "mark.new"
@@ -23,11 +24,9 @@
 #define SLOT_AT(n) ((off_t)(((n) & 1) * 4096))  /* in blocks of their own, whatever the disk */
 
 /* What tells a file from its copies.  Not every file system knows when a file was made: 0. */
-struct file_id { uint64_t inode, born; };
-
 struct osp_mark {
     int            file;        /* locked */
-    struct file_id id;
+    struct osp_file_id id;
     uint64_t       writes;
 };
 
@@ -42,28 +41,8 @@ say(char why[OSP_MARK_WHY_MAX], const char *dir, const char *what, const char *r
 
 /* ---- slots ---- */
 
-static struct file_id
-id_of(int fd)
-{
-    struct file_id id = { 0, 0 };
-    struct statx   st;
-
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0)
-        return id;
-    id.inode = st.stx_ino;
-    if (st.stx_mask & STATX_BTIME)
-        id.born = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
-    return id;
-}
-
-static bool
-is_same_file(struct file_id a, struct file_id b)
-{
-    return a.inode != 0 && a.inode == b.inode && (a.born == 0 || b.born == 0 || a.born == b.born);
-}
-
 static void
-encode(uint64_t number, const struct osp_mark_value *v, struct file_id id, uint8_t slot[SLOT_LEN])
+encode(uint64_t number, const struct osp_mark_value *v, struct osp_file_id id, uint8_t slot[SLOT_LEN])
 {
     struct osp_wr w = osp_wr_to(slot, SLOT_LEN);
 
@@ -78,10 +57,10 @@ encode(uint64_t number, const struct osp_mark_value *v, struct file_id id, uint8
 }
 
 static bool
-decode(struct osp_slice slot, struct file_id own, uint64_t *number, struct osp_mark_value *v)
+decode(struct osp_slice slot, struct osp_file_id own, uint64_t *number, struct osp_mark_value *v)
 {
     struct osp_rd  r = osp_rd_from(slot);
-    struct file_id id;
+    struct osp_file_id id;
     bool           magic = osp_slice_eq(osp_rd_take(&r, sizeof(MAGIC) - 1), osp_slice(MAGIC, sizeof(MAGIC) - 1));
 
     *number = osp_rd_uint(&r, 8);
@@ -90,7 +69,7 @@ decode(struct osp_slice slot, struct file_id own, uint64_t *number, struct osp_m
     v->high = osp_rd_uint(&r, 8);
     id.inode = osp_rd_uint(&r, 8);
     id.born = osp_rd_uint(&r, 8);
-    v->is_copy = !is_same_file(id, own);
+    v->is_copy = !osp_file_id_is_same(id, own);
     return magic && osp_rd_uint(&r, 8) == osp_hash(&fixed, osp_slice_head(slot, SLOT_LEN - 8)) && osp_rd_done(&r);
 }
 
@@ -117,7 +96,7 @@ read_slots(struct osp_mark *m, struct osp_mark_value *v)
 }
 
 static bool
-write_slot(int file, struct file_id id, uint64_t number, const struct osp_mark_value *v)
+write_slot(int file, struct osp_file_id id, uint64_t number, const struct osp_mark_value *v)
 {
     uint8_t slot[SLOT_LEN];
     ssize_t n;
@@ -192,7 +171,7 @@ osp_mark_open(const char *dir, struct osp_mark **out, struct osp_mark_value *v, 
     if (e == OSP_OK)
         e = open_file(dir_fd, dir, &m->file, why);
     if (e == OSP_OK) {
-        m->id = id_of(m->file);
+        m->id = osp_file_id_of(m->file);
         e = read_slots(m, v);
     }
     if (e == OSP_E_FORMAT)
@@ -212,7 +191,7 @@ static bool
 write_new(int dir_fd, const struct osp_mark_value *v)
 {
     int            fd = openat(dir_fd, NAME_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    struct file_id id = id_of(fd);
+    struct osp_file_id id = osp_file_id_of(fd);
     bool           ok = fd != -1 && write_slot(fd, id, 0, v) && write_slot(fd, id, 1, v) && fsync(fd) == 0;
 
     if (fd != -1 && close(fd) != 0)

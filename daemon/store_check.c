@@ -199,13 +199,13 @@ finish_writing(struct check *c)
 
 /* What the new file says of itself before it has rows. */
 static void
-begin_head(struct check *c, struct osp_store_file_id from, struct osp_store_file_id to)
+begin_head(struct check *c, struct osp_file_id from, struct osp_file_id to)
 {
-    bool moved = !c->old && !osp_store_is_file(c->head.file, from);
+    bool moved = !c->old && !osp_file_id_is_same(c->head.file, from);
 
     c->made = c->head;
     c->made.version = OSP_STORE_VERSION;
-    c->made.file = moved ? (struct osp_store_file_id){ 0 } : to;
+    c->made.file = moved ? (struct osp_file_id){ 0 } : to;
     memset(c->made.count, 0, sizeof(c->made.count));
     c->made.sum = (struct osp_store_sum){ 0 };
 }
@@ -219,7 +219,7 @@ is_complete(const struct check *c)
 }
 
 static bool
-check_and_copy(struct check *c, const char *from, int fd, const char *to, struct osp_store_file_id id, size_t size)
+check_and_copy(struct check *c, const char *from, int fd, const char *to, struct osp_file_id id, size_t size)
 {
     if (!open_from(c, from, size) || !read_head(c))
         return false;
@@ -230,7 +230,7 @@ check_and_copy(struct check *c, const char *from, int fd, const char *to, struct
     }
     if (!osp_store_raw_ok(fd, c->old))
         return false;
-    begin_head(c, osp_store_file_id(fd), id);
+    begin_head(c, osp_file_id_of(fd), id);
     return open_to(c, to, size) && copy_rows(c) && is_complete(c) && finish_writing(c);
 }
 
@@ -256,7 +256,7 @@ set_up_child(void)
 }
 
 struct osp_store_report
-osp_store_check(const char *from, int fd, const char *to, struct osp_store_file_id id, size_t size)
+osp_store_check(const char *from, int fd, const char *to, struct osp_file_id id, size_t size)
 {
     struct osp_store_report  out = { .verdict = OSP_STORE_NO_CHILD }, *shared;
     struct check             c = { 0 };

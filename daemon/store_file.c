@@ -57,27 +57,6 @@ check_owner(const struct osp_store_place *p, int fd, const char *name, mode_t ty
     return OSP_OK;
 }
 
-struct osp_store_file_id
-osp_store_file_id(int fd)
-{
-    struct osp_store_file_id id = { 0 };
-    struct statx             st;
-
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0)
-        return id;
-    id.inode = st.stx_ino;
-    if (st.stx_mask & STATX_BTIME)
-        id.born = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
-    return id;
-}
-
-bool
-osp_store_is_file(struct osp_store_file_id was, struct osp_store_file_id now)
-{
-    /* Not every file system knows when a file was made. */
-    return was.inode != 0 && was.inode == now.inode && (was.born == 0 || now.born == 0 || was.born == now.born);
-}
-
 /* ---- locks ---- */
 
 /* The process that holds the lock wrote its number into the file `lock`. */

@@ -296,7 +296,7 @@ osp_store_mark(struct osp_store *s, bool running)
 void
 osp_store_accept_file(struct osp_store *s)
 {
-    s->work.file = osp_store_file_id(s->place.file);
+    s->work.file = osp_file_id_of(s->place.file);
     s->changed = s->accepted = true;
 }
 

@@ -20,6 +20,7 @@
 #include <lmdb.h>
 
 #include "base/hash.h"
+#include "daemon/file_id.h"
 #include "daemon/store.h"
 
 #define OSP_STORE_VERSION 3u
@@ -37,16 +38,13 @@
 /* The sum of the hashes of rows; the order in which they came does not matter. */
 struct osp_store_sum { uint64_t w[2]; };
 
-/* What tells one file from its copies. 0: not known. */
-struct osp_store_file_id { uint64_t inode, born; };
-
 struct osp_store_head {
     uint32_t version;
     uint32_t run, valid_from;           /* the run that wrote last; the first of those since the last unclean end */
     bool     dirty;                     /* that run has not ended cleanly */
     uint64_t seq;                       /* commits ever */
     uint64_t txn;                       /* LMDB's number of the transaction that wrote this */
-    struct osp_store_file_id file;      /* it was written to this file; 0: the file was a copy */
+    struct osp_file_id file;      /* it was written to this file; 0: the file was a copy */
     uint64_t count[OSP_STORE_TABLES];   /* rows of each table; [0] is not used */
     struct osp_store_sum     sum;
 };
@@ -104,7 +102,7 @@ struct osp_store_report {
  * Compares the rows of file `from` (open as `fd`) with its head, and writes them to the empty file `to` (of `id`), with maps
  * of `size` bytes.  Done in a child process; no other thread may run.
  */
-struct osp_store_report osp_store_check(const char *from, int fd, const char *to, struct osp_store_file_id id, size_t size);
+struct osp_store_report osp_store_check(const char *from, int fd, const char *to, struct osp_file_id id, size_t size);
 
 /* The directory. */
 struct osp_store_place {
@@ -141,10 +139,6 @@ size_t osp_store_live_pages(struct osp_store *s);
 size_t osp_store_pages_for(size_t live);
 
 /* ---- files: store_file.c ---- */
-
-struct osp_store_file_id osp_store_file_id(int fd);
-/* True if `now` is the file that `was` was taken of. */
-bool osp_store_is_file(struct osp_store_file_id was, struct osp_store_file_id now);
 
 /* Opens and locks the directory.  OSP_E_STORE: `why`. */
 OSP_CHECKED enum osp_err osp_store_place_open(const char *dir, struct osp_store_place *p, char why[OSP_STORE_WHY_MAX]);

@@ -64,7 +64,7 @@ take_head(struct osp_store *s, const struct osp_store_head *h)
 {
     s->head = *h;
     s->was_clean = !h->dirty;
-    s->was_moved = !osp_store_is_file(h->file, osp_store_file_id(s->place.file));
+    s->was_moved = !osp_file_id_is_same(h->file, osp_file_id_of(s->place.file));
     s->run = h->run + 1;
     s->valid_from = h->dirty ? s->run : h->valid_from;
 }
@@ -135,7 +135,7 @@ rebuild(struct osp_store *s, size_t size, char why[OSP_STORE_WHY_MAX])
         return e;
     path_of(s, OSP_STORE_FILE, from);
     path_of(s, OSP_STORE_FILE_NEW, to);
-    r = osp_store_check(from, s->place.file, to, osp_store_file_id(fd), size);
+    r = osp_store_check(from, s->place.file, to, osp_file_id_of(fd), size);
     e = judge(s, &r, why);
     if (e == OSP_OK)
         return osp_store_place_take(&s->place, fd, why);
@@ -192,7 +192,7 @@ put(struct osp_store *s, struct osp_slice name, struct osp_slice value)
 static enum osp_err
 write_first(struct osp_store *s, int fd, char why[OSP_STORE_WHY_MAX])
 {
-    struct osp_store_head h = { .version = OSP_STORE_VERSION, .seq = 1, .file = osp_store_file_id(fd) };
+    struct osp_store_head h = { .version = OSP_STORE_VERSION, .seq = 1, .file = osp_file_id_of(fd) };
     uint8_t               bytes[OSP_STORE_HEAD_MAX], plate[OSP_STORE_HEAD_MAX];
     int                   rc = mdb_txn_begin(s->env, NULL, 0, &s->txn);
 

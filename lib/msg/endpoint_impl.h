@@ -70,7 +70,7 @@ ep_units(uint64_t us)
 /* What a message that came in is found by, and until when. */
 struct ep_seen {
     struct osp_node node;       /* in ep.messages by the first half of the key */
-    uint64_t        key_rest;   /* ... and the second */
+    uint64_t        key_rest;   /* the second half of the key */
     uint32_t        ends;       /* end of its lifetime; it is not found any more then */
     uint16_t        length;     /* of a request's datagram, which its copies have too; 0: a response */
     uint16_t        reply_len;  /* of the reply behind the record of a CON; 0: duplicates get an empty ACK */
@@ -172,7 +172,7 @@ struct osp_ep {
     uint16_t            socks;          /* sockets 0..socks-1 may be used for requests */
     struct osp_ep_stats stats;
     struct osp_msg      msg;            /* the one that events point to */
-    struct ep_key       key;            /* ... and its key, if it is a CON or NON */
+    struct ep_key       key;            /* what it is found by later, if it is a CON or NON */
     uint16_t            client_mid[EP_MID_SLOTS];
     uint16_t            peer_mid[EP_PEER_SLOTS];
 };
