@@ -104,7 +104,8 @@ const struct cfg_item cfg_limits_items[] = {
       .doc = "longest token accepted from a client, in bytes (RFC 8974)" },
     { .key = "queued", .type = CFG_COUNT, .min = 1, .max = 10000000, .dflt = 10000, AT(limits.queued),
       .doc = "confirmable requests that wait because `nstart` of them are outstanding at their next hop. Each client has a queue "
-             "per next hop; they are served in turn, and no client has more places than are left to the others" },
+             "per next hop; they are served in turn, and no client has more places, over all next hops, than are left to the "
+             "others" },
     { .key = "amplification", .type = CFG_UINT, .min = 0, .max = 1000, .dflt = 3, AT(limits.amplification),
       .doc = "an address of the Internet gets at most this many times the bytes of its request (payload of UDP, all answers and "
              "repetitions together), until an Echo that came back or a layer that came off has proven that somebody is there "

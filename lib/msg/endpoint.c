@@ -45,6 +45,7 @@ init_tables(struct osp_ep *ep)
         { &ep->requests, ep->cfg.max_requests },
         { &ep->peers, ep->cfg.max_peers },
         { &ep->shares, ep->cfg.max_requests },
+        { &ep->waiting, ep->cfg.max_queued < ep->cfg.max_requests ? ep->cfg.max_queued : ep->cfg.max_requests },
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -123,6 +124,7 @@ osp_ep_free(struct osp_ep *ep)
     osp_table_fini(&ep->requests);
     osp_table_fini(&ep->peers);
     osp_table_fini(&ep->shares);
+    osp_table_fini(&ep->waiting);
     free(ep);
 }
 

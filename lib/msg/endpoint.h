@@ -35,7 +35,7 @@ struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in micro
     uint64_t exchange_lifetime_us;      /* 247 s */
     uint64_t non_lifetime_us;           /* 145 s */
     unsigned nstart;                    /* CON requests outstanding per upstream peer; see endpoint.c for the default's reason */
-    size_t   max_queued;                /* CON requests waiting for NSTART, in all; one client has no more than are left */
+    size_t   max_queued;                /* CON requests that wait for NSTART, at all peers; a client has no more than are left */
     size_t   max_messages;              /* deduplication store: entries, each kept for its lifetime; at the bound, and when the
                                            pool is used up, the oldest finished ones go first.  A NON takes 32 bytes of the pool
                                            and 4 to 8 of the table; a CON 32 and its answer.  Also requests that are open at a

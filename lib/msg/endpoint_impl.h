@@ -125,6 +125,13 @@ struct ep_peer {
     uint16_t        dry_socks;
 };
 
+/* The places that one client has in the queues of all upstream peers; it lasts while there are any. */
+struct ep_waiting {
+    struct osp_node node;       /* in ep.waiting by client */
+    uint64_t        client;     /* as in struct osp_request; never 0 */
+    size_t          queued;
+};
+
 /* What one client has under way to one upstream peer, of CON requests. */
 struct ep_share {
     struct osp_node node;       /* in ep.shares by (peer, client) */
@@ -134,6 +141,7 @@ struct ep_share {
     uint64_t        client;     /* as in struct osp_request */
     uint32_t        requests;   /* that point here */
     uint32_t        outstanding, queued;        /* of them; the others were acknowledged */
+    struct ep_waiting *waiting; /* of this client; NULL: nothing is queued here, or it is client 0 */
 };
 
 struct ep_req {
@@ -160,7 +168,7 @@ struct osp_ep {
     struct osp_randbuf  rand;
     struct osp_hash_key seed;
     struct osp_wheel    wheel;
-    struct osp_table    messages, handles, mids, tokens, requests, peers, shares;
+    struct osp_table    messages, handles, mids, tokens, requests, peers, shares, waiting;
     struct osp_list     peer_lru;
     struct osp_list     open[2];        /* ep_in.age in order of arrival: of NON, of CON */
     struct ep_log       done[2];        /* finished NON, finished CON */
@@ -252,7 +260,7 @@ bool ep_share_may_start(const struct osp_ep *ep, const struct ep_share *s);
 void ep_share_count(struct ep_req *r);
 /* `r` is not outstanding any more, if it was: others may go [rfc7252#4.7]. */
 void ep_share_uncount(struct osp_ep *ep, struct ep_req *r);
-/* `r` waits for its turn.  False, and counted: the queues are full, or the client has its share of them. */
+/* `r` waits for its turn.  False, and counted: the queues are full, the client has its share of them, or there is no memory. */
 bool ep_share_queue(struct osp_ep *ep, struct ep_req *r);
 void ep_share_unqueue(struct osp_ep *ep, struct ep_req *r);
 

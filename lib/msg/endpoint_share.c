@@ -5,7 +5,7 @@
  * Each client has a queue of its own per peer.  Queues are served in turn, one request at a turn, since NSTART counts
  * messages: a deficit round robin whose quantum is one message.  Clients with nothing outstanding come first.  The
  * last quarter of NSTART is theirs alone, so that a client whose requests are ignored by the peer cannot hold the
- * others up; and of the places in all queues no client takes more than are left to the others.
+ * others up; and of the places in the queues of all peers no client takes more than are left to the others.
  *
  * Who a client is, the caller says with a number.  Client 0 is the caller himself, to whom neither share applies.
  */
@@ -58,6 +58,66 @@ ep_share_leave(struct osp_ep *ep, struct ep_req *r)
         return;
     osp_table_remove(&ep->shares, &s->node);
     osp_pool_put(ep->pool, s, sizeof(*s));
+}
+
+/* ---- a client's places in all queues ---- */
+
+static uint64_t
+hash_client(const struct osp_ep *ep, uint64_t client)
+{
+    struct osp_hash128 h = osp_hash_begin(&ep->seed);
+
+    osp_hash_word(&h, client);
+    return osp_hash_end64(&h);
+}
+
+/* NULL: it has none. */
+static struct ep_waiting *
+waiting_find(const struct osp_ep *ep, uint64_t client, uint64_t hash)
+{
+    for (struct osp_node *n = osp_table_first(&ep->waiting, hash); n; n = osp_table_next(n)) {
+        struct ep_waiting *w = OSP_CONTAINER(n, struct ep_waiting, node);
+
+        if (w->client == client)
+            return w;
+    }
+    return NULL;
+}
+
+/* Takes a place for the client of `s`.  False: it has as many as are `left` to the others, or there is no memory. */
+static bool
+take_place(struct osp_ep *ep, struct ep_share *s, size_t left)
+{
+    uint64_t           h = hash_client(ep, s->client);
+    struct ep_waiting *w = s->waiting ? s->waiting : waiting_find(ep, s->client, h);
+
+    if (w && w->queued >= left)
+        return false;
+    if (!w) {
+        w = osp_pool_get(ep->pool, sizeof(*w));
+        if (!w)
+            return false;
+        *w = (struct ep_waiting){ .client = s->client };
+        osp_table_add(&ep->waiting, &w->node, h);
+    }
+    w->queued++;
+    s->waiting = w;
+    return true;
+}
+
+/* One request of `s` is queued no more. */
+static void
+give_place(struct osp_ep *ep, struct ep_share *s)
+{
+    struct ep_waiting *w = s->waiting;
+
+    ep->stats.queued--;
+    if (--s->queued == 0)
+        s->waiting = NULL;
+    if (!w || --w->queued > 0)
+        return;
+    osp_table_remove(&ep->waiting, &w->node);
+    osp_pool_put(ep->pool, w, sizeof(*w));
 }
 
 /* ---- whose turn it is ---- */
@@ -128,8 +188,7 @@ start_next(struct osp_ep *ep, struct ep_peer *p)
         struct ep_req *r = OSP_CONTAINER(osp_list_first(&s->queue), struct ep_req, queued);
 
         osp_list_remove(&r->queued);
-        s->queued--;
-        ep->stats.queued--;
+        give_place(ep, s);
         ep_share_count(r);
         line_up(s);
         osp_timer_init(&r->out.timer, EP_T_START_REQUEST);
@@ -155,7 +214,7 @@ ep_share_queue(struct osp_ep *ep, struct ep_req *r)
     struct ep_share *s = r->share;
     size_t           left = ep->stats.queued < ep->cfg.max_queued ? ep->cfg.max_queued - ep->stats.queued : 0;
 
-    if (left == 0 || (s->client != 0 && s->queued >= left)) {
+    if (left == 0 || (s->client != 0 && !take_place(ep, s, left))) {
         ep->stats.queue_refused++;
         return false;
     }
@@ -172,7 +231,7 @@ ep_share_unqueue(struct osp_ep *ep, struct ep_req *r)
     if (osp_list_empty(&r->queued))
         return;
     osp_list_remove(&r->queued);
-    ep->stats.queued--;
-    if (--r->share->queued == 0)
+    give_place(ep, r->share);
+    if (r->share->queued == 0)
         line_up(r->share);
 }

@@ -333,6 +333,57 @@ client_gets_no_more_places_in_the_queue_than_are_left(void **state)
     EXPECT_OK(ask(f, 1, 0, &h));
 }
 
+/* Silent next hops, each with a queue of its own: a client's places count over all of them. */
+static void
+places_in_the_queue_count_over_all_peers(void **state)
+{
+    struct fix *f = *state;
+    unsigned    got = 0;
+    uint64_t    h, open[96];
+
+    f->cfg.max_queued = 96;
+    f->cfg.nstart = 1;
+    restart(f);
+    for (uint8_t p = 0; p < 16; p++) {
+        f->peer.ip = osp_ip_v4(192, 0, 2, (uint8_t)(10 + p));
+        ask_times(f, 1, 1);                             /* outstanding, and never answered */
+        for (unsigned i = 0; i < 12 && ask(f, 1, 0, &h) == OSP_OK; i++)
+            open[got++] = h;
+    }
+    assert_int_equal(got, 48);                          /* as many as were left to the others */
+    assert_int_equal(osp_ep_stats(f->ep)->queue_refused, 12);
+    ask_times(f, 2, 24);                                /* at the last of them */
+    EXPECT_ERR(OSP_E_OVERLOAD, ask(f, 2, 0, &h));
+    ask_times(f, 0, 24);                                /* the caller's own have no share */
+    EXPECT_ERR(OSP_E_OVERLOAD, ask(f, 0, 0, &h));
+    while (got > 0)
+        osp_ep_cancel(f->ep, open[--got]);
+    assert_int_equal(osp_ep_stats(f->ep)->queued, 48);
+    ask_times(f, 1, 24);                                /* nothing of it was kept: half of 48 once more */
+    EXPECT_ERR(OSP_E_OVERLOAD, ask(f, 1, 0, &h));
+}
+
+/* What goes out gives its place back too, and so does one that is cancelled while it waits. */
+static void
+place_in_the_queue_is_given_back_when_the_request_goes(void **state)
+{
+    struct fix *f = *state;
+    uint64_t    h;
+
+    f->cfg.max_queued = 8;
+    f->cfg.nstart = 1;
+    restart(f);
+    ask_times(f, 1, 5);                                 /* 4 wait */
+    EXPECT_ERR(OSP_E_OVERLOAD, ask(f, 1, 9, &h));
+    for (size_t i = 0; i < 5; i++)
+        acknowledge(f, i);
+    assert_int_equal(f->tx.count, 5);
+    assert_int_equal(osp_ep_stats(f->ep)->queued, 0);
+    f->peer.ip = osp_ip_v4(192, 0, 2, 10);
+    ask_times(f, 1, 5);
+    EXPECT_ERR(OSP_E_OVERLOAD, ask(f, 1, 9, &h));
+}
+
 int
 main(void)
 {
@@ -346,6 +397,8 @@ main(void)
         T(small_nstart_has_no_reserve_but_turns),
         T(queues_are_served_in_turn),
         T(client_gets_no_more_places_in_the_queue_than_are_left),
+        T(places_in_the_queue_count_over_all_peers),
+        T(place_in_the_queue_is_given_back_when_the_request_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
