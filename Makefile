@@ -48,16 +48,17 @@ ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now
 # ---- sources ----
 LIB_SRC    := $(sort $(wildcard lib/*/*.c))
 CONFIG_SRC := $(sort $(wildcard config/*.c))
-# daemon/osprey_*.c belong to the client, daemon/common_*.c to all programs
-OSPREYD_SRC := $(sort $(filter-out daemon/osprey.c daemon/osprey_%.c daemon/ospreyctl.c,$(wildcard daemon/*.c)))
-OSPREY_SRC  := $(sort daemon/osprey.c $(wildcard daemon/osprey_*.c daemon/common_*.c))
-CLIENT_SRC  := $(filter-out daemon/osprey.c,$(OSPREY_SRC))
-CTL_SRC     := $(sort daemon/ospreyctl.c $(wildcard daemon/common_*.c))
+# daemon/common/ belongs to all programs
+COMMON_SRC  := $(sort $(wildcard daemon/common/*.c))
+OSPREYD_SRC := $(sort $(wildcard daemon/ospreyd/*.c daemon/ospreyd/*/*.c)) $(COMMON_SRC)
+OSPREY_SRC  := $(sort $(wildcard daemon/osprey/*.c daemon/osprey/*/*.c)) $(COMMON_SRC)
+CLIENT_SRC  := $(filter-out daemon/osprey/main.c,$(OSPREY_SRC))
+CTL_SRC     := $(sort $(wildcard daemon/ospreyctl/*.c)) $(COMMON_SRC)
 UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c tests/replay/test_*.c))
 UNIT_AID   := $(sort $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/replay/*.c)))
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC  := $(sort $(wildcard tests/bench/bench_*.c))
-HEADERS    := $(sort $(wildcard lib/*/*.h config/*.h daemon/*.h tests/*.h tests/*/*.h))
+HEADERS    := $(sort $(wildcard lib/*/*.h config/*.h daemon/*/*.h daemon/*/*/*.h tests/*.h tests/*/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -98,7 +99,7 @@ $(LIBCFG): $(call obj,$(CONFIG_SRC))
 $(LIBAID): $(call obj,$(UNIT_AID))
 	@rm -f $@; ar rcs $@ $^
 # The daemon without its main, for the unit tests of its parts (tests/unit/test_daemon_*.c).
-$(LIBDAEMON): $(call obj,$(filter-out daemon/ospreyd.c,$(OSPREYD_SRC)))
+$(LIBDAEMON): $(call obj,$(filter-out daemon/ospreyd/main.c,$(OSPREYD_SRC)))
 	@rm -f $@; ar rcs $@ $^
 $(LIBCLIENT): $(call obj,$(CLIENT_SRC))
 	@rm -f $@; ar rcs $@ $^

@@ -31,9 +31,9 @@ ROOMS = {
     r"openssl/": ("lib/crypto/",),
     r"cbor\.h": ("lib/cbor/",),
     r"coap3/": ("lib/msg/",),
-    r"lmdb\.h": ("daemon/store",),
-    r"event2/": ("daemon/loop", "daemon/stream", "daemon/dtls"),
-    r"ares": ("daemon/dns",),
+    r"lmdb\.h": ("daemon/ospreyd/store/",),
+    r"event2/": ("daemon/ospreyd/loop.c",),
+    r"ares": ("daemon/ospreyd/net/dns.c",),
     r"yaml\.h": ("config/",),
 }
 IMPURE = re.compile(r"<(sys/|netinet/|arpa/|netdb|poll|pthread|threads|time\.h|unistd|fcntl|signal|syslog|event|lmdb)")

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "config/load.h"
-#include "daemon/daemon.h"
+#include "daemon/ospreyd/daemon.h"
 
 static char why[OSP_STORE_WHY_MAX];
 

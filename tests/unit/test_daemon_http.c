@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "daemon/http.h"
+#include "daemon/ospreyd/control/http.h"
 
 static struct osp_http_request r;
 

@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
-#include "daemon/mark.h"
-#include "daemon/records.h"
+#include "daemon/ospreyd/log.h"
+#include "daemon/ospreyd/store/mark.h"
+#include "daemon/ospreyd/state/records.h"
 #include "tests/unit/unit_state.h"
 #include "oscore/b2.h"
 

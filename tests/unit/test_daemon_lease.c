@@ -8,14 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/lease.h"
-#include "daemon/log.h"
+#include "daemon/ospreyd/state/lease.h"
+#include "daemon/ospreyd/log.h"
 
 #define AHEAD_S 40              /* how far the time of day is ahead when it is read; it is set back right after */
 
 static atomic_uint asked;
 
-/* The state of this test: a store that always fails. Its place in the daemon is daemon/state.c. */
+/* The state of this test: a store that always fails. Its place in the daemon is daemon/ospreyd/state/state.c. */
 enum osp_err
 osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count)
 {

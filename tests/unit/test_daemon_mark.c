@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/mark.h"
+#include "daemon/ospreyd/store/mark.h"
 
 #define SLOT_LEN 80
 #define FILE_LEN (4096 + SLOT_LEN)

@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
-#include "daemon/oneshot.h"
+#include "daemon/ospreyd/log.h"
+#include "daemon/ospreyd/control/oneshot.h"
 
 #define BOUND 4
 

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/own.h"
-#include "daemon/policy.h"
+#include "daemon/ospreyd/policy/own.h"
+#include "daemon/ospreyd/policy/policy.h"
 
 static char              why[OSP_STORE_WHY_MAX];
 static struct osp_state *state_dry;

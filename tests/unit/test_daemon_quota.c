@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "daemon/log.h"
+#include "daemon/ospreyd/log.h"
 #include "tests/unit/unit_state.h"
 
 #define BLOCK 10

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
-#include "daemon/metrics.h"
+#include "daemon/ospreyd/log.h"
+#include "daemon/ospreyd/metrics.h"
 
 static char *
 render(const struct osp_metrics *m)

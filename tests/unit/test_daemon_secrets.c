@@ -8,7 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "daemon/common_secrets.h"
+#include "daemon/common/secrets.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define LOCKS 0                 /* a sanitizer's mlockall() does nothing */

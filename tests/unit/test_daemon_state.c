@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
+#include "daemon/ospreyd/log.h"
 #include "tests/unit/unit_state.h"
 #include "oscore/b2.h"
 #include "oscore/impl.h"

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/records.h"
+#include "daemon/ospreyd/state/records.h"
 
 #define SIZE ((size_t)1 << 20)
 

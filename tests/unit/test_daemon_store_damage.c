@@ -14,7 +14,7 @@
 #include <lmdb.h>
 
 #include "base/hash.h"
-#include "daemon/store.h"
+#include "daemon/ospreyd/store/store.h"
 #include "tests/prng.h"
 
 #define SIZE ((size_t)1 << 20)

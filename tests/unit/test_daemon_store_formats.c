@@ -8,7 +8,7 @@
 #include <lmdb.h>
 
 #include "base/hash.h"
-#include "daemon/store.h"
+#include "daemon/ospreyd/store/store.h"
 
 #define SIZE ((size_t)1 << 20)
 #define NAME_MAX_LEN 64

@@ -9,9 +9,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
-#include "daemon/loop.h"
-#include "daemon/systemd.h"
+#include "daemon/ospreyd/log.h"
+#include "daemon/ospreyd/loop.h"
+#include "daemon/ospreyd/systemd.h"
 
 static int  fd;
 static char path[64];

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/listeners.h"
+#include "daemon/ospreyd/net/listeners.h"
 
 static const struct osp_udp_how listening = { .listener = true };
 static const struct osp_udp_how asking = { .listener = false };

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/osprey.h"
-#include "daemon/osprey_args.h"
-#include "daemon/osprey_resource.h"
-#include "daemon/osprey_show.h"
+#include "daemon/osprey/osprey.h"
+#include "daemon/osprey/args.h"
+#include "daemon/osprey/origin/resource.h"
+#include "daemon/osprey/show.h"
 
 static struct osprey_args      args;
 static struct osprey_resources res;

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "daemon/osprey_bodies.h"
+#include "daemon/osprey/origin/bodies.h"
 
 #include "../prng.h"
 

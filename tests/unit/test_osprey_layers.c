@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "crypto/crypto.h"
-#include "daemon/osprey_layers.h"
-#include "daemon/osprey_serve.h"
+#include "daemon/osprey/layers.h"
+#include "daemon/osprey/origin/layers.h"
 #include "edhoc/edhoc.h"
 #include "msg/option.h"
 #include "vec.h"

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/osprey_kept.h"
+#include "daemon/osprey/keys/kept.h"
 #include "oscore/oscore.h"
 
 static char                 dir[64], deep[96];

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "daemon/state.h"
+#include "daemon/ospreyd/state/state.h"
 
 /* Makes the state of `cfg`; its directory may be there, empty. */
 static inline bool

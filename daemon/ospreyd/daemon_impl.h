@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Private to daemon.c, reload.c and report.c. */
+#ifndef OSP_DAEMON_OSPREYD_DAEMON_IMPL_H
+#define OSP_DAEMON_OSPREYD_DAEMON_IMPL_H
+
+#include "daemon/ospreyd/net/addresses.h"
+#include "daemon/ospreyd/control/control.h"
+#include "daemon/ospreyd/daemon.h"
+#include "daemon/ospreyd/policy/edhoc.h"
+#include "daemon/ospreyd/net/listeners.h"
+#include "daemon/ospreyd/policy/policy.h"
+#include "daemon/ospreyd/state/state.h"
+#include "daemon/ospreyd/control/status.h"
+#include "proxy/responder.h"
+
+struct osp_daemon {
+    struct osp_loop         *loop;
+    struct osp_cache        *cache;             /* of all workers and policies; NULL: none */
+    struct osp_outbound     *outbound;          /* of all workers and policies */
+    struct osp_shares       *shares;            /* of all workers */
+    uint64_t                 refused;           /* by shares, as of the last line in the log */
+    struct osp_policy       *policy;            /* in force; its configuration is the one in force */
+    struct osp_state        *state;
+    struct osp_edhoc_parts   edhoc;             /* of all workers and policies */
+    struct osp_hash_key      echo_key;          /* of all workers */
+    struct osp_alarm        *housekeeping;
+    struct osp_leaser       *leaser;
+    struct osp_dns          *dns;
+    struct osp_addresses    *addresses;         /* of this machine */
+    struct osp_control      *control;
+    struct osp_status       *status;
+    struct osp_listeners     listeners;
+    struct osp_mailbox       inbox;
+    struct osp_watch        *inbox_watch;
+    struct osp_alarm        *drain_alarm, *watchdog;
+    struct osp_worker      **workers;
+    struct osp_mailbox     **boxes;             /* of the workers, for those who write to them */
+    struct osp_worker_stats *stats;             /* by worker, as of the last osp_daemon_metrics() */
+    size_t                   worker_count, drained;
+    struct osp_time          started;
+    uint64_t                 reloads, reloads_refused;
+    uint64_t                 keys_worn, keys_over;      /* contexts that came near a limit of their keys, or to it */
+    int                      lock_error;        /* errno of why memory could not be locked; 0: it is */
+    bool                     near_full;         /* state-near-full was said */
+    bool                     has_inbox, unclean_start, draining, leaving, was_clean;
+};
+
+/* The configuration in force. */
+const struct osp_cfg *osp_daemon_cfg(const struct osp_daemon *d);
+
+/* The policy of `cfg` (taken on OSP_OK) over `set` with the sockets of `l`. */
+OSP_CHECKED enum osp_err osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_listeners *l,
+                                           const struct osp_edhoc_parts *edhoc, struct osp_policy **out,
+                                           char why[OSP_STORE_WHY_MAX]);
+
+/* The keys of `c` have come near a limit, or to it: says so. */
+void osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c, enum osp_key_state state);
+
+/* Says how much was refused since the last time because a client's share, or that of unknown clients, was used up. */
+void osp_daemon_tell_refused(struct osp_daemon *d);
+
+/* Lets go contexts that EDHOC made and the policy in force has no place for. */
+void osp_daemon_prune(struct osp_daemon *d);
+
+/* Says once when the state file has hardly any room left, or has none for more contexts that EDHOC makes. */
+void osp_daemon_watch_room(struct osp_daemon *d);
+
+/* Asks every worker for counters and returns how many answered in time. */
+size_t osp_daemon_poll(struct osp_daemon *d);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reload: everything that can fail is done before the first worker hears of it, and undone if it fails.
+ */
+#include "daemon/ospreyd/daemon_impl.h"
+
+#include <stdlib.h>
+
+#include "daemon/ospreyd/log.h"
+#include "daemon/ospreyd/systemd.h"
+
+#define SWITCH_MS 10000         /* a worker that takes longer is stuck */
+
+struct plan {
+    struct osp_cfg      *cfg;           /* until a policy has taken it */
+    struct osp_ctxset   *set;
+    struct osp_policy   *policy;
+    struct osp_listeners listeners;
+    struct osp_change  **changes;       /* by worker */
+    bool                 has_listeners;
+};
+
+static void
+emit(void *ctx, const struct cfg_pos *pos, const char *key, const char *text)
+{
+    FILE *say = ctx;
+
+    log_error("config", "file=%s line=%u column=%u key=%s text=%s", pos && pos->file ? pos->file : "", pos ? pos->line : 0,
+              pos ? pos->column : 0, key ? key : "", text);
+    if (say && pos && pos->file)
+        (void)fprintf(say, "%s:%u:%u: %s%s%s\n", pos->file, pos->line, pos->column, key ? key : "", key && *key ? ": " : "",
+                      text);
+    else if (say)
+        (void)fprintf(say, "%s%s%s\n", key ? key : "", key && *key ? ": " : "", text);
+}
+
+static bool
+differs(const char *a, const char *b)
+{
+    return (a == NULL) != (b == NULL) || (a && strcmp(a, b) != 0);
+}
+
+/* Says which changed keys this reload cannot take over; they were judged, so nothing about them is wrong. */
+static void
+warn_restart(const struct osp_cfg *o, const struct osp_cfg *n, FILE *say)
+{
+    const struct { const char *key; bool changed; } keys[] = {
+        { "state", differs(o->state, n->state) || o->state_size != n->state_size },
+        { "state-mark", differs(o->state_mark, n->state_mark) },
+        { "workers", o->workers != n->workers },
+        { "cache", o->cache.size != n->cache.size || o->cache.max_entry != n->cache.max_entry ||
+                       o->cache.request_hash != n->cache.request_hash },
+        { "edhoc", o->edhoc.sessions != n->edhoc.sessions || o->edhoc.verify_above != n->edhoc.verify_above ||
+                       o->edhoc.session_us != n->edhoc.session_us || o->edhoc.contexts != n->edhoc.contexts ||
+                       o->edhoc.contexts_per_peer != n->edhoc.contexts_per_peer ||
+                       o->edhoc.lifetime_us != n->edhoc.lifetime_us },
+        { "lease", o->lease.block != n->lease.block },
+        { "control", differs(o->control, n->control) },
+        { "status", o->status.enabled != n->status.enabled || o->status.port != n->status.port ||
+                        !osp_ip_eq(&o->status.ip, &n->status.ip) },
+        { "limits", o->limits.max_datagram != n->limits.max_datagram || o->limits.messages != n->limits.messages ||
+                        o->limits.max_body != n->limits.max_body || o->limits.bodies != n->limits.bodies ||
+                        o->limits.bodies_per_peer != n->limits.bodies_per_peer ||
+                        o->limits.exchanges != n->limits.exchanges || o->limits.upstream_peers != n->limits.upstream_peers ||
+                        o->limits.names != n->limits.names || o->limits.memory != n->limits.memory ||
+                        o->limits.max_token != n->limits.max_token || o->limits.queued != n->limits.queued ||
+                        o->limits.client_share != n->limits.client_share || o->limits.prefix_share != n->limits.prefix_share ||
+                        o->limits.known_reserve != n->limits.known_reserve ||
+                        o->limits.amplification != n->limits.amplification || o->limits.nstart != n->limits.nstart ||
+                        o->limits.upstream_ports != n->limits.upstream_ports ||
+                        o->limits.early_ack_us != n->limits.early_ack_us ||
+                        o->limits.receive_buffer != n->limits.receive_buffer },
+    };
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        if (!keys[i].changed)
+            continue;
+        log_warning("restart-needed", "key=%s", keys[i].key);
+        if (say)
+            (void)fprintf(say, "%s: changed, in force after a restart\n", keys[i].key);
+    }
+}
+
+/* All that can fail. */
+static enum osp_err
+prepare(struct osp_daemon *d, struct plan *p, char why[OSP_STORE_WHY_MAX])
+{
+    enum osp_err e;
+
+    p->changes = calloc(d->worker_count, sizeof(struct osp_change *));
+    if (!p->changes) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "reload: out of memory");
+        return OSP_E_NOMEM;
+    }
+    e = osp_listeners_plan(&d->listeners, p->cfg, d->worker_count, &p->listeners, p->changes, why);
+    p->has_listeners = e == OSP_OK;
+    if (e == OSP_OK)
+        e = osp_state_build(d->state, p->cfg, &p->set, why);
+    if (e == OSP_OK)
+        e = osp_daemon_policy(p->cfg, p->set, &p->listeners, &d->edhoc, &p->policy, why);
+    if (e != OSP_OK)
+        return e;
+    p->policy->cache = d->cache;
+    p->policy->addresses = osp_addresses_set(d->addresses);
+    p->policy->outbound = d->outbound;
+    e = osp_state_prepare(d->state, p->set, p->cfg, why); /* last, since it writes */
+    p->cfg = NULL;
+    return e;
+}
+
+static void
+undo(struct osp_daemon *d, struct plan *p)
+{
+    for (size_t i = 0; p->changes && i < d->worker_count; i++)
+        osp_change_free(p->changes[i]);
+    if (p->has_listeners)
+        osp_listeners_fini(&p->listeners);
+    osp_policy_unref(p->policy);
+    if (p->set)
+        osp_state_discard(d->state, p->set);
+    cfg_free(p->cfg);
+}
+
+/* Every worker takes the new policy on; after this none looks a context up in the old one. False: one may. */
+static bool
+switch_workers(struct osp_daemon *d, struct plan *p)
+{
+    bool all = true;
+
+    for (size_t i = 0; i < d->worker_count; i++) {
+        osp_policy_ref(p->policy);
+        p->changes[i]->policy = p->policy;
+        if (!osp_worker_change(d->workers[i], p->changes[i])) {
+            log_error("worker-keeps-old-configuration", "worker=%zu reason=%s", i, osp_err_text(OSP_E_NOMEM));
+            all = false;
+        }
+    }
+    for (size_t i = 0; i < d->worker_count; i++) {
+        if (!osp_worker_is_current(d->workers[i], SWITCH_MS)) {
+            log_error("worker-stuck", "worker=%zu", i);
+            all = false;
+        }
+    }
+    return all;
+}
+
+/* Which addresses the change opened and closed. */
+static void
+say_listeners(const struct osp_listeners *was, const struct osp_listeners *is)
+{
+    char text[OSP_ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < is->count; i++) {
+        bool was_open = i < was->count && was->items[i].open;
+
+        osp_addr_print(&is->items[i].at, text, sizeof(text));
+        if (is->items[i].open && !was_open)
+            log_info("listening", "address=%s", text);
+        else if (!is->items[i].open && was_open)
+            log_info("not-listening", "address=%s", text);
+    }
+}
+
+/* [rfc9668#4.1.2] an identifier that the configuration gave away is not theirs any more: requests would be the other's */
+static bool
+stays(void *ctx, const struct osp_octx *c)
+{
+    const struct osp_policy *p = ctx;
+
+    return osp_policy_trusts(p, osp_octx_label(c)) && !osp_octx_table_has_id(p->contexts, osp_octx_recipient_id(c));
+}
+
+void
+osp_daemon_prune(struct osp_daemon *d)
+{
+    size_t n = osp_kept_prune(d->edhoc.kept, stays, d->policy);
+
+    if (n == 0)
+        return;
+    log_info("contexts-revoked", "count=%zu reason=%s", n,
+             "their credential is trusted no longer or was replaced, or a configured context has their Recipient ID");
+    if (d->leaser)
+        osp_leaser_wake(d->leaser);
+}
+
+static void
+commit(struct osp_daemon *d, struct plan *p)
+{
+    const struct osp_cfg *cfg = osp_policy_cfg(p->policy);
+
+    if (!switch_workers(d, p))
+        osp_state_distrust(d->state);
+    osp_state_adopt(d->state, p->set);
+    say_listeners(&d->listeners, &p->listeners);
+    osp_listeners_fini(&d->listeners);
+    d->listeners = p->listeners;
+    osp_policy_unref(d->policy);
+    d->policy = p->policy;
+    osp_daemon_prune(d);
+    if (d->cache)
+        osp_cache_cap_age(d->cache, d->policy->max_age);
+    log_setup(cfg->log.level, cfg->log.format);
+    osp_dns_reload(d->dns);
+    d->reloads++;
+    log_info("reloaded", "contexts=%zu routes=%zu file=%s", cfg->context_count, cfg->route_count, cfg->file);
+}
+
+bool
+osp_daemon_reload(struct osp_daemon *d, FILE *say)
+{
+    struct cfg_report r = { .emit = emit, .ctx = say };
+    struct plan       p = { 0 };
+    char              why[OSP_STORE_WHY_MAX] = "";
+    bool              ok = false;
+
+    if (d->draining) {
+        if (say)
+            (void)fprintf(say, "stopping\n");
+        return false;
+    }
+    osp_systemd_reloading();
+    p.cfg = cfg_load(osp_daemon_cfg(d)->file, &r);
+    if (p.cfg) {
+        warn_restart(osp_daemon_cfg(d), p.cfg, say);
+        ok = prepare(d, &p, why) == OSP_OK;
+        if (ok) {
+            commit(d, &p);
+        } else {
+            undo(d, &p);
+            if (say)
+                (void)fprintf(say, "%s\n", why);
+        }
+    }
+    free(p.changes);
+    if (!ok) {
+        d->reloads_refused++;
+        log_error("reload-refused", "reason=%s effect=%s", *why ? why : "the file has errors", "everything goes on as before");
+        if (say)
+            (void)fprintf(say, "nothing was changed\n");
+    } else if (say) {
+        (void)fprintf(say, "reloaded\n");
+    }
+    osp_systemd_ready(ok ? "Serving" : "Serving; the last reload was refused");
+    return ok;
+}
