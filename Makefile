@@ -54,11 +54,13 @@ OSPREYD_SRC := $(sort $(wildcard daemon/ospreyd/*.c daemon/ospreyd/*/*.c)) $(COM
 OSPREY_SRC  := $(sort $(wildcard daemon/osprey/*.c daemon/osprey/*/*.c)) $(COMMON_SRC)
 CLIENT_SRC  := $(filter-out daemon/osprey/main.c,$(OSPREY_SRC))
 CTL_SRC     := $(sort $(wildcard daemon/ospreyctl/*.c)) $(COMMON_SRC)
-UNIT_SRC   := $(sort $(wildcard tests/unit/test_*.c tests/replay/test_*.c))
-UNIT_AID   := $(sort $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c tests/replay/*.c)))
+# tests/unit/ has the folders of lib/, config/ and daemon/
+UNIT_ALL   := $(sort $(foreach d,unit unit/* unit/*/* replay,$(wildcard tests/$(d)/*.c)))
+UNIT_SRC   := $(foreach f,$(UNIT_ALL),$(if $(filter test_%,$(notdir $(f))),$(f)))
+UNIT_AID   := $(filter-out $(UNIT_SRC),$(UNIT_ALL))
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC  := $(sort $(wildcard tests/bench/bench_*.c))
-HEADERS    := $(sort $(wildcard lib/*/*.h config/*.h daemon/*/*.h daemon/*/*/*.h tests/*.h tests/*/*.h))
+HEADERS    := $(sort $(wildcard lib/*/*.h config/*.h daemon/*/*.h daemon/*/*/*.h tests/*.h tests/*/*.h tests/*/*/*.h tests/*/*/*/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -98,7 +100,7 @@ $(LIBCFG): $(call obj,$(CONFIG_SRC))
 	@rm -f $@; ar rcs $@ $^
 $(LIBAID): $(call obj,$(UNIT_AID))
 	@rm -f $@; ar rcs $@ $^
-# The daemon without its main, for the unit tests of its parts (tests/unit/test_daemon_*.c).
+# The daemon without its main, for the unit tests of its parts (tests/unit/daemon/).
 $(LIBDAEMON): $(call obj,$(filter-out daemon/ospreyd/main.c,$(OSPREYD_SRC)))
 	@rm -f $@; ar rcs $@ $^
 $(LIBCLIENT): $(call obj,$(CLIENT_SRC))
@@ -115,10 +117,10 @@ $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBAID) $(LIBCFG) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_TEST)
 # Parts of the client that need no socket.
-$(BUILD)/tests/unit/test_osprey_%: $(BUILD)/obj/tests/unit/test_osprey_%.o $(LIBAID) $(LIBCLIENT) $(LIBCFG) $(LIB)
+$(BUILD)/tests/unit/daemon/osprey/%: $(BUILD)/obj/tests/unit/daemon/osprey/%.o $(LIBAID) $(LIBCLIENT) $(LIBCFG) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_TEST)
-$(BUILD)/tests/unit/test_daemon_%: $(BUILD)/obj/tests/unit/test_daemon_%.o $(LIBDAEMON) $(LIBAID) $(LIBCFG) $(LIB)
+$(BUILD)/tests/unit/daemon/%: $(BUILD)/obj/tests/unit/daemon/%.o $(LIBDAEMON) $(LIBAID) $(LIBCFG) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_LIB) $(LIBS_YAML) $(LIBS_DAEMON) $(LIBS_TEST)
 $(BUILD)/tests/replay/%: $(BUILD)/obj/tests/replay/%.o $(LIBAID) $(LIBCFG) $(LIB)
@@ -148,7 +150,7 @@ check-asan:
 
 # Unit programs whose tests run threads, under ThreadSanitizer.
 TSAN_CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
-THREADED := $(shell grep -l pthread_create $(UNIT_SRC)) tests/unit/test_daemon_lease.c
+THREADED := $(shell grep -l pthread_create $(UNIT_SRC)) tests/unit/daemon/ospreyd/test_lease.c
 check-tsan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan CFLAGS='$(TSAN_CFLAGS)' threaded
 

@@ -80,7 +80,7 @@ def tail(text):
 
 def run_unit(build, source, slow):
     """One cmocka program; its tests are counted one by one."""
-    name = f"{source.parent.name}/{source.stem}"
+    name = str(source.relative_to(TESTS).with_suffix(""))
     result, begin = Result(name), time.monotonic()
     program = build / "tests" / name
     if not program.exists():
@@ -199,7 +199,7 @@ def is_sanitized(build):
 def jobs(kind):
     """(function, path) in the order in which they are to begin."""
     if kind == "unit":
-        return [(run_unit, p) for folder in ("unit", "replay") for p in sorted((TESTS / folder).glob("test_*.c"))]
+        return [(run_unit, p) for folder in ("unit", "replay") for p in sorted((TESTS / folder).rglob("test_*.c"))]
     if kind == "fuzz":
         return [(run_fuzz, p) for p in sorted((TESTS / "fuzz").glob("fuzz_*.c"))]
     paths = sorted((TESTS / "system").glob("test_*.py"), key=lambda p: (p.name not in FIRST, -p.stat().st_size))
@@ -207,7 +207,7 @@ def jobs(kind):
 
 
 def run_kind(kind, build, slow, parallel, match):
-    todo = [j for j in jobs(kind) if not match or re.search(match, j[1].name)]
+    todo = [j for j in jobs(kind) if not match or re.search(match, str(j[1].relative_to(TESTS)))]
     results = []
     with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
         for done in concurrent.futures.as_completed([pool.submit(f, build, p, slow) for f, p in todo]):
@@ -235,7 +235,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build", type=pathlib.Path)
     parser.add_argument("--only", choices=KINDS, action="append", help="this kind alone")
-    parser.add_argument("--match", help="only files whose name matches this expression")
+    parser.add_argument("--match", help="only files whose path in tests/ matches this expression")
     parser.add_argument("--jobs", type=int, default=2, help="programs at once; one more for system tests, which mostly wait")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, end_all)

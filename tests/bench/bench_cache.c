@@ -12,7 +12,7 @@
 
 #include "cache/cache.h"
 
-#include "../prng.h"
+#include "tests/prng.h"
 #include "bench.h"
 
 #define RESOURCES 100000u

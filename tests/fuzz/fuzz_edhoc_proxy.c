@@ -9,7 +9,7 @@
 
 #include "proxy/responder.h"
 
-#include "../prng.h"
+#include "tests/prng.h"
 #include "identity.h"
 #include "proxy_run.h"
 

@@ -13,7 +13,7 @@
 #include "oscore/oscore.h"
 #include "proxy/responder.h"
 
-#include "../prng.h"
+#include "tests/prng.h"
 #include "identity.h"
 #include "proxy_run.h"
 

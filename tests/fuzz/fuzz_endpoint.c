@@ -13,7 +13,7 @@
 
 #include "msg/endpoint.h"
 
-#include "../prng.h"
+#include "tests/prng.h"
 
 #define REQUESTS 256
 #define MESSAGES 32

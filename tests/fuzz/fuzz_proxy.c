@@ -10,7 +10,7 @@
 
 #include "oscore/b2.h"
 
-#include "../prng.h"
+#include "tests/prng.h"
 #include "proxy_run.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,7 +3,7 @@
 #ifndef OSP_TESTS_BLOCKS_H
 #define OSP_TESTS_BLOCKS_H
 
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdlib.h>
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../prng.h"
-#include "../unit/unit.h"
+#include "tests/prng.h"
+#include "tests/unit/unit.h"
 
 #define QUEUE 32768
 #define ORIGIN_HOST 9

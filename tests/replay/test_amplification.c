@@ -3,9 +3,9 @@
  * What a flood of spoofed datagrams can make us send to the address they claim to come from: at most three times their
  * bytes of UDP payload, whatever the requests are and whatever the origin says [rfc9175#2.6].
  */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
-#include "../prng.h"
+#include "tests/prng.h"
 #include "world.h"
 
 #define VICTIM_PORT 40000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What recorded requests cost after the replay window was lost [rfc8613#B.1.2], and that the client itself gets through. */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdlib.h>
 

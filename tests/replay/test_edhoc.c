@@ -3,7 +3,7 @@
  * The Responder of EDHOC in the proxy, in virtual time: whole sessions, repetitions, errors, bounds, load, reloads.  The
  * Initiator is lib/edhoc under a policy of its own.
  */
-#include "../unit/edhoc_pair.h"
+#include "tests/unit/edhoc/edhoc_pair.h"
 
 #include <malloc.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * does: a request ends exactly once, is executed at most once, gets its own answer, a Message ID means one message
  * for its lifetime (net.c watches every datagram), and in the end all endpoints are idle and own nothing.
  */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdlib.h>
 

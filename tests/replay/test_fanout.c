@@ -3,7 +3,7 @@
  * Many observers of one resource.  What is asked in the end: everybody who still observes has the newest state, the origin
  * knows one registration for all of them, and nothing is left behind.
  */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdlib.h>
 

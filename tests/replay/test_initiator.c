@@ -3,7 +3,7 @@
  * The Initiator of EDHOC towards next hops, in virtual time: an origin made of lib/edhoc and lib/oscore that loses, refuses,
  * negotiates and forgets as the test says.  Every request is answered once, whatever becomes of the run.
  */
-#include "../unit/edhoc_pair.h"
+#include "tests/unit/edhoc/edhoc_pair.h"
 
 #include "crypto/pk.h"
 #include "msg/block.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Contexts of the proxy at their limits: what clients and next hops see, what the daemon is told. */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Proxies in a circle, in virtual time: this one, whose next hop sends it what it was sent. */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include "world.h"
 

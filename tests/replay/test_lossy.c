@@ -5,7 +5,7 @@
  * ends once at its client, with its own answer or an error; the origin executes none twice; no nonce repeats;
  * and in the end nothing is pending anywhere.
  */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,12 +4,12 @@
  * reach it go in, and what comes out has to be the datagram of the vector, but for Token and Message ID, which
  * are hop by hop and the proxy's own.
  */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../unit/vec.h"
+#include "tests/unit/vec.h"
 #include "world.h"
 
 static json_t *all;

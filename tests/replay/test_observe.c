@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Observations through the proxy, in virtual time: relayed, ordered, ended from every side. */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdlib.h>
 

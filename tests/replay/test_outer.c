@@ -3,9 +3,9 @@
  * Which bytes choose a route: those under the layer that came off, and what is outside of it only where the route says so.
  * And what becomes of an end-to-end layer whose kid happens to be one of ours.
  */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
-#include "../unit/with_crypto.h"
+#include "tests/unit/with_crypto.h"
 #include "msg/block.h"
 #include "msg/option.h"
 #include "world.h"

@@ -3,7 +3,7 @@
  * What this proxy is itself, in virtual time: addresses of its machine are reached by nobody whose rule does not name them,
  * and requests for its own authority are for it.
  */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include "world.h"
 

@@ -3,11 +3,11 @@
  * Dot segments and places outside of a route, in virtual time: what could lead an origin, or a client, out of the part of
  * the path space that a route shows.
  */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdio.h>
 
-#include "../unit/with_crypto.h"
+#include "tests/unit/with_crypto.h"
 #include "world.h"
 
 static const char secret[] = "000102030405060708090a0b0c0d0e0f";

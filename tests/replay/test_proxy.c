@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The proxy in virtual time: what is forwarded, what is refused and how, and that everything ends. */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../unit/with_crypto.h"
+#include "tests/unit/with_crypto.h"
 #include "world.h"
 
 static struct world w;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Contexts derived multiple times through the proxy, with clients and with next hops, and what can go wrong [rfc8613#B.2]. */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Routes of a reverse-proxy in virtual time: which requests they take, and which of them are listed. */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
-#include "../unit/with_crypto.h"
+#include "tests/unit/with_crypto.h"
 #include "world.h"
 
 static struct world w;

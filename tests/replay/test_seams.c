@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where two parts of the proxy meet: many that wait and one queue, the cache and the legs, layers and what is outside. */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdlib.h>
 
-#include "../unit/with_crypto.h"
+#include "tests/unit/with_crypto.h"
 #include "world.h"
 
 static struct world w;

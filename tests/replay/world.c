@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "../unit/unit.h"
+#include "tests/unit/unit.h"
 
 #include "world.h"
 

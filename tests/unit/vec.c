@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "vec.h"
+#include "tests/unit/vec.h"
 
 #include <stdio.h>
 #include <stdlib.h>

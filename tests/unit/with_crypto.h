@@ -3,7 +3,7 @@
 #ifndef OSP_TESTS_WITH_CRYPTO_H
 #define OSP_TESTS_WITH_CRYPTO_H
 
-#include "unit.h"
+#include "tests/unit/unit.h"
 
 #include "crypto/crypto.h"
 
