@@ -46,7 +46,7 @@ ALL_CFLAGS = $(STD) $(WARN) $(WERROR) $(HARD) $(CFLAGS) -Ilib -I. $(PKG_CFLAGS) 
 ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS) -pie -Wl,-z,relro,-z,now
 
 # ---- sources ----
-LIB_SRC    := $(sort $(wildcard lib/*/*.c))
+LIB_SRC    := $(sort $(wildcard lib/*/*.c lib/*/*/*.c))
 CONFIG_SRC := $(sort $(wildcard config/*.c))
 # daemon/common/ belongs to all programs
 COMMON_SRC  := $(sort $(wildcard daemon/common/*.c))
@@ -60,7 +60,7 @@ UNIT_SRC   := $(foreach f,$(UNIT_ALL),$(if $(filter test_%,$(notdir $(f))),$(f))
 UNIT_AID   := $(filter-out $(UNIT_SRC),$(UNIT_ALL))
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC  := $(sort $(wildcard tests/bench/bench_*.c))
-HEADERS    := $(sort $(wildcard lib/*/*.h config/*.h daemon/*/*.h daemon/*/*/*.h tests/*.h tests/*/*.h tests/*/*/*.h tests/*/*/*/*.h))
+HEADERS    := $(sort $(wildcard lib/*/*.h lib/*/*/*.h config/*.h daemon/*/*.h daemon/*/*/*.h tests/*.h tests/*/*.h tests/*/*/*.h tests/*/*/*/*.h))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 

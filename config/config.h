@@ -13,7 +13,7 @@
 
 #include "base/addr.h"
 #include "msg/uri.h"
-#include "proxy/target.h"
+#include "msg/target.h"
 
 struct cfg_pos { const char *file; unsigned line, column; };
 

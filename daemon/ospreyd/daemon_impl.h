@@ -11,7 +11,7 @@
 #include "daemon/ospreyd/policy/policy.h"
 #include "daemon/ospreyd/state/state.h"
 #include "daemon/ospreyd/control/status.h"
-#include "proxy/responder.h"
+#include "proxy/edhoc/sessions.h"
 
 struct osp_daemon {
     struct osp_loop         *loop;

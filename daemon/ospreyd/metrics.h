@@ -14,7 +14,7 @@
 #include "daemon/ospreyd/state/lease.h"
 #include "daemon/ospreyd/control/oneshot.h"
 #include "daemon/ospreyd/worker/worker.h"
-#include "proxy/responder.h"
+#include "proxy/edhoc/sessions.h"
 
 struct osp_metrics {
     const struct osp_worker_stats *workers;     /* summed up when rendered */

@@ -46,7 +46,7 @@
 #include "oscore/b2.h"
 #include "oscore/made.h"
 #include "proxy/proxy.h"
-#include "proxy/responder.h"
+#include "proxy/edhoc/sessions.h"
 
 #define PX_LAYERS_MAX 8         /* layers that can be removed from one request; the policy's limit is below */
 #define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */

@@ -19,7 +19,7 @@
 #include "msg/endpoint.h"
 #include "oscore/made.h"
 #include "oscore/oscore.h"
-#include "proxy/policy.h"
+#include "proxy/access/policy.h"
 
 struct osp_proxy;
 

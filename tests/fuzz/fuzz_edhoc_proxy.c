@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proxy/responder.h"
+#include "proxy/edhoc/sessions.h"
 
 #include "tests/prng.h"
 #include "identity.h"

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "oscore/oscore.h"
-#include "proxy/responder.h"
+#include "proxy/edhoc/sessions.h"
 
 #include "tests/prng.h"
 #include "identity.h"

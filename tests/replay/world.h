@@ -7,7 +7,7 @@
 #define OSP_TESTS_WORLD_H
 
 #include "proxy/proxy.h"
-#include "proxy/responder.h"
+#include "proxy/edhoc/sessions.h"
 
 #define WORLD_CTXS 16
 #define WORLD_OUT 2048

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "crypto/x509.h"
-#include "proxy/responder.h"
+#include "proxy/edhoc/sessions.h"
 
 struct osp_edhoc_setup {
     struct osp_edhoc_conf    conf;

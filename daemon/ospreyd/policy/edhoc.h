@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 #include "daemon/ospreyd/state/kept.h"
-#include "proxy/policy.h"
+#include "proxy/access/policy.h"
 
 struct osp_edhoc_setup;
 

@@ -7,7 +7,7 @@
 #define OSP_DAEMON_OSPREYD_POLICY_OWN_H
 
 #include "config/config.h"
-#include "proxy/policy.h"
+#include "proxy/access/policy.h"
 
 /*
  * For every listener its address, unless it listens on all of them, and the names of the configuration.  With `own` NULL

@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 #include "daemon/ospreyd/state/state.h"
-#include "proxy/policy.h"
+#include "proxy/access/policy.h"
 
 /* The sockets as every worker numbers them: 0 stands for a port that is not to be asked at. */
 struct osp_sock_ports { const uint16_t *port; size_t count; };

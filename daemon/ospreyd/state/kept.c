@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "proxy/target.h"
+#include "msg/target.h"
 #include "crypto/crypto.h"
 
 #define LIVE_SPARE 256          /* a context that comes is in the live table before its reservation and the oldest go */

@@ -2,7 +2,7 @@
 /* Kept contexts and the store: what a batch writes and forgets, how much of it fits, and what an earlier run left. */
 #include "daemon/ospreyd/state/kept_impl.h"
 
-#include "proxy/target.h"
+#include "msg/target.h"
 
 #define FLUSH_MAX 256           /* entries written or forgotten in one batch */
 #define RECORD_BYTES OSP_STORE_VALUE_MAX

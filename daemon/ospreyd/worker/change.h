@@ -7,7 +7,7 @@
 #define OSP_DAEMON_OSPREYD_WORKER_CHANGE_H
 
 #include "daemon/ospreyd/net/udp.h"
-#include "proxy/policy.h"
+#include "proxy/access/policy.h"
 
 struct osp_change {
     struct osp_policy    *policy;               /* one reference */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/target.h"
+#include "msg/target.h"
 
 static struct osp_target
 pattern(const char *text)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "proxy/responder.h"
+#include "proxy/edhoc/sessions.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/lock.h"
-#include "proxy/policy.h"
+#include "proxy/access/policy.h"
 
 #define SHARE_MIN 4u            /* unfinished sessions of one address: an eighth of all, between these */
 #define SHARE_MAX 64u

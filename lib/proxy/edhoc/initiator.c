@@ -11,7 +11,7 @@
  * as something verified under it [rfc9528#5.4.2].  A context near a limit of its keys is renewed while it is still used; one
  * that the next hop says it lost stays until there is another, and nothing goes in the clear where there is one.
  */
-#include "proxy/agreement.h"
+#include "proxy/edhoc/agreement.h"
 
 #define CID_EDHOC 65u           /* Content-Formats [rfc9528#10.11] */
 #define EDHOC 64u

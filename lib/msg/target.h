@@ -5,8 +5,8 @@
 //     coap://[2001:db8::/32]    a network; a single address is written without a length; IPv4 too:
 //     coap://192.0.2.0/24       (brackets optional for IPv4)
 //     coap://*                  everything with this scheme; "*" alone: any scheme too
-#ifndef OSP_PROXY_TARGET_H
-#define OSP_PROXY_TARGET_H
+#ifndef OSP_MSG_TARGET_H
+#define OSP_MSG_TARGET_H
 
 #include "msg/uri.h"
 

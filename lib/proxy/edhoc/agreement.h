@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What initiator.c and combined.c share: the place of runs of EDHOC with one next hop. */
-#ifndef OSP_PROXY_AGREEMENT_H
-#define OSP_PROXY_AGREEMENT_H
+#ifndef OSP_PROXY_EDHOC_AGREEMENT_H
+#define OSP_PROXY_EDHOC_AGREEMENT_H
 
 #include "proxy/impl.h"
 

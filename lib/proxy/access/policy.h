@@ -5,8 +5,8 @@
  * The daemon builds one with its own memory, hands it to every worker, and frees it when the last
  * reference is gone.  Nothing in it changes after osp_proxy_set_policy().
  */
-#ifndef OSP_PROXY_POLICY_H
-#define OSP_PROXY_POLICY_H
+#ifndef OSP_PROXY_ACCESS_POLICY_H
+#define OSP_PROXY_ACCESS_POLICY_H
 
 #include <stdatomic.h>
 
@@ -16,7 +16,7 @@
 #include "oscore/live.h"
 #include "oscore/table.h"
 #include "proxy/outbound.h"
-#include "proxy/target.h"
+#include "msg/target.h"
 
 /* Where to send, and the layer to put on for it. */
 struct osp_next_hop {

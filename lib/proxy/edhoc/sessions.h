@@ -8,8 +8,8 @@
  * its own.  While a session runs its C_R is reserved in the live table
  * [rfc9668#4.1.2].  Every call is safe from any thread.
  */
-#ifndef OSP_PROXY_RESPONDER_H
-#define OSP_PROXY_RESPONDER_H
+#ifndef OSP_PROXY_EDHOC_SESSIONS_H
+#define OSP_PROXY_EDHOC_SESSIONS_H
 
 #include "base/addr.h"
 #include "base/hash.h"

@@ -11,7 +11,7 @@
  * Until then nobody else has the context: what overtook the carrier's request would be refused.  The run's own exchange has
  * nothing on its way meanwhile: it is parked, and ends with the carrier.
  */
-#include "proxy/agreement.h"
+#include "proxy/edhoc/agreement.h"
 
 #define NUMBERS 1024            /* of a context that is not kept yet */
 #define ROOM 128                /* bytes that a layer, the option and a Token add to a request */

@@ -7,7 +7,7 @@
  * be the host that requests go to, or what the operator wrote in its place.  Who that is stands in the purpose of the context, so
  * that no request for another name goes out under it, at the same address or after a restart.
  */
-#include "proxy/agreement.h"
+#include "proxy/edhoc/agreement.h"
 
 #include "crypto/digest.h"
 

@@ -3,7 +3,7 @@
  * Patterns of authorities.  What is not clearly one of the forms is refused: a pattern decides who may
  * reach what, so a guess at what was meant would open or close the wrong door.
  */
-#include "proxy/target.h"
+#include "msg/target.h"
 
 #include <stdio.h>
 
