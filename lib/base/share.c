@@ -334,22 +334,53 @@ has_room(struct osp_ledger *l, bool known, enum osp_share_kind kind)
     return false;
 }
 
-bool
-osp_ledger_take(struct osp_ledger *l, struct osp_account *a, enum osp_share_kind kind)
+/*
+ * The parts of the client and of its prefix.  What an entry of `leaving` has of them passes on where that is the same client
+ * or prefix; NULL: none leaves.
+ */
+static bool
+take_parts(struct osp_ledger *l, struct osp_account *a, const struct osp_account *leaving, enum osp_share_kind kind)
 {
-    if (!has_room(l, a->known, kind))
-        return false;
-    if (!take_part(l, a, kind)) {
+    bool passes_prefix = leaving && leaving->prefix == a->prefix;
+
+    if (leaving != a && !take_part(l, a, kind)) {
         osp_ledger_refuse(l, a->known, kind, OSP_SHARE_CLIENT);
         return false;
     }
-    if (a->prefix && !take_part(l, a->prefix, kind)) {
-        give_part(l, a, kind);
-        osp_ledger_refuse(l, a->known, kind, OSP_SHARE_PREFIX);
+    if (!a->prefix || passes_prefix || take_part(l, a->prefix, kind))
+        return true;
+    give_part(l, a, kind);      /* `leaving` is another one: it has another prefix */
+    osp_ledger_refuse(l, a->known, kind, OSP_SHARE_PREFIX);
+    return false;
+}
+
+bool
+osp_ledger_take(struct osp_ledger *l, struct osp_account *a, enum osp_share_kind kind)
+{
+    if (!has_room(l, a->known, kind) || !take_parts(l, a, NULL, kind))
         return false;
-    }
     l->used[kind][a->known]++;
     a->refs++;
+    return true;
+}
+
+bool
+osp_ledger_take_over(struct osp_ledger *l, struct osp_account *a, struct osp_account *leaving, enum osp_share_kind kind)
+{
+    if (leaving->known && !a->known) {  /* unknown clients would be more than before */
+        osp_ledger_refuse(l, false, kind, OSP_SHARE_RESERVE);
+        return false;
+    }
+    if (!take_parts(l, a, leaving, kind))
+        return false;
+    if (leaving->prefix && leaving->prefix != a->prefix)
+        give_part(l, leaving->prefix, kind);
+    if (leaving != a)
+        give_part(l, leaving, kind);
+    l->used[kind][leaving->known]--;
+    l->used[kind][a->known]++;
+    a->refs++;
+    osp_ledger_close(l, leaving);
     return true;
 }
 

@@ -95,6 +95,12 @@ void osp_ledger_close(struct osp_ledger *l, struct osp_account *a);
 bool osp_ledger_take(struct osp_ledger *l, struct osp_account *a, enum osp_share_kind kind);
 void osp_ledger_give(struct osp_ledger *l, struct osp_account *a, enum osp_share_kind kind);
 
+/*
+ * An entry of `a` in place of one of `leaving`, whose reference ends: the table has as many as before.  False: refused, and
+ * counted; nothing was changed.
+ */
+bool osp_ledger_take_over(struct osp_ledger *l, struct osp_account *a, struct osp_account *leaving, enum osp_share_kind kind);
+
 /* Counts a refusal that the caller found out about. */
 void osp_ledger_refuse(struct osp_ledger *l, bool known, enum osp_share_kind kind, enum osp_share_why why);
 

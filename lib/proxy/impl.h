@@ -352,8 +352,11 @@ struct osp_account *px_account(struct osp_proxy *px, struct px_exchange *x);
 /* The exchange is about to outlive its turn: it counts from now on.  OSP_E_SHARE, OSP_E_OVERLOAD: it may not. */
 enum osp_err px_admit(struct px_turn *t, struct px_exchange *x);
 void px_account_end(struct osp_proxy *px, struct px_exchange *x);
-/* Counts one body of this client; NULL: it has too many.  osp_ledger_give() takes it back. */
-struct osp_account *px_body_account(struct px_turn *t, const struct px_exchange *x, bool known);
+/*
+ * Counts one body of this client, in place of one of `leaving` if that is not NULL; NULL: it has too many, and nothing was
+ * changed.  osp_ledger_give() takes it back.
+ */
+struct osp_account *px_body_account(struct px_turn *t, const struct px_exchange *x, bool known, struct osp_account *leaving);
 /* Counts one request by rule `r`, which has a rate; false: it is one too many. */
 bool px_rate_allows(const struct px_turn *t, const struct px_exchange *x, const struct osp_rule *r);
 

@@ -305,6 +305,32 @@ known_client_begins_a_transfer_in_a_flood(void **state)
     transfer_survives(2, true);
 }
 
+/* A network that has its share takes no place from others, whose entries stand still; one without a share of its own does. */
+static void
+network_beyond_its_share_evicts_nobody(void **state)
+{
+    struct osp_octx *c = client_context();
+
+    (void)state;
+    begin();
+    for (uint8_t i = 0; i < 8; i++)
+        forge((uint8_t)(3 + i), 1, 1024, i, 'C');
+    for (uint8_t i = 0; i < 16; i++)
+        forge(2, (uint8_t)(20 + i), 1024, i, 'C');
+    assert_int_equal(stats().used[OSP_SHARE_BODIES][0], 24); /* of 32, without the reserve */
+    w.now.us += OSP_SEC(11);
+    for (uint8_t i = 0; i < 8; i++)
+        forge(2, (uint8_t)(60 + i), 1024, i, 'C');
+    assert_int_equal(stats().bodies_evicted, 0);
+    assert_int_equal(stats().used[OSP_SHARE_BODIES][0], 24);
+    forge(2, 20, 1024, 99, 'C');                        /* who has one there replaces it */
+    assert_int_equal(stats().bodies_evicted, 1);
+    forge(90, 1, 1024, 99, 'C');                        /* another network gets in */
+    assert_int_equal(stats().bodies_evicted, 2);
+    assert_int_equal(stats().used[OSP_SHARE_BODIES][0], 24);
+    osp_octx_unref(c);
+}
+
 /* ---- separate responses ---- */
 
 /* Nobody acknowledges them, so each is kept for a minute and a half. */
@@ -402,6 +428,7 @@ main(void)
         T(forged_blocks_from_its_network_do_not_end_a_transfer),
         T(forged_blocks_from_everywhere_do_not_end_a_transfer),
         T(known_client_begins_a_transfer_in_a_flood),
+        T(network_beyond_its_share_evicts_nobody),
         T(unacknowledged_answers_of_a_stranger_stay_within_its_share),
         T(rate_is_one_for_two_workers),
 #undef T

@@ -127,12 +127,13 @@ px_account_end(struct osp_proxy *px, struct px_exchange *x)
 }
 
 struct osp_account *
-px_body_account(struct px_turn *t, const struct px_exchange *x, bool known)
+px_body_account(struct px_turn *t, const struct px_exchange *x, bool known, struct osp_account *leaving)
 {
     struct osp_ledger  *l = &t->px->ledger;
     uint64_t            key = known && x->removed_count == 0 ? key_of_flow(t->px, &x->from) : key_of_client(t->px, x);
     struct osp_account *a = osp_ledger_open(l, key, known, known ? 0 : key_of_prefix(t->px, &x->from.peer.ip));
-    bool                taken = a && osp_ledger_take(l, a, OSP_SHARE_BODIES);
+    bool                taken = a && (leaving ? osp_ledger_take_over(l, a, leaving, OSP_SHARE_BODIES)
+                                              : osp_ledger_take(l, a, OSP_SHARE_BODIES));
 
     osp_ledger_close(l, a);
     return taken ? a : NULL;

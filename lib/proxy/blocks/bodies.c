@@ -9,7 +9,8 @@
  *
  * Anybody can begin a transfer and never end it.  Entries are bounded in all, per owner and by shares.  At its own bound an
  * owner loses its oldest entry; at the common one the oldest entry of an unknown client goes, and only for a known
- * client's one the oldest of known clients.  What is not touched for a while expires.
+ * client's one the oldest of known clients.  Nothing goes for an entry that is beyond the share of its client or network.  What
+ * is not touched for a while expires.
  *
  * A request's body that an unknown client sends is an exception: it does not go for another unknown client's while its
  * blocks keep coming.  Whoever is too late is refused.  So nobody ends a transfer by beginning others.
@@ -239,7 +240,8 @@ px_body_free(struct osp_proxy *px, struct px_body *b)
     osp_list_remove(&b->age);
     px_buf_free(px, &b->data);
     px_buf_free(px, &b->head);
-    osp_ledger_give(&px->ledger, b->account, OSP_SHARE_BODIES);
+    if (b->account)
+        osp_ledger_give(&px->ledger, b->account, OSP_SHARE_BODIES);
     osp_pool_put(&px->pool, b, sizeof(*b));
     px->stats.bodies--;
 }
@@ -359,14 +361,21 @@ first_of_all(const struct osp_proxy *px, enum px_body_list list, struct osp_time
     return b || list != PX_BODY_KNOWN ? b : first_of(px, PX_BODY_KNOWN);
 }
 
-static void
-evict(struct osp_proxy *px, struct px_body *b)
+/* The account with one more body, in the place of `b`, which goes; NULL: the client is beyond its share, and `b` stays. */
+static struct osp_account *
+replace(struct px_turn *t, const struct px_exchange *x, enum px_body_list list, struct px_body *b)
 {
-    px->stats.bodies_evicted++;
-    px_body_free(px, b);
+    struct osp_account *a = px_body_account(t, x, list == PX_BODY_KNOWN, b->account);
+
+    if (!a)
+        return NULL;
+    b->account = NULL;
+    t->px->stats.bodies_evicted++;
+    px_body_free(t->px, b);
+    return a;
 }
 
-/* The account with one more body; NULL: the client is beyond its share, or there is no room. */
+/* The account with one more body; NULL: the client is beyond its share, or there is no room, and nothing went. */
 static struct osp_account *
 make_room(struct px_turn *t, const struct px_exchange *x, uint64_t owner, enum px_body_list list)
 {
@@ -384,13 +393,11 @@ make_room(struct px_turn *t, const struct px_exchange *x, uint64_t owner, enum p
                               own_bound ? OSP_SHARE_CLIENT : OSP_SHARE_FULL);
             return NULL;
         }
-        evict(px, b);
     }
-    a = px_body_account(t, x, list == PX_BODY_KNOWN);
+    a = b ? replace(t, x, list, b) : px_body_account(t, x, list == PX_BODY_KNOWN, NULL);
     if (a || !own || own == b)
         return a;
-    evict(px, own);                     /* beyond its share a client can only replace what it has */
-    return px_body_account(t, x, list == PX_BODY_KNOWN);
+    return replace(t, x, list, own);    /* beyond its share a client can only replace what it has */
 }
 
 struct px_body *

@@ -60,6 +60,20 @@ take(unsigned worker, uint64_t who, bool known, enum osp_share_kind kind)
     return taken ? a : NULL;
 }
 
+/* An entry of `who` in place of one of `leaving`; NULL: it may not be. */
+static struct osp_account *
+take_over(unsigned worker, uint64_t who, bool known, struct osp_account *leaving)
+{
+    struct osp_ledger  *l = &ledgers[worker];
+    struct osp_account *a = osp_ledger_open(l, who, known, 1000000 + who / 10);
+    bool                taken;
+
+    assert_non_null(a);
+    taken = osp_ledger_take_over(l, a, leaving, OSP_SHARE_BODIES);
+    osp_ledger_close(l, a);
+    return taken ? a : NULL;
+}
+
 /* ---- rates ---- */
 
 static unsigned
@@ -205,6 +219,61 @@ reserve_is_for_known_clients(void **state)
 }
 
 /* Wherever its datagrams arrive, a client has its share in all, and most of it if they arrive at one worker. */
+/* An entry in place of another one: as many as before, and nothing happens to the other one if it may not be. */
+static void
+entry_is_taken_over_within_the_shares(void **state)
+{
+    struct osp_account *a[6], *b;
+
+    (void)state;
+    begin(1, 10, 30, 50, 50);
+    for (uint64_t i = 0; i < 3; i++)
+        a[i] = take(0, 10, false, OSP_SHARE_BODIES);
+    for (uint64_t i = 3; i < 5; i++)
+        a[i] = take(0, 20 + i, false, OSP_SHARE_BODIES);
+    assert_null(take(0, 24, false, OSP_SHARE_BODIES));  /* the reserve */
+    assert_null(take_over(0, 10, false, a[4]));         /* beyond its share */
+    assert_int_equal(osp_shares_refused(shares, OSP_SHARE_BODIES, false, OSP_SHARE_CLIENT), 1);
+    a[4] = take_over(0, 11, false, a[4]);
+    a[3] = take_over(0, 12, false, a[3]);               /* five of this prefix */
+    assert_null(take(0, 13, false, OSP_SHARE_BODIES));
+    assert_int_equal(ledgers[0].used[OSP_SHARE_BODIES][0], 5);
+    a[3] = take_over(0, 13, false, a[3]);               /* within the prefix */
+    b = take(0, 99, true, OSP_SHARE_BODIES);
+    assert_null(take_over(0, 14, false, b));            /* what is kept for known ones */
+    assert_int_equal(osp_shares_refused(shares, OSP_SHARE_BODIES, false, OSP_SHARE_RESERVE), 3);
+    a[5] = take(0, 99, true, OSP_SHARE_BODIES);
+    a[5] = take_over(0, 98, true, a[5]);
+    a[0] = take_over(0, 98, true, a[0]);
+    assert_int_equal(ledgers[0].used[OSP_SHARE_BODIES][0], 4);
+    a[1] = take_over(0, 10, false, a[1]);               /* its own */
+    assert_non_null(a[1]);
+    for (size_t i = 0; i < 6; i++)
+        osp_ledger_give(&ledgers[0], a[i], OSP_SHARE_BODIES);
+    osp_ledger_give(&ledgers[0], b, OSP_SHARE_BODIES);
+    end();
+}
+
+/* A prefix at its share: an entry of another one is no room for it. */
+static void
+entry_of_another_prefix_is_no_room_beyond_the_share(void **state)
+{
+    struct osp_account *a[6];
+
+    (void)state;
+    begin(1, 10, 30, 50, 0);
+    for (uint64_t i = 0; i < 5; i++)
+        a[i] = take(0, 10 + i, false, OSP_SHARE_BODIES);
+    a[5] = take(0, 20, false, OSP_SHARE_BODIES);
+    assert_null(take_over(0, 15, false, a[5]));
+    assert_int_equal(osp_shares_refused(shares, OSP_SHARE_BODIES, false, OSP_SHARE_PREFIX), 1);
+    a[0] = take_over(0, 15, false, a[0]);
+    assert_non_null(a[0]);
+    for (size_t i = 0; i < 6; i++)
+        osp_ledger_give(&ledgers[0], a[i], OSP_SHARE_BODIES);
+    end();
+}
+
 static void
 share_holds_over_all_workers(void **state)
 {
@@ -287,6 +356,8 @@ main(void)
         T(client_has_its_share_and_no_more),
         T(unknown_clients_of_one_prefix_share_one_share),
         T(reserve_is_for_known_clients),
+        T(entry_is_taken_over_within_the_shares),
+        T(entry_of_another_prefix_is_no_room_beyond_the_share),
         T(share_holds_over_all_workers),
         T(model),
 #undef T
