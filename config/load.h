@@ -111,11 +111,11 @@ void cfg_read_context_file(struct cfg_load *l, const char *path, const struct cf
                            struct cfg_context_list *list);
 struct cfg_context *cfg_context_list_freeze(struct cfg_load *l, const struct cfg_context_list *list);
 
-/* edhoc_conf.c: the file of credentials. */
+/* file_edhoc.c: the file of credentials. */
 void cfg_read_credentials(struct cfg_load *l, const char *path, const struct cfg_pos *pos, const struct cfg_path *key,
                           struct cfg_credentials *out);
 
-/* libcoap_conf.c */
+/* file_libcoap.c */
 bool cfg_is_libcoap_conf(struct osp_slice text);
 void cfg_read_libcoap_conf(struct cfg_load *l, struct osp_slice text, struct cfg_context_list *list);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "config/edhoc_conf.h"
+#include "config/file_edhoc.h"
 
 #define PATH_CAP 1024
 

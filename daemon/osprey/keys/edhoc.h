@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Credentials for EDHOC as the client and the demo origin use them: an EDHOC.yaml (config/edhoc_conf.h) made ready for
+ * Credentials for EDHOC as the client and the demo origin use them: an EDHOC.yaml (config/file_edhoc.h) made ready for
  * lib/edhoc, and what of it suits one peer.
  */
 #ifndef OSP_DAEMON_OSPREY_KEYS_EDHOC_H
 #define OSP_DAEMON_OSPREY_KEYS_EDHOC_H
 
-#include "config/edhoc_conf.h"
+#include "config/file_edhoc.h"
 #include "edhoc/edhoc.h"
 
 /* Content-Formats [rfc9528#10.11] */

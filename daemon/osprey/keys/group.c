@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "config/group_conf.h"
+#include "config/file_group.h"
 #include "daemon/osprey/keys/context.h"
 
 static struct osp_group_member

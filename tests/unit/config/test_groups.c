@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/group_conf.h"
+#include "config/file_group.h"
 #include "tests/unit/vec.h"
 
 static char   dir[64], said[16384];

@@ -17,8 +17,8 @@
  *       id: { hex: "25" }
  *       credential: { hex: a5.. }
  */
-#ifndef OSP_CONFIG_GROUP_CONF_H
-#define OSP_CONFIG_GROUP_CONF_H
+#ifndef OSP_CONFIG_FILE_GROUP_H
+#define OSP_CONFIG_FILE_GROUP_H
 
 #include "config/config.h"
 

@@ -15,8 +15,8 @@
  *
  * A file or hex digits may hold a CWT Claims Set in CBOR, or a certificate, or with { file } certificates in PEM.
  */
-#ifndef OSP_CONFIG_EDHOC_CONF_H
-#define OSP_CONFIG_EDHOC_CONF_H
+#ifndef OSP_CONFIG_FILE_EDHOC_H
+#define OSP_CONFIG_FILE_EDHOC_H
 
 #include "config/config.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "config/edhoc_conf.h"
+#include "config/file_edhoc.h"
 
 #include <stdlib.h>
 

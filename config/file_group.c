@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "config/group_conf.h"
+#include "config/file_group.h"
 
 #include <stdlib.h>
 
