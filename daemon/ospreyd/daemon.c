@@ -22,7 +22,7 @@
 const struct osp_cfg *
 osp_daemon_cfg(const struct osp_daemon *d)
 {
-    return osp_policy_cfg(d->policy);
+    return osp_setup_cfg(d->policy);
 }
 
 /* A worker takes its memory in chunks of one block size: with too few of them it would start and refuse every request. */
@@ -57,7 +57,7 @@ osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struc
         return e;
     }
     osp_listeners_ports(l, port);
-    e = osp_policy_make(cfg, set, &ports, edhoc, out, why);
+    e = osp_setup_policy(cfg, set, &ports, edhoc, out, why);
     free(port);
     return e;
 }
@@ -69,8 +69,8 @@ osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struc
 static enum osp_err
 make_edhoc_parts(const struct cfg_edhoc *cfg, struct osp_edhoc_parts *out)
 {
-    struct osp_kept_cfg      k = osp_edhoc_kept_cfg(cfg);
-    struct osp_responder_cfg r = osp_edhoc_responder_cfg(cfg);
+    struct osp_kept_cfg      k = osp_setup_kept_cfg(cfg);
+    struct osp_responder_cfg r = osp_setup_responder_cfg(cfg);
     struct osp_hash_key      key;
     enum osp_err             e = osp_crypto_random((uint8_t *)&key, sizeof(key));
 

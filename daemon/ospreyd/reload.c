@@ -186,7 +186,7 @@ osp_daemon_prune(struct osp_daemon *d)
 static void
 commit(struct osp_daemon *d, struct plan *p)
 {
-    const struct osp_cfg *cfg = osp_policy_cfg(p->policy);
+    const struct osp_cfg *cfg = osp_setup_cfg(p->policy);
 
     if (!switch_workers(d, p))
         osp_state_distrust(d->state);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/ospreyd/policy/own.h"
+#include "daemon/ospreyd/setup/own.h"
 
 #include <ctype.h>
 #include <unistd.h>
@@ -36,7 +36,7 @@ put_name(struct out *o, const struct cfg_listen *l, const char *name)
 }
 
 void
-osp_own_targets(const struct osp_cfg *cfg, struct osp_target *own, size_t *count)
+osp_setup_own_targets(const struct osp_cfg *cfg, struct osp_target *own, size_t *count)
 {
     struct out o = { .own = own, .room = *count };
     char       host[256] = "";
@@ -57,7 +57,7 @@ osp_own_targets(const struct osp_cfg *cfg, struct osp_target *own, size_t *count
 }
 
 size_t
-osp_own_ports(const struct osp_cfg *cfg, struct osp_own_port *ports)
+osp_setup_own_ports(const struct osp_cfg *cfg, struct osp_own_port *ports)
 {
     size_t n = 0;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/ospreyd/policy/policy.h"
+#include "daemon/ospreyd/setup/setup.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,15 +8,15 @@
 
 #include "base/list.h"
 #include "crypto/crypto.h"
-#include "daemon/ospreyd/policy/edhoc.h"
-#include "daemon/ospreyd/policy/own.h"
+#include "daemon/ospreyd/setup/edhoc.h"
+#include "daemon/ospreyd/setup/own.h"
 
 /* A policy, and all memory behind it. */
 struct box {
     struct osp_policy      policy;
     struct osp_cfg        *cfg;         /* taken; names and bytes of the policy are borrowed from it */
     struct osp_octx_table *table;
-    struct osp_edhoc_setup *edhoc;      /* NULL: none */
+    struct osp_setup_edhoc *edhoc;      /* NULL: none */
     struct block          *blocks;
     bool                   nomem;
 };
@@ -51,7 +51,7 @@ free_box(struct box *b, bool with_cfg)
         free(n);
     }
     osp_octx_table_free(b->table);
-    osp_edhoc_setup_free(b->edhoc);
+    osp_setup_edhoc_free(b->edhoc);
     if (with_cfg)
         cfg_free(b->cfg);
     free(b);
@@ -64,7 +64,7 @@ release(struct osp_policy *p)
 }
 
 const struct osp_cfg *
-osp_policy_cfg(const struct osp_policy *p)
+osp_setup_cfg(const struct osp_policy *p)
 {
     return ((const struct box *)(const void *)((const char *)p - offsetof(struct box, policy)))->cfg;
 }
@@ -401,11 +401,11 @@ make_identity(struct box *b, const struct osp_sock_ports *ports)
     struct osp_target   *own;
     size_t               count = 0;
 
-    osp_own_targets(b->cfg, NULL, &count);
+    osp_setup_own_targets(b->cfg, NULL, &count);
     own = take(b, count, sizeof(*own));
     if (own)
-        osp_own_targets(b->cfg, own, &count);
-    b->policy.own_port_count = own_ports ? osp_own_ports(b->cfg, own_ports) : 0;
+        osp_setup_own_targets(b->cfg, own, &count);
+    b->policy.own_port_count = own_ports ? osp_setup_own_ports(b->cfg, own_ports) : 0;
     b->policy.own_ports = own_ports;
     for (size_t i = 0; port && i < ports->count; i++)
         port[i] = ports->port[i];
@@ -426,15 +426,15 @@ make_edhoc(struct box *b, const struct osp_edhoc_parts *parts, char why[OSP_STOR
     b->policy.live = osp_kept_live(parts->kept);
     if (!b->cfg->edhoc.file)
         return OSP_OK;
-    e = osp_edhoc_setup_new(&b->cfg->edhoc, parts->kept, parts->responder, &b->edhoc, why);
+    e = osp_setup_edhoc_new(&b->cfg->edhoc, parts->kept, parts->responder, &b->edhoc, why);
     if (e == OSP_OK)
-        b->policy.edhoc = osp_edhoc_setup_conf(b->edhoc);
+        b->policy.edhoc = osp_setup_edhoc_conf(b->edhoc);
     return e;
 }
 
 enum osp_err
-osp_policy_make(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_sock_ports *ports,
-                const struct osp_edhoc_parts *edhoc, struct osp_policy **out, char why[OSP_STORE_WHY_MAX])
+osp_setup_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_sock_ports *ports,
+                 const struct osp_edhoc_parts *edhoc, struct osp_policy **out, char why[OSP_STORE_WHY_MAX])
 {
     struct box  *b = calloc(1, sizeof(*b));
     enum osp_err e;

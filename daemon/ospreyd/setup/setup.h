@@ -2,8 +2,8 @@
 /*
  * From the configuration to the policy that lib/proxy reads.
  */
-#ifndef OSP_DAEMON_OSPREYD_POLICY_POLICY_H
-#define OSP_DAEMON_OSPREYD_POLICY_POLICY_H
+#ifndef OSP_DAEMON_OSPREYD_SETUP_SETUP_H
+#define OSP_DAEMON_OSPREYD_SETUP_SETUP_H
 
 #include "config/config.h"
 #include "daemon/ospreyd/state/state.h"
@@ -20,11 +20,11 @@ struct osp_edhoc_parts { struct osp_kept *kept; struct osp_responder *responder;
  * On OSP_OK it has taken `cfg` and frees it with its last reference.
  *   OSP_E_NOMEM, and what osp_octx_table_add() says: `why` has one line; `cfg` is still the caller's
  */
-OSP_CHECKED enum osp_err osp_policy_make(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_sock_ports *ports,
-                                         const struct osp_edhoc_parts *edhoc, struct osp_policy **out,
-                                         char why[OSP_STORE_WHY_MAX]);
+OSP_CHECKED enum osp_err osp_setup_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_sock_ports *ports,
+                                          const struct osp_edhoc_parts *edhoc, struct osp_policy **out,
+                                          char why[OSP_STORE_WHY_MAX]);
 
 /* The configuration a policy was made from, borrowed. */
-const struct osp_cfg *osp_policy_cfg(const struct osp_policy *p);
+const struct osp_cfg *osp_setup_cfg(const struct osp_policy *p);
 
 #endif

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/ospreyd/policy/own.h"
-#include "daemon/ospreyd/policy/policy.h"
+#include "daemon/ospreyd/setup/own.h"
+#include "daemon/ospreyd/setup/setup.h"
 
 static char              why[OSP_STORE_WHY_MAX];
 static struct osp_state *state_dry;
@@ -65,7 +65,7 @@ make(const char *yaml)
     struct osp_policy *p = NULL;
 
     EXPECT_OK(osp_state_build(state_dry, cfg, &set, why));
-    EXPECT_OK(osp_policy_make(cfg, set, &ports, &(struct osp_edhoc_parts){ 0 }, &p, why));
+    EXPECT_OK(osp_setup_policy(cfg, set, &ports, &(struct osp_edhoc_parts){ 0 }, &p, why));
     osp_ctxset_free(set); /* the policy keeps what it needs */
     return p;
 }
@@ -212,7 +212,7 @@ contexts_live_as_long_as_a_policy_that_has_them(void **state)
     osp_policy_ref(p);
     osp_policy_unref(p);
     assert_non_null(osp_octx_table_find(p->contexts, osp_slice(&kid, 1), false, OSP_EMPTY));
-    assert_non_null(osp_policy_cfg(p));
+    assert_non_null(osp_setup_cfg(p));
     osp_policy_unref(p);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "daemon/ospreyd/policy/edhoc.h"
+#include "daemon/ospreyd/setup/edhoc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "crypto/x509.h"
 #include "proxy/edhoc/sessions.h"
 
-struct osp_edhoc_setup {
+struct osp_setup_edhoc {
     struct osp_edhoc_conf    conf;
     struct osp_edhoc_own    *own;
     struct osp_edhoc_peer   *peers;
@@ -16,7 +16,7 @@ struct osp_edhoc_setup {
 };
 
 void
-osp_edhoc_setup_free(struct osp_edhoc_setup *s)
+osp_setup_edhoc_free(struct osp_setup_edhoc *s)
 {
     if (!s)
         return;
@@ -30,7 +30,7 @@ osp_edhoc_setup_free(struct osp_edhoc_setup *s)
 }
 
 static enum osp_err
-make_own(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg)
+make_own(struct osp_setup_edhoc *s, const struct cfg_edhoc *cfg)
 {
     const struct cfg_credentials *c = &cfg->creds;
     enum osp_err                  e = OSP_OK;
@@ -55,7 +55,7 @@ label_of(struct osp_kept *kept, const struct cfg_credential *c)
 
 /* Names of credentials by the number in their label; a label is the same as long as the process lives. */
 static enum osp_err
-make_names(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_kept *kept)
+make_names(struct osp_setup_edhoc *s, const struct cfg_edhoc *cfg, struct osp_kept *kept)
 {
     const struct cfg_credentials *c = &cfg->creds;
 
@@ -77,7 +77,7 @@ make_names(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_ke
 }
 
 static enum osp_err
-make_anchors(struct osp_edhoc_setup *s, const struct cfg_credential *c, uint32_t label)
+make_anchors(struct osp_setup_edhoc *s, const struct cfg_credential *c, uint32_t label)
 {
     struct osp_slice ders[CFG_CHAIN_MAX];
 
@@ -88,7 +88,7 @@ make_anchors(struct osp_edhoc_setup *s, const struct cfg_credential *c, uint32_t
 }
 
 static enum osp_err
-make_peers(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_kept *kept)
+make_peers(struct osp_setup_edhoc *s, const struct cfg_edhoc *cfg, struct osp_kept *kept)
 {
     const struct cfg_credentials *c = &cfg->creds;
     size_t                        n = 0;
@@ -112,10 +112,10 @@ make_peers(struct osp_edhoc_setup *s, const struct cfg_edhoc *cfg, struct osp_ke
 }
 
 enum osp_err
-osp_edhoc_setup_new(const struct cfg_edhoc *cfg, struct osp_kept *kept, struct osp_responder *responder,
-                    struct osp_edhoc_setup **out, char why[OSP_STORE_WHY_MAX])
+osp_setup_edhoc_new(const struct cfg_edhoc *cfg, struct osp_kept *kept, struct osp_responder *responder,
+                    struct osp_setup_edhoc **out, char why[OSP_STORE_WHY_MAX])
 {
-    struct osp_edhoc_setup *s = calloc(1, sizeof(*s));
+    struct osp_setup_edhoc *s = calloc(1, sizeof(*s));
     enum osp_err            e = s ? make_own(s, cfg) : OSP_E_NOMEM;
 
     if (e == OSP_OK)
@@ -124,7 +124,7 @@ osp_edhoc_setup_new(const struct cfg_edhoc *cfg, struct osp_kept *kept, struct o
         e = make_peers(s, cfg, kept);
     if (e != OSP_OK) {
         (void)snprintf(why, OSP_STORE_WHY_MAX, "edhoc %s: %s", cfg->file, osp_err_text(e));
-        osp_edhoc_setup_free(s);
+        osp_setup_edhoc_free(s);
         return e;
     }
     s->conf.profile.methods = cfg->methods;
@@ -138,13 +138,13 @@ osp_edhoc_setup_new(const struct cfg_edhoc *cfg, struct osp_kept *kept, struct o
 }
 
 const struct osp_edhoc_conf *
-osp_edhoc_setup_conf(const struct osp_edhoc_setup *s)
+osp_setup_edhoc_conf(const struct osp_setup_edhoc *s)
 {
     return &s->conf;
 }
 
 struct osp_kept_cfg
-osp_edhoc_kept_cfg(const struct cfg_edhoc *cfg)
+osp_setup_kept_cfg(const struct cfg_edhoc *cfg)
 {
     return (struct osp_kept_cfg){ .bound = cfg->contexts, .per_peer = cfg->contexts_per_peer, .reserved = cfg->sessions,
                                   .guests = CFG_UNKNOWN_NAME,
@@ -152,7 +152,7 @@ osp_edhoc_kept_cfg(const struct cfg_edhoc *cfg)
 }
 
 struct osp_responder_cfg
-osp_edhoc_responder_cfg(const struct cfg_edhoc *cfg)
+osp_setup_responder_cfg(const struct cfg_edhoc *cfg)
 {
     return (struct osp_responder_cfg){ .sessions = cfg->sessions, .verify_above = cfg->verify_above,
                                        .session_us = cfg->session_us };
