@@ -3,30 +3,6 @@
 
 #include "msg/option.h"
 
-/* Options with cache rules of their own: they do not select the response. */
-static bool
-has_own_rules(uint16_t num)
-{
-    switch (num) {
-    case OSP_OPT_ETAG:
-    case OSP_OPT_OBSERVE:
-    case OSP_OPT_HOP_LIMIT:
-    case OSP_OPT_BLOCK1:
-    case OSP_OPT_BLOCK2:
-    case OSP_OPT_NO_RESPONSE:
-    case OSP_OPT_REQUEST_TAG:
-        return true;
-    default:
-        return osp_opt_is_no_cache_key(num);
-    }
-}
-
-static bool
-names_resource(uint16_t num)
-{
-    return num == OSP_OPT_URI_PATH || num == OSP_OPT_URI_QUERY;
-}
-
 /* Number, length, bytes: no two lists of options write the same. */
 static void
 put_option(struct osp_wr *w, const struct osp_opt *o)
@@ -59,12 +35,12 @@ osp_cache_key_make(const struct osp_hash_key *seed, const struct osp_authority *
     osp_wr_u16(w, (uint16_t)to->host.n);
     osp_wr_put(w, to->host);
     for (size_t i = 0; i < req->opt_count; i++)
-        if (names_resource(req->opts[i].num))
+        if (osp_opt_cache(req->opts[i].num) == OSP_OPT_CACHE_URI)
             put_option(w, &req->opts[i]);
     uri_end = w->n;
     osp_wr_u8(w, req->code);
     for (size_t i = 0; i < req->opt_count; i++) {
-        if (names_resource(req->opts[i].num) || has_own_rules(req->opts[i].num))
+        if (osp_opt_cache(req->opts[i].num) != OSP_OPT_CACHE_KEY)
             continue;
         put_option(w, &req->opts[i]);
         if (req->opts[i].num == request_hash) {

@@ -3,8 +3,8 @@
  * What selects a cached response [rfc7252#5.6] [rfc8132#2].
  *
  * The key is made of the translated request, as it would be forwarded before the next hop's layer
- * goes on: destination, method, every option but those that are NoCacheKey or have rules of their
- * own (ETag, Hop-Limit, Observe, Block1, Block2, Request-Tag, No-Response), and for FETCH the payload.
+ * goes on: destination, method, every option that the table of options puts into the key (all but those that
+ * are NoCacheKey or for which the cache has rules, such as ETag and Block2), and for FETCH the payload.
  * Never the Token, the Message ID or the type.  Unknown safe options count unless NoCacheKey.
  * Two requests have equal keys exactly when their key bytes are equal; the hashes only find them.
  */

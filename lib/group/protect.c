@@ -28,7 +28,7 @@ split_options(const struct seal *s, const struct osp_msg *in, const uint8_t *cla
 
         if (o->num == OSP_OPT_REQUEST_HASH) /* it is made here */
             return OSP_E_INVALID;
-        if (classes[i] == OSP_OPT_CLASS_U || classes[i] == OSP_OPT_CLASS_I) {
+        if (osp_opt_is_outer(classes[i])) {
             e = osp_msg_add(out, o->num, o->val);
             continue;
         }

@@ -113,6 +113,12 @@ bool osp_opt_uint(struct osp_slice val, uint32_t *out);
 struct osp_slice osp_opt_uint_make(uint32_t v, uint8_t buf[4]);
 
 /*
+ * True if `opt` has a length that its row of the table allows, and may be there again if `again` (an option of this number
+ * came before it).  Also true for an option without a row, which is not judged here. [rfc7252#5.4.3] [rfc7252#5.4.5]
+ */
+bool osp_opt_is_acceptable(const struct osp_opt *opt, bool again);
+
+/*
  * Applies 5.4.3 and 5.4.5 of RFC 7252: an option of a known number whose length is out of
  * range, or that comes again though not repeatable, is treated like an unknown one: elective
  * ones are removed, the first critical one makes OSP_E_UNKNOWN_OPTION (its number in *which,

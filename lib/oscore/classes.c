@@ -3,31 +3,6 @@
 
 #include "msg/option.h"
 
-/* What an outer-only option is for: the facts follow from this and from the leg. */
-enum purpose {
-    LOCATES,    /* Uri-Host, Uri-Port: read by whoever ends or forwards the request */
-    FORWARDS,   /* Proxy-*, Hop-Limit: read by intermediaries */
-    OPENS,      /* EDHOC, Request-Hash: needed before the layer of its own reader is removed */
-    LAYER,      /* OSCORE: a layer that is inside this one */
-};
-
-static enum purpose
-purpose_of(uint16_t num)
-{
-    switch (num) {
-    case OSP_OPT_URI_HOST:
-    case OSP_OPT_URI_PORT:
-        return LOCATES;
-    case OSP_OPT_OSCORE:
-        return LAYER;
-    case OSP_OPT_EDHOC:
-    case OSP_OPT_REQUEST_HASH:
-        return OPENS;
-    default:
-        return FORWARDS;
-    }
-}
-
 /*
  * For each role: does X read the option, and is X the next one to read it.  A relay answers for X as its
  * next hop; an application endpoint knows for whom it added what.
@@ -35,22 +10,24 @@ purpose_of(uint16_t num)
 struct osp_class_facts
 osp_class_facts(const struct osp_leg *leg, uint16_t num)
 {
-    enum purpose           p = purpose_of(num);
+    enum osp_opt_purpose   p = osp_opt_purpose(num);
+    bool                   server = p == OSP_OPT_FOR_SERVER, opens = p == OSP_OPT_FOR_OPENING;
+    bool                   server_or_proxy = server || p == OSP_OPT_FOR_PROXY || p == OSP_OPT_FOR_HOPS;
     struct osp_class_facts f = { .added = leg->role != OSP_LEG_RELAY, .next_hop = leg->is_next_hop };
 
     switch (leg->role) {
     case OSP_LEG_TO_SERVER:
-        f.consumer = p == LOCATES || p == OPENS;
-        f.next_consumer = p == OPENS || (p == LOCATES && leg->is_next_hop);
-        f.hop_is_next_consumer = !leg->is_next_hop && (p == LOCATES || p == FORWARDS);
-        f.needed_before = p == OPENS;
+        f.consumer = server || opens;
+        f.next_consumer = opens || (server && leg->is_next_hop);
+        f.hop_is_next_consumer = !leg->is_next_hop && server_or_proxy;
+        f.needed_before = opens;
         break;
     case OSP_LEG_TO_PROXY:
-        f.consumer = f.next_consumer = p == LOCATES || p == FORWARDS;
+        f.consumer = f.next_consumer = server_or_proxy;
         f.hop_is_next_consumer = leg->is_next_hop && f.consumer;
         break;
     case OSP_LEG_RELAY:
-        f.consumer = f.next_consumer = p == LOCATES || p == FORWARDS;
+        f.consumer = f.next_consumer = server_or_proxy;
         break;
     }
     return f;
@@ -81,7 +58,7 @@ osp_class_is_e(const struct osp_class_facts *f, uint16_t num, bool has_proxy_sch
         [NEXT_CONSUMER] = f->next_consumer,
         [HOP] = f->next_hop || !f->hop_is_next_consumer,
         [NEEDED] = f->needed_before,
-        [LOCATION] = num == OSP_OPT_URI_HOST || num == OSP_OPT_URI_PORT,
+        [LOCATION] = osp_opt_purpose(num) == OSP_OPT_FOR_SERVER,
         [SCHEME] = has_proxy_scheme,
     };
     uint8_t    at = 1;
@@ -111,7 +88,7 @@ osp_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t classes[
             return OSP_E_UNKNOWN_OPTION;
         /* [rfc8613#4.1] what is unknown is Class E */
         classes[i] = (uint8_t)(def ? def->oscore : OSP_OPT_CLASS_E);
-        if (classes[i] != OSP_OPT_CLASS_U && classes[i] != OSP_OPT_CLASS_I)
+        if (!osp_opt_is_outer(classes[i]))
             continue;
         f = osp_class_facts(leg, num);
         if (osp_class_is_e(&f, num, scheme, NULL))

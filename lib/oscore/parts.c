@@ -9,7 +9,7 @@ outer_stays(uint16_t num)
 {
     const struct osp_opt_def *def = osp_opt_def(num);
 
-    return num != OSP_OPT_OSCORE && def && (def->oscore == OSP_OPT_CLASS_U || def->oscore == OSP_OPT_CLASS_I);
+    return num != OSP_OPT_OSCORE && def && osp_opt_is_outer(def->oscore);
 }
 
 enum osp_err
@@ -22,7 +22,7 @@ osp_oscore_merge_outer(const struct osp_msg *in, struct osp_msg *out)
         const struct osp_opt     *o = &in->opts[i];
         const struct osp_opt_def *def = osp_opt_def(o->num);
 
-        if (authority && (o->num == OSP_OPT_URI_HOST || o->num == OSP_OPT_URI_PORT))
+        if (authority && osp_opt_purpose(o->num) == OSP_OPT_FOR_SERVER)
             continue;
         if (outer_stays(o->num) && (def->repeatable || !osp_msg_has(out, o->num)))
             e = osp_msg_add(out, o->num, o->val);

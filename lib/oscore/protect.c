@@ -23,7 +23,7 @@ split_options(const struct osp_msg *in, const uint8_t *classes, bool response, s
         const struct osp_opt *o = &in->opts[i];
         bool                  observe = o->num == OSP_OPT_OBSERVE;
 
-        if (classes[i] == OSP_OPT_CLASS_U || classes[i] == OSP_OPT_CLASS_I) {
+        if (osp_opt_is_outer(classes[i])) {
             e = osp_msg_add(out, o->num, o->val);
             continue;
         }

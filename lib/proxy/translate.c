@@ -8,13 +8,27 @@ get(const struct osp_msg *m, uint16_t num)
     return osp_msg_get(m, num);
 }
 
+/* Removes every option of this purpose. */
+static void
+remove_purpose(struct osp_msg *m, enum osp_opt_purpose purpose)
+{
+    uint16_t kept = 0;
+
+    for (size_t i = 0; i < m->opt_count; i++)
+        if (osp_opt_purpose(m->opts[i].num) != purpose)
+            m->opts[kept++] = m->opts[i];
+    m->opt_count = kept;
+}
+
 /* ---- forward-proxy form ---- */
 
 bool
 px_is_forward_form(const struct osp_msg *req)
 {
-    return osp_msg_has(req, OSP_OPT_PROXY_URI) || osp_msg_has(req, OSP_OPT_PROXY_CRI) ||
-           osp_msg_has(req, OSP_OPT_PROXY_SCHEME) || osp_msg_has(req, OSP_OPT_PROXY_SCHEME_NUMBER);
+    for (size_t i = 0; i < req->opt_count; i++)
+        if (osp_opt_purpose(req->opts[i].num) == OSP_OPT_FOR_PROXY)
+            return true;
+    return false;
 }
 
 /* The scheme that Proxy-Scheme or Proxy-Scheme-Number names. */
@@ -76,11 +90,8 @@ split_proxy_uri(struct px_turn *t, struct osp_msg *req, struct osp_authority *to
     if (osp_uri_has_dots(&uri))         /* resolving them is the client's part [rfc7252#6.4] */
         return OSP_E_DOT_SEGMENT;
     osp_msg_remove(req, OSP_OPT_PROXY_URI);
-    osp_msg_remove(req, OSP_OPT_URI_HOST);
-    osp_msg_remove(req, OSP_OPT_URI_PORT);
-    osp_msg_remove(req, OSP_OPT_URI_PATH);
-    osp_msg_remove(req, OSP_OPT_URI_PATH_ABBREV);
-    osp_msg_remove(req, OSP_OPT_URI_QUERY);
+    remove_purpose(req, OSP_OPT_FOR_SERVER);
+    remove_purpose(req, OSP_OPT_FOR_RESOURCE);
     e = osp_uri_to_options(&uri, req, &t->scratch);
     if (e == OSP_OK && osp_path_has_dots(req, OSP_OPT_URI_PATH))        /* "..%2fx" is one now */
         e = OSP_E_DOT_SEGMENT;
@@ -128,10 +139,7 @@ px_request_authority(struct px_turn *t, const struct px_exchange *x, struct osp_
 void
 px_consume_proxy_options(struct osp_msg *req)
 {
-    osp_msg_remove(req, OSP_OPT_PROXY_URI);
-    osp_msg_remove(req, OSP_OPT_PROXY_CRI);
-    osp_msg_remove(req, OSP_OPT_PROXY_SCHEME);
-    osp_msg_remove(req, OSP_OPT_PROXY_SCHEME_NUMBER);
+    remove_purpose(req, OSP_OPT_FOR_PROXY);
 }
 
 /*
@@ -403,14 +411,10 @@ uint16_t
 px_unsafe_option(const struct osp_msg *m)
 {
     for (size_t i = 0; i < m->opt_count; i++) {
-        uint16_t                  num = m->opts[i].num;
-        const struct osp_opt_def *def;
-        bool                      again = i > 0 && m->opts[i - 1].num == num;
+        uint16_t num = m->opts[i].num;
+        bool     again = i > 0 && m->opts[i - 1].num == num;
 
-        if (!osp_opt_is_unsafe(num))
-            continue;
-        def = osp_opt_def(num);
-        if (!def || m->opts[i].val.n < def->min_len || m->opts[i].val.n > def->max_len || (again && !def->repeatable))
+        if (osp_opt_is_unsafe(num) && (!osp_opt_def(num) || !osp_opt_is_acceptable(&m->opts[i], again)))
             return num;
     }
     return 0;

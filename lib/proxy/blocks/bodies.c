@@ -36,23 +36,6 @@ put_client(const struct px_exchange *x, struct osp_wr *w)
     }
 }
 
-/* Options that may differ between the requests of one operation. */
-static bool
-varies(uint16_t num)
-{
-    switch (num) {
-    case OSP_OPT_BLOCK1:
-    case OSP_OPT_BLOCK2:
-    case OSP_OPT_OBSERVE:           /* [rfc7959#2.6] later blocks are asked for without it */
-    case OSP_OPT_ETAG:
-    case OSP_OPT_HOP_LIMIT:
-    case OSP_OPT_NO_RESPONSE:
-        return true;
-    default:
-        return osp_opt_is_no_cache_key(num);
-    }
-}
-
 static inline void
 hash_string(struct osp_hash128 *h, uint64_t tag, struct osp_slice s)
 {
@@ -87,7 +70,7 @@ px_op_of(const struct osp_proxy *px, const struct px_exchange *x, enum px_body_k
         osp_hash_word(&h, (uint64_t)peer->port << 48 | (uint64_t)x->from.sock << 32 | peer->scope);
     }
     for (size_t i = 0; i < m->opt_count; i++)
-        if (!varies(m->opts[i].num))
+        if (!osp_opt_varies(m->opts[i].num))
             hash_string(&h, m->opts[i].num, m->opts[i].val);
     osp_hash_end(&h, out);
     return (struct px_op){ out[0], out[1] };

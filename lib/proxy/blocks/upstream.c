@@ -190,7 +190,7 @@ outer_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
     osp_msg_init(m, osp_msg_has(&plain, OSP_OPT_OBSERVE) ? OSP_FETCH : OSP_POST);
     e = osp_classes(&relay, &plain, classes);
     for (size_t i = 0; i < plain.opt_count && e == OSP_OK; i++)
-        if (classes[i] == OSP_OPT_CLASS_U || classes[i] == OSP_OPT_CLASS_I)
+        if (osp_opt_is_outer(classes[i]))
             e = osp_msg_add(m, plain.opts[i].num, plain.opts[i].val);
     opt.kid = osp_octx_sender_id(x->added.ctx);
     opt.has_kid_context = osp_octx_id_context(x->added.ctx, &opt.kid_context);

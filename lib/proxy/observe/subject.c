@@ -35,11 +35,8 @@
 static bool
 is_mergeable(const struct osp_msg *req)
 {
-    static const uint16_t own[] = { OSP_OPT_OSCORE, OSP_OPT_IF_MATCH, OSP_OPT_IF_NONE_MATCH, OSP_OPT_BLOCK1, OSP_OPT_BLOCK2,
-                                    OSP_OPT_ECHO, OSP_OPT_NO_RESPONSE };
-
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (osp_msg_has(req, own[i]))
+    for (size_t i = 0; i < req->opt_count; i++)
+        if (osp_opt_is_alone(req->opts[i].num))
             return false;
     return true;
 }

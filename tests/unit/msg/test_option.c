@@ -25,37 +25,38 @@ static const struct {
     char        format;         /* e u s o */
     uint16_t    least, most;
     bool        repeatable;
-    const char *oscore;
+    const char *oscore, *purpose, *cache;
+    bool        varies, alone;          /* of a block-wise operation; of an observation */
 } expected[] = {
-    { 1, "If-Match", 'o', 0, 8, true, "E" },
-    { 3, "Uri-Host", 's', 1, 255, false, "U" },
-    { 4, "ETag", 'o', 1, 8, true, "E" },
-    { 5, "If-None-Match", 'e', 0, 0, false, "E" },
-    { 6, "Observe", 'u', 0, 3, false, "EU" },
-    { 7, "Uri-Port", 'u', 0, 2, false, "U" },
-    { 8, "Location-Path", 's', 0, 255, true, "E" },
-    { 9, "OSCORE", 'o', 0, 255, false, "U" },
-    { 11, "Uri-Path", 's', 0, 255, true, "E" },
-    { 12, "Content-Format", 'u', 0, 2, false, "E" },
-    { 13, "Uri-Path-Abbrev", 'u', 0, 4, false, "E" },
-    { 14, "Max-Age", 'u', 0, 4, false, "EU" },
-    { 15, "Uri-Query", 's', 0, 255, true, "E" },
-    { 16, "Hop-Limit", 'u', 0, 65535, false, "U" },
-    { 17, "Accept", 'u', 0, 2, false, "E" },
-    { 20, "Location-Query", 's', 0, 255, true, "E" },
-    { 21, "EDHOC", 'e', 0, 65535, false, "U" },
-    { 23, "Block2", 'u', 0, 3, false, "EU" },
-    { 27, "Block1", 'u', 0, 3, false, "EU" },
-    { 28, "Size2", 'u', 0, 4, false, "EU" },
-    { 35, "Proxy-Uri", 's', 1, 1034, false, "U" },
-    { 39, "Proxy-Scheme", 's', 1, 255, false, "U" },
-    { 60, "Size1", 'u', 0, 4, false, "EU" },
-    { 235, "Proxy-Cri", 'o', 1, 1023, false, "U" },
-    { 239, "Proxy-Scheme-Number", 'u', 0, 3, false, "U" },
-    { 252, "Echo", 'o', 1, 40, false, "EU" },
-    { 258, "No-Response", 'u', 0, 1, false, "EU" },
-    { 292, "Request-Tag", 'o', 0, 8, true, "EU" },
-    { 548, "Request-Hash", 'o', 0, 65535, false, "U" },
+    { 1, "If-Match", 'o', 0, 8, true, "E", "endpoints", "key", false, true },
+    { 3, "Uri-Host", 's', 1, 255, false, "U", "server", "key", false, false },
+    { 4, "ETag", 'o', 1, 8, true, "E", "endpoints", "rules", true, false },
+    { 5, "If-None-Match", 'e', 0, 0, false, "E", "endpoints", "key", false, true },
+    { 6, "Observe", 'u', 0, 3, false, "EU", "endpoints", "rules", true, false },
+    { 7, "Uri-Port", 'u', 0, 2, false, "U", "server", "key", false, false },
+    { 8, "Location-Path", 's', 0, 255, true, "E", "endpoints", "key", false, false },
+    { 9, "OSCORE", 'o', 0, 255, false, "U", "layer", "key", false, true },
+    { 11, "Uri-Path", 's', 0, 255, true, "E", "resource", "uri", false, false },
+    { 12, "Content-Format", 'u', 0, 2, false, "E", "endpoints", "key", false, false },
+    { 13, "Uri-Path-Abbrev", 'u', 0, 4, false, "E", "resource", "key", false, false },
+    { 14, "Max-Age", 'u', 0, 4, false, "EU", "endpoints", "key", false, false },
+    { 15, "Uri-Query", 's', 0, 255, true, "E", "resource", "uri", false, false },
+    { 16, "Hop-Limit", 'u', 0, 65535, false, "U", "hops", "rules", true, false },
+    { 17, "Accept", 'u', 0, 2, false, "E", "endpoints", "key", false, false },
+    { 20, "Location-Query", 's', 0, 255, true, "E", "endpoints", "key", false, false },
+    { 21, "EDHOC", 'e', 0, 65535, false, "U", "opening", "key", false, false },
+    { 23, "Block2", 'u', 0, 3, false, "EU", "endpoints", "rules", true, true },
+    { 27, "Block1", 'u', 0, 3, false, "EU", "endpoints", "rules", true, true },
+    { 28, "Size2", 'u', 0, 4, false, "EU", "endpoints", "no", true, false },
+    { 35, "Proxy-Uri", 's', 1, 1034, false, "U", "proxy", "key", false, false },
+    { 39, "Proxy-Scheme", 's', 1, 255, false, "U", "proxy", "key", false, false },
+    { 60, "Size1", 'u', 0, 4, false, "EU", "endpoints", "no", true, false },
+    { 235, "Proxy-Cri", 'o', 1, 1023, false, "U", "proxy", "key", false, false },
+    { 239, "Proxy-Scheme-Number", 'u', 0, 3, false, "U", "proxy", "key", false, false },
+    { 252, "Echo", 'o', 1, 40, false, "EU", "endpoints", "no", true, true },
+    { 258, "No-Response", 'u', 0, 1, false, "EU", "endpoints", "rules", true, true },
+    { 292, "Request-Tag", 'o', 0, 8, true, "EU", "endpoints", "rules", false, false },
+    { 548, "Request-Hash", 'o', 0, 65535, false, "U", "opening", "key", false, false },
 };
 
 #define EXPECTED (sizeof(expected) / sizeof(expected[0]))
@@ -81,6 +82,49 @@ table_has_the_rows_of_the_specifications(void **state)
         assert_int_equal(d->max_len, expected[i].most);
         assert_int_equal(d->repeatable, expected[i].repeatable);
         assert_string_equal(classes[d->oscore], expected[i].oscore);
+    }
+}
+
+/* [ocp#2.2] [rfc7252#5.6] [rfc9175#3.3] */
+static void
+table_says_who_reads_an_option_and_what_it_tells_apart(void **state)
+{
+    static const char *const purposes[] = {
+        [OSP_OPT_FOR_ENDPOINTS] = "endpoints", [OSP_OPT_FOR_SERVER] = "server", [OSP_OPT_FOR_RESOURCE] = "resource",
+        [OSP_OPT_FOR_PROXY] = "proxy", [OSP_OPT_FOR_HOPS] = "hops", [OSP_OPT_FOR_OPENING] = "opening",
+        [OSP_OPT_FOR_LAYER] = "layer",
+    };
+    static const char *const caches[] = { [OSP_OPT_CACHE_URI] = "uri", [OSP_OPT_CACHE_KEY] = "key",
+                                          [OSP_OPT_CACHE_RULES] = "rules", [OSP_OPT_CACHE_NO_KEY] = "no" };
+
+    (void)state;
+    for (size_t i = 0; i < EXPECTED; i++) {
+        uint16_t n = expected[i].num;
+
+        assert_string_equal(purposes[osp_opt_purpose(n)], expected[i].purpose);
+        assert_string_equal(caches[osp_opt_cache(n)], expected[i].cache);
+        assert_int_equal(osp_opt_varies(n), expected[i].varies);
+        assert_int_equal(osp_opt_is_alone(n), expected[i].alone);
+    }
+}
+
+/* What the table says in words is what the numbers say. [rfc7252#5.4.6] [rfc9175#3.3] */
+static void
+table_agrees_with_the_numbers(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i <= UINT16_MAX; i++) {
+        uint16_t n = (uint16_t)i;
+
+        assert_int_equal(osp_opt_cache(n) == OSP_OPT_CACHE_NO_KEY, osp_opt_is_no_cache_key(n));
+        if (osp_opt_is_no_cache_key(n))
+            assert_true(osp_opt_varies(n));
+        if (osp_opt_def(n))
+            continue;
+        assert_int_equal(osp_opt_purpose(n), OSP_OPT_FOR_ENDPOINTS);
+        assert_int_equal(osp_opt_varies(n), osp_opt_is_no_cache_key(n));
+        assert_int_equal(osp_opt_cache(n) == OSP_OPT_CACHE_KEY, !osp_opt_is_no_cache_key(n));
+        assert_false(osp_opt_is_alone(n));
     }
 }
 
@@ -317,6 +361,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_has_the_rows_of_the_specifications),
+        cmocka_unit_test(table_says_who_reads_an_option_and_what_it_tells_apart),
+        cmocka_unit_test(table_agrees_with_the_numbers),
         cmocka_unit_test(table_has_no_other_row),
         cmocka_unit_test(names_are_found_in_any_case_and_only_whole),
         cmocka_unit_test(properties_follow_from_the_number),
