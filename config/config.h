@@ -168,8 +168,13 @@ struct cfg_host { char *name; struct osp_ip ip; };
 enum cfg_log_level { CFG_LOG_ERROR, CFG_LOG_WARNING, CFG_LOG_INFO, CFG_LOG_DEBUG };
 enum cfg_log_format { CFG_LOG_TEXT, CFG_LOG_JSON };
 
+/* Where a key stands that only a restart may change, for the messages of a reload. */
+struct cfg_item;
+struct cfg_place { const struct cfg_place *next; const struct cfg_item *item; struct cfg_pos pos; };
+
 struct osp_cfg {
     char                *file;
+    const struct cfg_place *places;                     /* of the keys in the file that only a restart may change */
     struct cfg_listen   *listen;    size_t listen_count;
     char                *state;                         /* directory, NULL: volatile */
     char                *state_mark;                    /* directory of its mark, NULL: beside it */
@@ -221,6 +226,14 @@ void cfg_report_to(struct cfg_report *r, FILE *to);
  * Relative file names in it are relative to the directory of the file they stand in.
  */
 struct osp_cfg *cfg_load(const char *path, struct cfg_report *r);
+
+/*
+ * For a reload: `now` was loaded from the file again while `old` is in force.  Finds the keys that differ although only a
+ * restart may change them.  `r` gets one message for each, with the place in the new file; errors of `r` are not counted.
+ * `now` gets the values of `old` for these keys, so that it says what is in force and the next reload finds them again.
+ * *count: how many keys wait for a restart.  False: out of memory; the caller frees `now` and goes on with `old`.
+ */
+bool cfg_keep_started(const struct osp_cfg *old, struct osp_cfg *now, struct cfg_report *r, size_t *count);
 
 /* The control socket that `path` names, whatever else in it is good for; the caller frees it.  NULL, told to `r`, when the file
    cannot be read as YAML or names none. */

@@ -137,13 +137,11 @@ cfg_out_hex(struct cfg_out *o, const char *key, struct osp_slice value)
 
 /* ---- items ---- */
 
-static void print_item(struct cfg_out *o, const struct cfg_item *i, const void *obj);
-
 void
 cfg_out_map(struct cfg_out *o, const struct cfg_item *items, const void *obj)
 {
     for (; items->key; items++)
-        print_item(o, items, obj);
+        cfg_out_item(o, items, obj);
 }
 
 void
@@ -179,8 +177,8 @@ print_path(struct cfg_out *o, const char *key, const char *path)
         cfg_out_word(o, key, "none");
 }
 
-static void
-print_item(struct cfg_out *o, const struct cfg_item *i, const void *obj)
+void
+cfg_out_item(struct cfg_out *o, const struct cfg_item *i, const void *obj)
 {
     const void *at = (const char *)obj + i->at;
     char        text[CFG_QUANTITY_MAX] = "";

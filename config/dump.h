@@ -26,6 +26,9 @@ void cfg_out_end(struct cfg_out *o);
 
 struct cfg_item;
 
+/* The line or lines of one key. */
+void cfg_out_item(struct cfg_out *o, const struct cfg_item *item, const void *obj);
+
 /* What a table says of `obj`: its keys, or all of them as one element of a list between begin and end. */
 void cfg_out_map(struct cfg_out *o, const struct cfg_item *items, const void *obj);
 void cfg_out_element(struct cfg_out *o, const struct cfg_item *items, const void *obj);

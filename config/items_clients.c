@@ -213,10 +213,10 @@ print_subjects(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_subjects = { "one or a list of names, with * and ?", read_subjects, print_subjects, NULL };
 
 static const struct cfg_item edhoc_items[] = {
-    { .key = "credential", .type = CFG_OTHER, .kind = &kind_credentials, .dflt_text = "not looked at",
+    { .key = "credential", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &kind_credentials, .dflt_text = "not looked at",
       .doc = "who the peer proved to be when the context of the last layer removed was made: the name of a trusted "
              "credential, or `unknown`, which no pattern fits", .example = "\"meter-*\"" },
-    { .key = "subject", .type = CFG_OTHER, .kind = &kind_subjects, .dflt_text = "not looked at",
+    { .key = "subject", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &kind_subjects, .dflt_text = "not looked at",
       .doc = "whom the peer's certificate names, of those that the trusted `ca` vouches for: its first dNSName, or else its "
              "common name, as `ospreyctl contexts` shows it; with `credential`, both have to fit",
       .example = "\"*.meters.example\"" },
@@ -245,14 +245,14 @@ print_edhoc(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_edhoc = { "a map", read_edhoc, print_edhoc, edhoc_items };
 
 static const struct cfg_item match_items[] = {
-    { .key = "context", .type = CFG_OTHER, .kind = &kind_contexts, .dflt_text = "not looked at",
+    { .key = "context", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &kind_contexts, .dflt_text = "not looked at",
       .doc = "the context of the last layer removed from the request", .example = "\"meter-*\"" },
-    { .key = "edhoc", .type = CFG_OTHER, .kind = &kind_edhoc, .dflt_text = "not looked at",
+    { .key = "edhoc", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &kind_edhoc, .dflt_text = "not looked at",
       .doc = "a context that EDHOC made; beside `context`, one of both has to fit", .example = "{ credential: meter-17 }" },
-    { .key = "address", .type = CFG_OTHER, .kind = &kind_address, .dflt_text = "not looked at",
+    { .key = "address", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &kind_address, .dflt_text = "not looked at",
       .doc = "the client's address, which anybody on the way can forge; with `context`, both have to fit",
       .example = "2001:db8::/32" },
-    { .key = "any", .type = CFG_BOOL, .dflt = false, AT(any),
+    { .key = "any", .type = CFG_BOOL, .reload = CFG_LIVE, .dflt = false, AT(any),
       .doc = "every client, also one without a layer for us; stands alone" },
     { .key = NULL },
 };
@@ -395,9 +395,10 @@ print_requests(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_requests = { RATE_FORM " (1/s to 1000000/s)", read_requests, print_requests, NULL };
 
 static const struct cfg_item rate_items[] = {
-    { .key = "requests", .type = CFG_OTHER, .flags = CFG_REQ, AT(rate), .kind = &kind_requests,
+    { .key = "requests", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, AT(rate), .kind = &kind_requests,
       .doc = "requests one client may make in the long run; more are answered 4.29" },
-    { .key = "burst", .type = CFG_UINT, .min = 1, .max = RATE_MAX, AT(burst), .dflt_text = "as many as `requests`",
+    { .key = "burst", .type = CFG_UINT, .reload = CFG_LIVE, .min = 1, .max = RATE_MAX, AT(burst),
+      .dflt_text = "as many as `requests`",
       .doc = "requests it may make at once" },
     { .key = NULL },
 };
@@ -434,10 +435,10 @@ static const struct cfg_kind kind_rate = { .form = "none, or a map", .read = rea
 const struct cfg_item cfg_client_items[] = {
     { .key = "match", .type = CFG_SECTION, .flags = CFG_REQ, .items = match_items, .check = check_match,
       .doc = "the clients this rule is for" },
-    { .key = "allow", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &kind_allow,
+    { .key = "allow", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, .kind = &kind_allow,
       .doc = "what they may do: forward to targets (no port: any port), use routes; an empty list allows nothing",
       .example = "[ \"forward coap://*.example.org\", \"route plant\" ]" },
-    { .key = "rate", .type = CFG_OTHER, .kind = &kind_rate, .dflt_text = "none",
+    { .key = "rate", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &kind_rate, .dflt_text = "none",
       .doc = "how often, for each client by itself, over all workers",
       .example = "{ requests: 50/s, burst: 100 }" },
     { .key = NULL },

@@ -158,11 +158,11 @@ static const struct cfg_kind a_path = { .form = "a path" }, digits = { .form = "
 
 /* One of them stands there. */
 static const struct cfg_item secret_forms[] = {
-    { .key = "file", .type = CFG_OTHER, .kind = &a_path, .dflt_text = "-",
+    { .key = "file", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &a_path, .dflt_text = "-",
       .doc = "a file of hexadecimal digits, or else of the bytes themselves; a plain file of mode 0600" },
-    { .key = "hex", .type = CFG_OTHER, .kind = &digits, .dflt_text = "-",
+    { .key = "hex", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &digits, .dflt_text = "-",
       .doc = "hexadecimal digits; a file with a Master Secret in it must be kept from others (mode 0640 or less)" },
-    { .key = "env", .type = CFG_OTHER, .kind = &a_name, .dflt_text = "-",
+    { .key = "env", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &a_name, .dflt_text = "-",
       .doc = "an environment variable with the same content as a file" },
     { .key = NULL },
 };
@@ -244,7 +244,7 @@ const struct cfg_kind cfg_kind_salt = { SECRET_FORM, read_master_salt, print_sec
 /* ---- IDs ---- */
 
 static const struct cfg_item id_forms[] = {
-    { .key = "hex", .type = CFG_OTHER, .kind = &digits },
+    { .key = "hex", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &digits },
     { .key = NULL },
 };
 
@@ -426,15 +426,19 @@ static const char *const at_limit[] = { "default", "warn", "stop", NULL };
 
 /* The same for all contexts and for one. */
 #define KEY_LIMIT_ITEMS(of)                                                                                                    \
-    { .key = "q", .type = CFG_OTHER, .at = offsetof(of, key_limits.q), .kind = &kind_limit, .dflt_text = "default",            \
+    { .key = "q", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(of, key_limits.q), .kind = &kind_limit,                \
+      .dflt_text = "default",                                                                                                  \
       .doc = "messages encrypted with one key; the default is 2^20" },                                                         \
-    { .key = "v", .type = CFG_OTHER, .at = offsetof(of, key_limits.v), .kind = &kind_limit, .dflt_text = "default",            \
+    { .key = "v", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(of, key_limits.v), .kind = &kind_limit,                \
+      .dflt_text = "default",                                                                                                  \
       .doc = "messages that did not decrypt with one key, replays not counted; the default is 2^14 for algorithms with a tag " \
              "of 8 bytes (AES-CCM-16-64-128), 2^20 for others" },                                                              \
-    { .key = "l", .type = CFG_OTHER, .at = offsetof(of, key_limits.l), .kind = &kind_limit, .dflt_text = "default",            \
+    { .key = "l", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(of, key_limits.l), .kind = &kind_limit,                \
+      .dflt_text = "default",                                                                                                  \
       .doc = "blocks of the cipher in one message of ours. The default with `at-limit: stop` is 2^8 (4096 bytes) for "         \
              "algorithms with a tag of 8 bytes, 2^10 for others, else `off`: bodies in blocks are protected as a whole" },     \
-    { .key = "at-limit", .type = CFG_CHOICE, .dflt = CFG_AT_LIMIT_DEFAULT, .at = offsetof(of, key_limits.at_limit),            \
+    { .key = "at-limit", .type = CFG_CHOICE, .reload = CFG_LIVE, .dflt = CFG_AT_LIMIT_DEFAULT,                                 \
+      .at = offsetof(of, key_limits.at_limit),                                                                                 \
       .choices = at_limit,                                                                                                     \
       .doc = "at q or v, `warn` logs it and goes on, `stop` does not use the keys any more. The default is `stop` with "       \
              "`rekey`, else `warn`: the context could not renew itself, and anybody can make decryptions fail" },              \
@@ -448,29 +452,31 @@ static const char *const rekeys[] = { "none", "b2", NULL };
 /* ---- the context ---- */
 
 const struct cfg_item cfg_context_items[] = {
-    { .key = "name", .type = CFG_OTHER, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name,
+    { .key = "name", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name,
       .doc = "what rules, routes and logs call it" },
-    { .key = "master-secret", .type = CFG_OTHER, .flags = CFG_REQ, AT(master_secret), .kind = &cfg_kind_secret,
+    { .key = "master-secret", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, AT(master_secret),
+      .kind = &cfg_kind_secret,
       .doc = "Master Secret, at least 16 bytes, shared with the peer and nobody else", .example = "{ file: keys/meter-17 }" },
-    { .key = "master-salt", .type = CFG_OTHER, AT(master_salt), .kind = &cfg_kind_salt, .dflt_text = "empty",
+    { .key = "master-salt", .type = CFG_OTHER, .reload = CFG_LIVE, AT(master_salt), .kind = &cfg_kind_salt,
+      .dflt_text = "empty",
       .doc = "Master Salt", .example = "{ hex: 9e7ca92223786340 }" },
-    { .key = "sender-id", .type = CFG_OTHER, .flags = CFG_REQ, AT(sender_id), .kind = &cfg_kind_id,
+    { .key = "sender-id", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, AT(sender_id), .kind = &cfg_kind_id,
       .doc = "our ID; at most as long as the nonce of `aead` less 6 bytes (7 for AES-CCM-16-64-128)",
       .example = "{ hex: \"0a\" }" },
-    { .key = "recipient-id", .type = CFG_OTHER, .flags = CFG_REQ, AT(recipient_id), .kind = &cfg_kind_id,
+    { .key = "recipient-id", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, AT(recipient_id), .kind = &cfg_kind_id,
       .doc = "the peer's ID, as long as that at most", .example = "{ hex: \"20\" }" },
-    { .key = "id-context", .type = CFG_OTHER, .kind = &kind_id_context, .dflt_text = "none",
+    { .key = "id-context", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &kind_id_context, .dflt_text = "none",
       .doc = "ID Context" },
-    { .key = "aead", .type = CFG_OTHER, AT(aead), .kind = &cfg_kind_aead, .dflt_text = "AES-CCM-16-64-128",
+    { .key = "aead", .type = CFG_OTHER, .reload = CFG_LIVE, AT(aead), .kind = &cfg_kind_aead, .dflt_text = "AES-CCM-16-64-128",
       .doc = "AEAD algorithm" },
-    { .key = "hkdf", .type = CFG_OTHER, AT(hkdf), .kind = &cfg_kind_hkdf, .dflt_text = "HKDF SHA-256",
+    { .key = "hkdf", .type = CFG_OTHER, .reload = CFG_LIVE, AT(hkdf), .kind = &cfg_kind_hkdf, .dflt_text = "HKDF SHA-256",
       .doc = "hash function of the key derivation" },
-    { .key = "rekey", .type = CFG_CHOICE, .dflt = CFG_REKEY_NONE, AT(rekey), .choices = rekeys,
+    { .key = "rekey", .type = CFG_CHOICE, .reload = CFG_LIVE, .dflt = CFG_REKEY_NONE, AT(rekey), .choices = rekeys,
       .doc = "`b2`: keys are derived anew as RFC 8613, B.2 has it, by either end: when one has lost its state, at first contact, "
              "and when they are used up; the peer has to do the same. Then there is no `id-context`" },
     { .key = "key-limits", .type = CFG_SECTION, .items = key_limit_items,
       .doc = "how much these keys may be used, where it differs from what `key-limits` says for all" },
-    { .key = "fresh", .type = CFG_BOOL, .dflt = false, AT(fresh),
+    { .key = "fresh", .type = CFG_BOOL, .reload = CFG_LIVE, .dflt = false, AT(fresh),
       .doc = "these keys were never used before, so the replay window may start empty; without it the first request is "
              "answered with an Echo challenge. Counts once, when the state meets the peer's key for the first time" },
     { .key = NULL },

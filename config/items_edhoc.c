@@ -174,36 +174,38 @@ cfg_check_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_p
 static const char *const unknown_names[] = { "refuse", "accept", NULL };
 
 const struct cfg_item cfg_edhoc_items[] = {
-    { .key = "credentials", .type = CFG_OTHER, .at = offsetof(struct osp_cfg, edhoc), .kind = &kind_file,
+    { .key = "credentials", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(struct osp_cfg, edhoc), .kind = &kind_file,
       .dflt_text = "none", .example = "keys/edhoc.yaml",
       .doc = "file of our own credentials and of those we trust; `osprey keygen` writes one. None: EDHOC is off" },
-    { .key = "methods", .type = CFG_OTHER, .at = offsetof(struct osp_cfg, edhoc), .kind = &kind_methods,
+    { .key = "methods", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(struct osp_cfg, edhoc), .kind = &kind_methods,
       .dflt_text = "[0, 3]", .example = "[ 0, 3 ]",
       .doc = "methods of RFC 9528 that are accepted: who authenticates with a signature (0: both, 1: the Initiator, 2: the "
              "Responder) and who with a static Diffie-Hellman key (3: both)" },
-    { .key = "suites", .type = CFG_OTHER, .at = offsetof(struct osp_cfg, edhoc), .kind = &kind_suites,
+    { .key = "suites", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(struct osp_cfg, edhoc), .kind = &kind_suites,
       .dflt_text = "[2, 0]", .example = "[ 2, 0 ]",
       .doc = "cipher suites, the most preferred first: 0 and 1 X25519 and Ed25519, 2 and 3 P-256, 4 to 6 with ChaCha20 or "
              "AES-GCM" },
-    { .key = "message-4", .type = CFG_BOOL, .dflt = false, AT(message_4),
+    { .key = "message-4", .type = CFG_BOOL, .reload = CFG_LIVE, .dflt = false, AT(message_4),
       .doc = "answer message_3 with message_4, for clients that want key confirmation before they send a request" },
-    { .key = "unknown", .type = CFG_CHOICE, AT(unknown), .choices = unknown_names,
+    { .key = "unknown", .type = CFG_CHOICE, .reload = CFG_LIVE, AT(unknown), .choices = unknown_names,
       .doc = "what a credential gets that was sent by value and is not among the trusted ones; accepted ones are called "
              "`unknown` in rules, and prove nothing but that it is the same peer as before" },
-    { .key = "sessions", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 1024, AT(sessions),
-      .doc = "EDHOC sessions at a time; at the bound the oldest finished one goes, or else the oldest. A change needs a "
-             "restart" },
-    { .key = "verify-above", .type = CFG_COUNT, .min = 0, .max = 1000000, .dflt = 128, AT(verify_above),
+    { .key = "sessions", .type = CFG_COUNT, .reload = CFG_RESTART, .min = 1, .max = 1000000, .dflt = 1024, AT(sessions),
+      .doc = "EDHOC sessions at a time; at the bound the oldest finished one goes, or else the oldest" },
+    { .key = "verify-above", .type = CFG_COUNT, .reload = CFG_RESTART, .min = 0, .max = 1000000, .dflt = 128, AT(verify_above),
       .doc = "with so many unfinished sessions, message_1 has to prove its address with Echo (RFC 9175); 0: always" },
-    { .key = "session-timeout", .type = CFG_DURATION, .min = OSP_SEC(1), .max = OSP_SEC(3600), .dflt = OSP_SEC(60),
+    { .key = "session-timeout", .type = CFG_DURATION, .reload = CFG_RESTART, .min = OSP_SEC(1), .max = OSP_SEC(3600),
+      .dflt = OSP_SEC(60),
       AT(session_us), .doc = "how long a session waits for message_3, and duplicates of it are answered" },
-    { .key = "contexts", .type = CFG_COUNT, .min = 1, .max = 1000000, .dflt = 10000, AT(contexts),
+    { .key = "contexts", .type = CFG_COUNT, .reload = CFG_RESTART, .min = 1, .max = 1000000, .dflt = 10000, AT(contexts),
       .doc = "contexts made by EDHOC that are kept, 380 of them at most for each MiB of `state-size`, as configured contexts "
-             "come first; at the bound the oldest of `unknown` credentials goes, or else the oldest. A change needs a restart" },
-    { .key = "contexts-per-peer", .type = CFG_COUNT, .min = 1, .max = 1000, .dflt = 4, AT(contexts_per_peer),
-      .doc = "of them for one peer; beyond it its oldest goes. A change needs a restart" },
-    { .key = "context-lifetime", .type = CFG_DURATION, .min = 0, .max = OSP_SEC(366ull * 24 * 3600), .dflt = 0, AT(lifetime_us),
-      .doc = "how long such a context is accepted; 0: until it is revoked or its credential is trusted no longer. A change "
-             "needs a restart", .example = "168h" },
+             "come first; at the bound the oldest of `unknown` credentials goes, or else the oldest" },
+    { .key = "contexts-per-peer", .type = CFG_COUNT, .reload = CFG_RESTART, .min = 1, .max = 1000,
+      .dflt = 4, AT(contexts_per_peer),
+      .doc = "of them for one peer; beyond it its oldest goes" },
+    { .key = "context-lifetime", .type = CFG_DURATION, .reload = CFG_RESTART, .min = 0, .max = OSP_SEC(366ull * 24 * 3600),
+      .dflt = 0, AT(lifetime_us),
+      .doc = "how long such a context is accepted; 0: until it is revoked or its credential is trusted no longer",
+      .example = "168h" },
     { .key = NULL },
 };

@@ -116,20 +116,22 @@ static const struct cfg_kind kind_peer = { "the name of a trusted credential, or
                                            NULL };
 
 static const struct cfg_item edhoc_items[] = {
-    { .key = "credential", .type = CFG_OTHER, AT_EDHOC(credential), .kind = &kind_peer, .dflt_text = "the only trusted one",
+    { .key = "credential", .type = CFG_OTHER, .reload = CFG_LIVE, AT_EDHOC(credential), .kind = &kind_peer,
+      .dflt_text = "the only trusted one",
       .doc = "whom the next hop has to prove to be. Where several are trusted, this or `subject` has to be there. `unknown`, of "
              "`edhoc.unknown: accept`, fits only where it is meant by its name", .example = "plant-gw" },
-    { .key = "subject", .type = CFG_OTHER, AT_EDHOC(subject), .kind = &kind_subject, .dflt_text = "the host that requests go to",
+    { .key = "subject", .type = CFG_OTHER, .reload = CFG_LIVE, AT_EDHOC(subject), .kind = &kind_subject,
+      .dflt_text = "the host that requests go to",
       .doc = "the name that the next hop has to have: a dNSName or address in its certificate, or else what its credential is "
              "called among `trusted`. By default a certificate from the trusted `ca` has to name the host of the URI; and so has "
              "the name of a credential that only a pattern fits, in `upstreams` for several hosts",
       .example = "gw.plant.example" },
-    { .key = "mode", .type = CFG_CHOICE, AT_EDHOC(mode), .choices = mode_names,
+    { .key = "mode", .type = CFG_CHOICE, .reload = CFG_LIVE, AT_EDHOC(mode), .choices = mode_names,
       .doc = "what happens to a request when no context can be established: `require` refuses it, `prefer` forwards it without "
              "a layer of ours, and tries again a minute later; but never where there is one already" },
-    { .key = "method", .type = CFG_UINT, .min = 0, .max = 3, .dflt = 3, AT_EDHOC(method),
+    { .key = "method", .type = CFG_UINT, .reload = CFG_LIVE, .min = 0, .max = 3, .dflt = 3, AT_EDHOC(method),
       .doc = "the method of RFC 9528; suites are those of `edhoc.suites`" },
-    { .key = "combined", .type = CFG_BOOL, .dflt = false, AT_EDHOC(combined),
+    { .key = "combined", .type = CFG_BOOL, .reload = CFG_LIVE, .dflt = false, AT_EDHOC(combined),
       .doc = "message_3 goes with the first request (RFC 9668), which saves a round trip; a next hop that does not know that is "
              "asked in two steps" },
     { .key = NULL },
@@ -170,14 +172,17 @@ static const struct cfg_kind kind_edhoc = { "true, or a map", read_edhoc, print_
 #define EDHOC_DOC "instead of `context`: one that is established with EDHOC when it is needed"
 
 #define HOP_ITEMS \
-    { .key = "uri", .type = CFG_OTHER, .flags = CFG_REQ, .kind = &kind_uri,                                            \
+    { .key = "uri", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, .kind = &kind_uri,                        \
       .doc = "where to; write coap://HOST[:PORT][/PATH]" },                                                            \
-    { .key = "context", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, context), .kind = &cfg_kind_context,         \
+    { .key = "context", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(struct cfg_hop, context),                \
+      .kind = &cfg_kind_context,                                                                                       \
       .dflt_text = "no layer of ours",                                                                                 \
       .doc = "the context that protects the way there" },                                                              \
-    { .key = "edhoc", .type = CFG_OTHER, .at = offsetof(struct cfg_hop, edhoc), .kind = &kind_edhoc, .dflt_text = "false", \
+    { .key = "edhoc", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(struct cfg_hop, edhoc),                    \
+      .kind = &kind_edhoc, .dflt_text = "false",                                                                       \
       .doc = EDHOC_DOC, .example = "{ credential: plant-gw }" },                                                       \
-    { .key = "nested", .type = CFG_BOOL, .dflt = true, .at = offsetof(struct cfg_hop, nested), .doc = NESTED_DOC },
+    { .key = "nested", .type = CFG_BOOL, .reload = CFG_LIVE, .dflt = true, .at = offsetof(struct cfg_hop, nested),     \
+      .doc = NESTED_DOC },
 
 static const struct cfg_item hop_items[] = {
     HOP_ITEMS
@@ -186,7 +191,8 @@ static const struct cfg_item hop_items[] = {
 
 static const struct cfg_item next_hop_items[] = {
     HOP_ITEMS
-    { .key = "hop-limit", .type = CFG_UINT, .min = 0, .max = 255, .dflt = 16, .at = offsetof(struct cfg_hop, hop_limit),
+    { .key = "hop-limit", .type = CFG_UINT, .reload = CFG_LIVE, .min = 0, .max = 255, .dflt = 16,
+      .at = offsetof(struct cfg_hop, hop_limit),
       .doc = "Hop-Limit (RFC 8768) put into a request that has none on its way there, so that a loop of proxies ends, unless "
              "`forward-proxy.hop-limit` puts another one in; 0: none is put in, for a proxy that cannot take the option" },
     { .key = NULL },
@@ -378,13 +384,13 @@ print_route_path(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_route_path = { PATH_FORM, read_route_path, print_route_path, NULL };
 
 static const struct cfg_item route_match_items[] = {
-    { .key = "host", .type = CFG_OTHER, AT(host), .kind = &kind_route_host, .dflt_text = "not looked at",
+    { .key = "host", .type = CFG_OTHER, .reload = CFG_LIVE, AT(host), .kind = &kind_route_host, .dflt_text = "not looked at",
       .doc = "the request's Uri-Host; of a request that had a layer for us, the one inside of it, unless the route has "
              "`outer-host: true`" },
-    { .key = "port", .type = CFG_OTHER, AT(port), .kind = &kind_port, .dflt_text = "not looked at",
+    { .key = "port", .type = CFG_OTHER, .reload = CFG_LIVE, AT(port), .kind = &kind_port, .dflt_text = "not looked at",
       .doc = "the request's Uri-Port, or the port it was received at; of a request that had a layer for us, the Uri-Port inside "
              "of it, unless the route has `outer-host: true`" },
-    { .key = "path", .type = CFG_OTHER, .kind = &kind_route_path, .dflt_text = "not looked at",
+    { .key = "path", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &kind_route_path, .dflt_text = "not looked at",
       .doc = "the request's Uri-Path, percent-encoded: exactly this, or with `/*` at the end also everything below it; the "
              "longest that fits decides" },
     { .key = NULL },
@@ -422,21 +428,21 @@ print_pass(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_pass = { "terminate or pass", read_pass, print_pass, NULL };
 
 const struct cfg_item cfg_route_items[] = {
-    { .key = "name", .type = CFG_OTHER, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name,
+    { .key = "name", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, AT(name), .kind = &cfg_kind_name,
       .doc = "what rules and logs call it" },
     { .key = "match", .type = CFG_SECTION, .flags = CFG_REQ, .items = route_match_items, .check = check_route_match,
       .doc = "the requests it is for; all that is given has to fit" },
-    { .key = "strip", .type = CFG_UINT, .min = 0, .max = OSP_MSG_OPTS_MAX, .dflt = 0, AT(strip),
+    { .key = "strip", .type = CFG_UINT, .reload = CFG_LIVE, .min = 0, .max = OSP_MSG_OPTS_MAX, .dflt = 0, AT(strip),
       .doc = "Uri-Path segments taken off the front; at most those of `match`" },
-    { .key = "oscore", .type = CFG_OTHER, AT(pass), .kind = &kind_pass, .dflt_text = "terminate",
+    { .key = "oscore", .type = CFG_OTHER, .reload = CFG_LIVE, AT(pass), .kind = &kind_pass, .dflt_text = "terminate",
       .doc = "`terminate` removes a layer that is for us, `pass` leaves every layer to the upstream" },
-    { .key = "keep-host", .type = CFG_BOOL, .dflt = false, AT(keep_host),
+    { .key = "keep-host", .type = CFG_BOOL, .reload = CFG_LIVE, .dflt = false, AT(keep_host),
       .doc = "forward Uri-Host as it came, instead of the host of the upstream" },
-    { .key = "outer-host", .type = CFG_BOOL, .dflt = false, AT(outer_host),
+    { .key = "outer-host", .type = CFG_BOOL, .reload = CFG_LIVE, .dflt = false, AT(outer_host),
       .doc = "for a request that had a layer for us: where there is no Uri-Host inside of it (no Uri-Port), the one outside "
              "counts, and the port it was received at; anybody on the way can write those, and so move the request to this route "
              "or away from it. By default only what is protected chooses" },
-    { .key = "upstream", .type = CFG_OTHER, .flags = CFG_REQ, AT(upstream), .kind = &kind_hop,
+    { .key = "upstream", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, AT(upstream), .kind = &kind_hop,
       .doc = "the server that answers; the path of its URI goes in front of what `strip` leaves",
       .example = "{ uri: \"coap://192.0.2.7\", context: plant-gw }" },
     { .key = NULL },
@@ -465,13 +471,17 @@ print_match(struct cfg_out *o, const char *key, const void *obj)
 static const struct cfg_kind kind_match = { "a target, as in `allow`", read_match, print_match, NULL };
 
 const struct cfg_item cfg_upstream_items[] = {
-    { .key = "match", .type = CFG_OTHER, .flags = CFG_REQ, .at = offsetof(struct cfg_upstream, match), .kind = &kind_match,
+    { .key = "match", .type = CFG_OTHER, .reload = CFG_LIVE, .flags = CFG_REQ, .at = offsetof(struct cfg_upstream, match),
+      .kind = &kind_match,
       .doc = "hosts it is for", .example = "\"coap://*.plant.example\"" },
-    { .key = "context", .type = CFG_OTHER, .at = offsetof(struct cfg_upstream, context), .kind = &cfg_kind_context,
+    { .key = "context", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(struct cfg_upstream, context),
+      .kind = &cfg_kind_context,
       .dflt_text = "no layer of ours",
       .doc = "the context that protects the way there" },
-    { .key = "edhoc", .type = CFG_OTHER, .at = offsetof(struct cfg_upstream, edhoc), .kind = &kind_edhoc, .dflt_text = "false",
+    { .key = "edhoc", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(struct cfg_upstream, edhoc), .kind = &kind_edhoc,
+      .dflt_text = "false",
       .doc = EDHOC_DOC, .example = "true" },
-    { .key = "nested", .type = CFG_BOOL, .dflt = true, .at = offsetof(struct cfg_upstream, nested), .doc = NESTED_DOC },
+    { .key = "nested", .type = CFG_BOOL, .reload = CFG_LIVE, .dflt = true, .at = offsetof(struct cfg_upstream, nested),
+      .doc = NESTED_DOC },
     { .key = NULL },
 };

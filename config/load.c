@@ -148,11 +148,17 @@ cfg_report_to(struct cfg_report *r, FILE *to)
 /* The struct behind the memory it and all it points to come from. */
 struct box { struct cfg_arena *arena; struct osp_cfg cfg; };
 
+struct cfg_arena *
+cfg_arena_of(struct osp_cfg *cfg)
+{
+    return ((struct box *)(void *)((char *)cfg - offsetof(struct box, cfg)))->arena;
+}
+
 void
 cfg_free(struct osp_cfg *cfg)
 {
     if (cfg)
-        cfg_arena_free(((struct box *)(void *)((char *)cfg - offsetof(struct box, cfg)))->arena);
+        cfg_arena_free(cfg_arena_of(cfg));
 }
 
 /* Passes two to four over a text. */
@@ -167,6 +173,7 @@ load(struct cfg_load *l, struct osp_slice text, const struct cfg_source *source,
     if (root) {
         cfg->file = cfg_text(l, osp_slice_str(source->file));
         cfg_read_map(l, root, NULL, cfg_items, cfg);
+        cfg->places = l->places;
         if (!l->nomem)
             cfg_check(l, cfg);
     }

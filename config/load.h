@@ -42,6 +42,7 @@ struct cfg_load {
     bool                     nomem;
     size_t                   errors;
     struct cfg_ref          *refs, **refs_end;
+    struct cfg_place        *places;    /* of the keys that only a restart may change */
     /* some could not be read: what names them proves nothing */
     bool                     bad_contexts, bad_routes, bad_credentials;
 };
@@ -67,6 +68,9 @@ void cfg_error(struct cfg_load *l, const struct cfg_pos *pos, const struct cfg_p
 /* The same with the key as text. */
 void cfg_error_key(struct cfg_load *l, const struct cfg_pos *pos, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The memory that `cfg` and all it points to come from, for what is added to it. */
+struct cfg_arena *cfg_arena_of(struct osp_cfg *cfg);
 
 /* Memory of the result; NULL and latched (reported once, at the end) when there is none. */
 void *cfg_get(struct cfg_load *l, size_t n);

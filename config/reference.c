@@ -113,6 +113,18 @@ default_of(const struct cfg_item *i, char dst[ROW_MAX])
     return *dst != '\0';
 }
 
+/* May a reload change it?  A section leaves that to its keys. */
+static const char *
+reload_of(const struct cfg_item *i)
+{
+    switch (i->reload) {
+    case CFG_LIVE: return "live";
+    case CFG_RESTART: return "restart";
+    case CFG_RELOAD_UNKNOWN: break;
+    }
+    return "";
+}
+
 static void
 print_row(const struct cfg_item *i, bool man, FILE *to)
 {
@@ -127,14 +139,17 @@ print_row(const struct cfg_item *i, bool man, FILE *to)
         (void)fputs(i->key, to);
     (void)fputs(man ? "\n" : "` | ", to);
     if (i->type == CFG_LATER) {
-        (void)fputs(man ? "Refused: not supported by this version; " : "refused | | not supported by this version; ", to);
+        (void)fputs(man ? "Refused: not supported by this version; " : "refused | | | not supported by this version; ", to);
     } else {
         put(to, man, type);
         (void)fputs(man ? (has_default ? "; " : "") : " | ", to);
         if (man && has_default && !(i->flags & CFG_REQ))
             (void)fputs("default: ", to);
         put(to, man, dflt);
-        (void)fputs(man ? ".\n.br\n" : " | ", to);
+        if (!man)
+            (void)fprintf(to, " | %s | ", reload_of(i));
+        else
+            (void)fprintf(to, "%s.\n.br\n", i->reload == CFG_RESTART ? "; a change needs a restart" : "");
     }
     put(to, man, i->doc);
     if (i->example) {
@@ -157,7 +172,7 @@ print_table(const char *path, const struct cfg_item *items, bool man, FILE *to)
         (void)fprintf(to, ".SS %s\n", *path ? path : "Top level");
     } else {
         (void)fprintf(to, *path ? "\n### `%s`\n\n" : "\n### Top level%s\n\n", path);
-        (void)fputs("| key | value | default | meaning |\n|---|---|---|---|\n", to);
+        (void)fputs("| key | value | default | reload | meaning |\n|---|---|---|---|---|\n", to);
     }
     for (const struct cfg_item *i = items; i->key; i++)
         print_row(i, man, to);

@@ -395,6 +395,17 @@ cfg_report_unknown(struct cfg_load *l, const struct cfg_node *n, const struct cf
 
 /* ---- maps ---- */
 
+static void
+note_place(struct cfg_load *l, const struct cfg_item *item, const struct cfg_node *n)
+{
+    struct cfg_place *p = cfg_get(l, sizeof(*p));
+
+    if (!p)
+        return;
+    *p = (struct cfg_place){ .next = l->places, .item = item, .pos = n->key_pos };
+    l->places = p;
+}
+
 void
 cfg_read_map(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *up, const struct cfg_item *items, void *obj)
 {
@@ -417,6 +428,8 @@ cfg_read_map(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path
         set_default(l, &path, i, obj);
         if (c)
             read_value(l, c, &path, i, obj);
+        if (c && i->reload == CFG_RESTART)
+            note_place(l, i, c);
         if (c && i->check)
             i->check(l, c, &path, obj);
     }

@@ -26,6 +26,16 @@ enum cfg_type {
 
 #define CFG_REQ 1u      /* has to be there */
 
+/*
+ * May a reload change the key?  Every row answers, but for a section, whose rows answer.  The rows of a map or list that is
+ * one value (CFG_ITEMS, or a kind with items) answer as the row of that value does.
+ */
+enum cfg_reload {
+    CFG_RELOAD_UNKNOWN, /* no answer: a unit test fails */
+    CFG_LIVE,           /* a reload changes it */
+    CFG_RESTART,        /* in force after a restart; a reload reports the change and keeps the old value */
+};
+
 struct cfg_item;
 
 /* How a value that no other type fits is read (`n` NULL: by default) and written; `obj` is what it is stored at. */
@@ -39,11 +49,13 @@ struct cfg_kind {
 struct cfg_item {
     const char            *key;
     enum cfg_type          type;
+    enum cfg_reload        reload;
     unsigned               flags;
     uint64_t               min, max, dflt;      /* of a DURATION in microseconds */
     size_t                 at;                  /* offset in the struct */
     const struct cfg_item *items;               /* of SECTION and ITEMS; the last has no key */
-    size_t                 size, count_at, pos_at;      /* of ITEMS */
+    size_t                 size;                /* of one of ITEMS; of an OTHER that is CFG_RESTART, which holds no pointers */
+    size_t                 count_at, pos_at;    /* of ITEMS */
     const char *const     *choices;             /* the last is NULL */
     const struct cfg_kind *kind;
     const char            *dflt_text;           /* the default, where a number does not say it */

@@ -26,8 +26,8 @@ osp_daemon_cfg(const struct osp_daemon *d)
 }
 
 /* A worker takes its memory in chunks of one block size: with too few of them it would start and refuse every request. */
-static bool
-has_memory(const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
+bool
+osp_daemon_has_memory(const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
     size_t body = cfg->limits.max_body, datagram = cfg->limits.max_datagram, have = cfg->limits.memory;
     size_t each = osp_pool_floor((body > datagram ? body : datagram) + BESIDE_MESSAGE);
@@ -50,7 +50,7 @@ osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struc
 
     if (e != OSP_OK)
         (void)snprintf(why, OSP_STORE_WHY_MAX, "policy: out of memory");
-    else if (!has_memory(cfg, why))
+    else if (!osp_daemon_has_memory(cfg, why))
         e = OSP_E_INVALID;
     if (e != OSP_OK) {
         free(port);

@@ -39,6 +39,7 @@ struct osp_daemon {
     size_t                   worker_count, drained;
     struct osp_time          started;
     uint64_t                 reloads, reloads_refused;
+    uint64_t                 restart_needed;    /* keys of the file that differ from what is in force until a restart */
     uint64_t                 keys_worn, keys_over;      /* contexts that came near a limit of their keys, or to it */
     int                      lock_error;        /* errno of why memory could not be locked; 0: it is */
     bool                     near_full;         /* state-near-full was said */
@@ -47,6 +48,9 @@ struct osp_daemon {
 
 /* The configuration in force. */
 const struct osp_cfg *osp_daemon_cfg(const struct osp_daemon *d);
+
+/* True if each worker gets enough of `limits.memory` to take a request.  False: `why`. */
+bool osp_daemon_has_memory(const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX]);
 
 /* The policy of `cfg` (taken on OSP_OK) over `set` with the sockets of `l`. */
 OSP_CHECKED enum osp_err osp_daemon_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_listeners *l,

@@ -329,6 +329,7 @@ osp_metrics_render(const struct osp_metrics *m, FILE *to)
     one(to, "osprey_own_addresses_changes_total", "Times that they changed.", COUNTER, m->own_changes);
     one(to, "osprey_memory_locked", "1 if no memory of the daemon gets into swap.", GAUGE, m->memory_locked);
     one(to, "osprey_reloads_total", "Configurations taken over by a reload.", COUNTER, m->reloads);
+    one(to, "osprey_restart_needed", "Keys of the configuration whose change waits for a restart.", GAUGE, m->restart_needed);
     one(to, "osprey_reloads_refused_total", "Reloads that changed nothing.", COUNTER, m->reloads_refused);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct row *r = &rows[i];

@@ -31,6 +31,7 @@ struct osp_metrics {
     size_t                         contexts;
     uint64_t                       keys_worn, keys_over;
     uint64_t                       reloads, reloads_refused;
+    uint64_t                       restart_needed;      /* keys of the configuration whose change waits for one */
     uint64_t                       own_addresses, own_changes;
     struct osp_oneshot_stats       control, status;     /* connections of the control socket and the status page */
     uint64_t                       status_foreign;      /* requests to the status page under a host name that is not ours */

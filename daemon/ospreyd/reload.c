@@ -20,65 +20,54 @@ struct plan {
     bool                 has_listeners;
 };
 
+/* One line for whoever asked for the reload. */
 static void
-emit(void *ctx, const struct cfg_pos *pos, const char *key, const char *text)
+say_line(FILE *say, const struct cfg_pos *pos, const char *key, const char *text)
 {
-    FILE *say = ctx;
-
-    log_error("config", "file=%s line=%u column=%u key=%s text=%s", pos && pos->file ? pos->file : "", pos ? pos->line : 0,
-              pos ? pos->column : 0, key ? key : "", text);
     if (say && pos && pos->file)
-        (void)fprintf(say, "%s:%u:%u: %s%s%s\n", pos->file, pos->line, pos->column, key ? key : "", key && *key ? ": " : "",
-                      text);
-    else if (say)
+        (void)fprintf(say, "%s:%u:%u: ", pos->file, pos->line, pos->column);
+    if (say)
         (void)fprintf(say, "%s%s%s\n", key ? key : "", key && *key ? ": " : "", text);
 }
 
-static bool
-differs(const char *a, const char *b)
+static void
+emit_error(void *ctx, const struct cfg_pos *pos, const char *key, const char *text)
 {
-    return (a == NULL) != (b == NULL) || (a && strcmp(a, b) != 0);
+    log_error("config", "file=%s line=%u column=%u key=%s text=%s", pos && pos->file ? pos->file : "", pos ? pos->line : 0,
+              pos ? pos->column : 0, key ? key : "", text);
+    say_line(ctx, pos, key, text);
 }
 
-/* Says which changed keys this reload cannot take over; they were judged, so nothing about them is wrong. */
+/* A key that only a restart may change; nothing about it is wrong. */
 static void
-warn_restart(const struct osp_cfg *o, const struct osp_cfg *n, FILE *say)
+emit_restart(void *ctx, const struct cfg_pos *pos, const char *key, const char *text)
 {
-    const struct { const char *key; bool changed; } keys[] = {
-        { "state", differs(o->state, n->state) || o->state_size != n->state_size },
-        { "state-mark", differs(o->state_mark, n->state_mark) },
-        { "workers", o->workers != n->workers },
-        { "cache", o->cache.size != n->cache.size || o->cache.max_entry != n->cache.max_entry ||
-                       o->cache.request_hash != n->cache.request_hash },
-        { "edhoc", o->edhoc.sessions != n->edhoc.sessions || o->edhoc.verify_above != n->edhoc.verify_above ||
-                       o->edhoc.session_us != n->edhoc.session_us || o->edhoc.contexts != n->edhoc.contexts ||
-                       o->edhoc.contexts_per_peer != n->edhoc.contexts_per_peer ||
-                       o->edhoc.lifetime_us != n->edhoc.lifetime_us },
-        { "lease", o->lease.block != n->lease.block },
-        { "control", differs(o->control, n->control) },
-        { "status", o->status.enabled != n->status.enabled || o->status.port != n->status.port ||
-                        !osp_ip_eq(&o->status.ip, &n->status.ip) },
-        { "limits", o->limits.max_datagram != n->limits.max_datagram || o->limits.messages != n->limits.messages ||
-                        o->limits.max_body != n->limits.max_body || o->limits.bodies != n->limits.bodies ||
-                        o->limits.bodies_per_peer != n->limits.bodies_per_peer ||
-                        o->limits.exchanges != n->limits.exchanges || o->limits.upstream_peers != n->limits.upstream_peers ||
-                        o->limits.names != n->limits.names || o->limits.memory != n->limits.memory ||
-                        o->limits.max_token != n->limits.max_token || o->limits.queued != n->limits.queued ||
-                        o->limits.client_share != n->limits.client_share || o->limits.prefix_share != n->limits.prefix_share ||
-                        o->limits.known_reserve != n->limits.known_reserve ||
-                        o->limits.amplification != n->limits.amplification || o->limits.nstart != n->limits.nstart ||
-                        o->limits.upstream_ports != n->limits.upstream_ports ||
-                        o->limits.early_ack_us != n->limits.early_ack_us ||
-                        o->limits.receive_buffer != n->limits.receive_buffer },
-    };
+    log_warning("restart-needed", "key=%s file=%s line=%u text=%s", key, pos && pos->file ? pos->file : "", pos ? pos->line : 0,
+                text);
+    say_line(ctx, pos, key, text);
+}
 
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (!keys[i].changed)
-            continue;
-        log_warning("restart-needed", "key=%s", keys[i].key);
-        if (say)
-            (void)fprintf(say, "%s: changed, in force after a restart\n", keys[i].key);
+/*
+ * Reads the file and judges it as it is written, then gives it the values that are in force for the keys that only a restart
+ * may change.  NULL: it was refused; `why` says it where the errors were not told one by one.
+ */
+static struct osp_cfg *
+read_again(struct osp_daemon *d, FILE *say, uint64_t *restart_needed, char why[OSP_STORE_WHY_MAX])
+{
+    struct cfg_report errors = { .emit = emit_error, .ctx = say }, restart = { .emit = emit_restart, .ctx = say };
+    struct osp_cfg   *cfg = cfg_load(osp_daemon_cfg(d)->file, &errors);
+    size_t            count = 0;
+    bool              ok = cfg && osp_daemon_has_memory(cfg, why);
+
+    if (ok && !cfg_keep_started(osp_daemon_cfg(d), cfg, &restart, &count)) {
+        (void)snprintf(why, OSP_STORE_WHY_MAX, "reload: out of memory");
+        ok = false;
     }
+    *restart_needed = count;
+    if (ok)
+        return cfg;
+    cfg_free(cfg);
+    return NULL;
 }
 
 /* All that can fail. */
@@ -208,10 +197,10 @@ commit(struct osp_daemon *d, struct plan *p)
 bool
 osp_daemon_reload(struct osp_daemon *d, FILE *say)
 {
-    struct cfg_report r = { .emit = emit, .ctx = say };
-    struct plan       p = { 0 };
-    char              why[OSP_STORE_WHY_MAX] = "";
-    bool              ok = false;
+    struct plan p = { 0 };
+    uint64_t    restart_needed = 0;
+    char        why[OSP_STORE_WHY_MAX] = "";
+    bool        ok = false;
 
     if (d->draining) {
         if (say)
@@ -219,19 +208,19 @@ osp_daemon_reload(struct osp_daemon *d, FILE *say)
         return false;
     }
     osp_systemd_reloading();
-    p.cfg = cfg_load(osp_daemon_cfg(d)->file, &r);
+    p.cfg = read_again(d, say, &restart_needed, why);
     if (p.cfg) {
-        warn_restart(osp_daemon_cfg(d), p.cfg, say);
         ok = prepare(d, &p, why) == OSP_OK;
         if (ok) {
             commit(d, &p);
+            d->restart_needed = restart_needed;
         } else {
             undo(d, &p);
-            if (say)
-                (void)fprintf(say, "%s\n", why);
         }
     }
     free(p.changes);
+    if (say && *why)
+        (void)fprintf(say, "%s\n", why);
     if (!ok) {
         d->reloads_refused++;
         log_error("reload-refused", "reason=%s effect=%s", *why ? why : "the file has errors", "everything goes on as before");

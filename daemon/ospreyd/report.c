@@ -55,6 +55,7 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
     m.keys_over = d->keys_over;
     m.reloads = d->reloads;
     m.reloads_refused = d->reloads_refused;
+    m.restart_needed = d->restart_needed;
     m.control = osp_control_stats(d->control);
     m.status = osp_status_stats(d->status, &m.status_foreign);
     m.uptime_s = osp_time_between(d->started, osp_loop_now()) / OSP_SEC(1);
@@ -129,6 +130,7 @@ osp_daemon_status(struct osp_daemon *d, FILE *to)
     line(to, "observed-subjects", SUM(proxy.subjects));
     line(to, "reloads", m.reloads);
     line(to, "reloads-refused", m.reloads_refused);
+    line(to, "restart-needed", m.restart_needed);
     line(to, "leases", m.lease.granted);
 #undef SUM
 }

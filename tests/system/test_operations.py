@@ -214,6 +214,37 @@ def test_a_refused_file_changes_nothing_and_says_so(stage, keys):
     assert proxy.metric("osprey_reloads_refused_total") == 3
 
 
+def test_a_reload_keeps_what_needs_a_restart_says_so_each_time_and_takes_the_rest_over(stage, keys):
+    proxy = secure_proxy(stage, keys)
+    drain = proxy.config["limits"]["drain"]
+    assert proxy.metric("osprey_restart_needed") == 0
+    proxy.write(workers=3, limits=dict(proxy.config["limits"], queued=77, drain="1s"), log={"level": "debug", "format": "text"})
+    line = 1 + [text.startswith(' "workers"') for text in proxy.file.read_text().split("\n")].index(True)
+    for _ in range(2):
+        log = proxy.reload()
+        assert "reloaded" in log and f"key=workers file={proxy.file} line={line}" in log and "key=limits.queued" in log
+        assert "key=limits.drain" not in log and log.count("restart-needed") == 2
+        assert proxy.metric("osprey_restart_needed") == 2 and proxy.metric("osprey_workers") != 3
+    assert "restart-needed: 2\n" in proxy.ctl("status")[1] and proxy.ctl("log-level")[1] == "debug\n"
+    status, out, _ = proxy.ctl("reload")
+    assert status == 0 and f"{proxy.file}:{line}:2: workers: " in out and "goes on until a restart, then 3 is in force" in out
+    assert proxy.metric("osprey_reloads_refused_total") == 0
+    del proxy.config["workers"]
+    proxy.write(limits=dict(proxy.config["limits"], drain=drain))
+    del proxy.config["limits"]["queued"]
+    proxy.write()
+    assert "restart-needed" not in proxy.reload()
+    assert proxy.metric("osprey_restart_needed") == 0
+
+
+def test_a_reload_judges_what_it_would_not_take_over(stage, keys):
+    proxy = secure_proxy(stage, keys)
+    proxy.write(workers=2, limits=dict(proxy.config["limits"], memory="6MiB"))
+    log = proxy.reload()
+    assert "reload-refused" in log and "limits.memory: 6144KiB are too few for 2 workers" in log
+    assert proxy.metric("osprey_reloads_refused_total") == 1 and proxy.metric("osprey_restart_needed") == 0
+
+
 def test_ospreyctl_asks_though_the_file_has_errors(stage, keys):
     proxy = secure_proxy(stage, keys)
     write_private(proxy.file, proxy.file.read_text().replace('"clients"', '"cleints"'))
