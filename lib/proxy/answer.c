@@ -184,7 +184,7 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
     }
     e = put_layers_on(t, x, resp, x->removed_count, &out, &failed);
     for (size_t i = 0; i < x->removed_count; i++)
-        px_used(t->px, x->removed[i].ctx);
+        px_count_key_use(t->px, x->removed[i].ctx);
     if (e == OSP_OK) {
         count_answer(t, resp->code);
         finish(t, x, out);
@@ -278,9 +278,9 @@ px_challenge(struct px_turn *t, struct px_exchange *x)
 
     x->is_challenge = true;     /* whoever recorded the request may send it from anywhere: its answer is not confirmable */
     e = osp_oscore_protect_challenge(t->px->crypto, &x->removed[inner], t->now, &t->px->rand, &t->scratch, resp, &repeated);
-    px_used(t->px, ctx);
+    px_count_key_use(t->px, ctx);
     if (e == OSP_E_NO_LEASE && px_admit(t, x) == OSP_OK) {
-        px_park(t, x, NULL, ctx, PX_WAIT_LEASE_CHALLENGE);
+        px_wait_for_lease(t, x, ctx, PX_WAIT_LEASE_CHALLENGE);
         return;
     }
     if (e == OSP_OK)

@@ -223,7 +223,7 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req, con
     px_outer_take(*req, &t->outer);
     e = remove_with(t, x, ctx, &o, *req, out);
     if (ctx)
-        px_used(t->px, ctx);            /* a tag that does not verify uses the key up, too */
+        px_count_key_use(t->px, ctx);            /* a tag that does not verify uses the key up, too */
     if (e != OSP_OK && e != OSP_E_NOT_FRESH && e != OSP_E_REKEY) {
         enum osp_err  back = px_outer_put_back(&t->outer, *req);
         enum verdict  v;

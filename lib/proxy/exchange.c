@@ -81,11 +81,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     px_transfer_end(px, x);
     if (x->out)
         osp_ep_cancel(px->ep, x->out);
-    if (x->state != PX_RUNNING)
-        px->stats.parked--;
-    osp_list_remove(&x->wait);
-    px_agreement_unwait(x);
-    osp_timer_stop(&px->patience, &x->patience);
+    px_park_end(px, x);
     osp_list_remove(&x->link);
     px_unkeep(px, &x->saved);
     osp_pool_put(&px->pool, x->hop_host, x->hop_host_len);

@@ -11,7 +11,7 @@
 
 struct px_flight {
     struct osp_node     node;           /* in px.flights by the key's hash */
-    struct osp_list     followers;      /* px_exchange.wait */
+    struct px_queue     followers;
     struct px_exchange *leader;
     enum osp_err        why;            /* the leader was answered with this error; OSP_OK: not with one of ours */
 };
@@ -39,7 +39,7 @@ lead(struct osp_proxy *px, struct px_exchange *x)
     if (!f)
         return;
     *f = (struct px_flight){ .leader = x };
-    osp_list_init(&f->followers);
+    px_queue_init(&f->followers);
     osp_table_add(&px->flights, &f->node, x->key.hash);
     x->flight = f;
 }
@@ -58,8 +58,7 @@ px_flight_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *r
     }
     if (px_admit(t, x) != OSP_OK || !px_save(t->px, x, req))
         return false;
-    px_wait(t->px, x, PX_WAIT_FLIGHT, x->deadline);
-    osp_list_push(&f->followers, &x->wait);
+    px_wait_in(t->px, x, PX_WAIT_FLIGHT, &f->followers);
     t->px->stats.joined++;
     return true;
 }
@@ -79,13 +78,13 @@ px_flight_land(struct osp_proxy *px, struct px_exchange *leader)
 
     if (!f)
         return;
-    for (n = f->followers.next; n != &f->followers; n = n->next) {
+    for (n = f->followers.waiters.next; n != &f->followers.waiters; n = n->next) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
 
         x->resolved = f->why;
         x->to = leader->to;
     }
-    osp_list_splice(&px->ready, &f->followers);
+    px_queue_release(px, &f->followers);
     osp_table_remove(&px->flights, &f->node);
     osp_pool_put(&px->pool, f, sizeof(*f));
     leader->flight = NULL;

@@ -2,176 +2,6 @@
 /* Towards the next hop: resolve, protect, send; park what has to wait. */
 #include "proxy/impl.h"
 
-/* ---- what contexts need ---- */
-
-static void
-ask_about(struct osp_proxy *px, struct osp_octx *ctx, enum osp_ask_kind kind, enum osp_key_state state)
-{
-    osp_octx_ref(ctx);
-    px->ctx_asks[(px->ctx_ask_head + px->ctx_ask_count++) % PX_CTX_ASKS] = (struct px_ctx_ask){ ctx, kind, state };
-}
-
-/* A lease once, when few numbers are left; once each that the keys are worn, and at their limit. */
-void
-px_used(struct osp_proxy *px, struct osp_octx *ctx)
-{
-    enum osp_key_state state;
-
-    if (px->ctx_ask_count + 2 > PX_CTX_ASKS)    /* the daemon is far behind: ask again later */
-        return;
-    if (osp_octx_wants_lease(ctx, px->cfg.lease_low))
-        ask_about(px, ctx, OSP_ASK_LEASE, OSP_KEY_FINE);
-    state = osp_octx_notice(ctx);
-    if (state != OSP_KEY_FINE)
-        ask_about(px, ctx, OSP_ASK_WORN, state);
-}
-
-void
-px_used_meanwhile(struct osp_proxy *px, struct osp_octx *ctx)
-{
-    if (px->ctx_ask_count < PX_CTX_ASKS && osp_octx_wants_record(ctx))
-        ask_about(px, ctx, OSP_ASK_LEASE, OSP_KEY_FINE);
-}
-
-static struct osp_list *
-lease_slot(struct osp_proxy *px, const struct osp_octx *ctx)
-{
-    return &px->lease_waiters[osp_hash(&px->seed, osp_slice(&ctx, sizeof(ctx))) % PX_LEASE_SLOTS];
-}
-
-/* Waits for a lease of `ctx`; `req` is what will be sent then (NULL: a challenge). */
-void
-px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_octx *ctx, enum px_wait why)
-{
-    if (req && !px_save(t->px, x, req)) {
-        px_answer_error(t, x, OSP_E_NOMEM);
-        return;
-    }
-    px_used(t->px, ctx);
-    x->lease_ctx = ctx;
-    px_wait(t->px, x, why,
-            why == PX_WAIT_LEASE_OUT ? x->deadline : osp_time_after(t->now, x->policy->response_timeout_us));
-    osp_list_remove(&x->wait);
-    osp_list_push(lease_slot(t->px, ctx), &x->wait);
-}
-
-void
-px_wait(struct osp_proxy *px, struct px_exchange *x, enum px_wait why, struct osp_time deadline)
-{
-    if (x->state == PX_RUNNING)
-        px->stats.parked++;
-    x->state = why;
-    osp_timer_set(&px->patience, &x->patience, deadline);
-}
-
-void
-px_unpark(struct osp_proxy *px, struct px_exchange *x)
-{
-    osp_list_remove(&x->wait);
-    px_agreement_unwait(x);
-    osp_timer_stop(&px->patience, &x->patience);
-    x->state = PX_RUNNING;
-    px->stats.parked--;
-}
-
-static void
-send_saved(struct px_turn *t, struct px_exchange *x)
-{
-    if (px_restore(x, &t->px->a))
-        px_send(t, x, &t->px->a);
-    else
-        px_answer_error(t, x, OSP_E_NOMEM);
-}
-
-/* The ask may have found no room, or its answer got lost: an exchange ends all the same. */
-void
-px_give_up(struct px_turn *t, struct px_exchange *x)
-{
-    enum px_wait was = x->state;
-    bool         answer_late = was == PX_WAIT_NAME || was == PX_WAIT_FLIGHT || was == PX_WAIT_EDHOC;
-
-    px_unpark(t->px, x);
-    if (was == PX_WAIT_REKEY && !osp_time_due(x->deadline, t->now))
-        send_saved(t, x);       /* it may be there now */
-    else if (was == PX_WAIT_LEASE_NOTIFY)
-        px_observe_release(t, x, false);
-    else
-        px_answer_error(t, x, answer_late ? OSP_E_TIMEOUT : was == PX_WAIT_REKEY ? OSP_E_REKEY : OSP_E_NO_LEASE);
-}
-
-/* What waited for `ctx` is ready. */
-void
-px_leased(struct osp_proxy *px, const struct osp_octx *ctx)
-{
-    struct osp_list *slot = lease_slot(px, ctx), *n = slot->next;
-
-    while (n != slot) {
-        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
-
-        n = n->next;
-        if (x->lease_ctx == ctx) {
-            osp_list_remove(&x->wait);
-            osp_list_push(&px->ready, &x->wait);
-        }
-    }
-}
-
-/* It has an address now, or an error. */
-static void
-go_on_resolved(struct px_turn *t, struct px_exchange *x)
-{
-    if (x->resolved != OSP_OK)
-        px_answer_error(t, x, x->resolved);
-    else if (!px_ip_is_allowed(t->px, x, &x->to.ip, x->to.port))       /* where the name leads counts, not only the name */
-        px_answer_error(t, x, OSP_E_FORBIDDEN);
-    else
-        send_saved(t, x);
-}
-
-/* What finds no number again is refused, not parked for ever. */
-static void
-go_on_leased(struct px_turn *t, struct px_exchange *x, enum px_wait was)
-{
-    struct osp_ssn ssn = osp_octx_ssn(x->lease_ctx);
-
-    if (was == PX_WAIT_LEASE_NOTIFY)
-        px_observe_release(t, x, ssn.next < ssn.limit);
-    else if (ssn.next >= ssn.limit)
-        px_answer_error(t, x, OSP_E_NO_LEASE);
-    else if (was == PX_WAIT_LEASE_CHALLENGE)
-        px_challenge(t, x);
-    else
-        send_saved(t, x);
-}
-
-/* More may have waited for one event than the queue holds: what finds no room stays ready. */
-bool
-px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
-{
-    struct osp_list *n;
-
-    while ((n = osp_list_first(&px->ready)) != NULL) {
-        struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
-        struct px_turn      t = px_turn_begin(px, now, tx);
-        enum px_wait        was = x->state;
-
-        if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
-            return false;
-        px_unpark(px, x);
-        if (was == PX_WAIT_NAME)
-            go_on_resolved(&t, x);
-        else if (was == PX_WAIT_FLIGHT)
-            px_flight_go_on(&t, x);
-        else if (was == PX_WAIT_EDHOC)
-            send_saved(&t, x);
-        else
-            go_on_leased(&t, x, was);
-    }
-    return true;
-}
-
-/* ---- sending ---- */
-
 enum osp_err
 px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 {
@@ -246,16 +76,18 @@ px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         struct osp_msg *plain = req;
 
         e = px_protect(t, x, &req);
-        if (e == OSP_E_NO_LEASE) {
-            px_park(t, x, plain, x->leg ? x->leg : x->hop_ctx, PX_WAIT_LEASE_OUT);
+        if (e == OSP_E_NO_LEASE && px_save(t->px, x, plain)) {
+            px_wait_for_lease(t, x, x->leg ? x->leg : x->hop_ctx, PX_WAIT_LEASE_OUT);
             return;
         }
+        if (e == OSP_E_NO_LEASE)
+            e = OSP_E_NOMEM;
         if (e == OSP_E_REKEY) {
             px_rekey_wait(t, x, plain);
             return;
         }
         if (e == OSP_OK)
-            px_used(t->px, x->added.ctx);
+            px_count_key_use(t->px, x->added.ctx);
     } else if (x->has_added) {          /* it was sent under a layer before, which is only preferred */
         osp_layer_fini(&x->added);
         x->has_added = false;

@@ -9,7 +9,9 @@
  *   translate.c   the request URI on its way in and out; Hop-Limit
  *   location.c    Location of responses on its way back
  *   loop.c        requests that come back from the next hop
- *   forward.c     the next hop: resolve, protect, send, park
+ *   forward.c     the next hop: resolve, protect, send
+ *   park.c        exchanges that wait; resume.c takes them up again
+ *   asks.c        what the daemon is asked for and told
  *   answer.c      responses and errors to the client, under the layers removed
  *   response.c    what came back from the next hop
  *   rekey.c       contexts that are derived anew, from clients and towards next hops
@@ -45,8 +47,10 @@
 #include "msg/option.h"
 #include "oscore/b2.h"
 #include "oscore/made.h"
-#include "proxy/proxy.h"
+#include "proxy/asks.h"
 #include "proxy/edhoc/sessions.h"
+#include "proxy/park.h"
+#include "proxy/proxy.h"
 
 #define PX_LAYERS_MAX 8         /* layers that can be removed from one request; the policy's limit is below */
 #define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */
@@ -60,10 +64,6 @@
 #define PX_AGREED_ASKS 16
 #define PX_ECHO_LEN 12
 #define PX_ECHO_SHORT 6
-
-/* Why an exchange is parked; one that goes on stands in px.ready until its turn comes. */
-enum px_wait { PX_RUNNING, PX_WAIT_NAME, PX_WAIT_LEASE_OUT, PX_WAIT_LEASE_CHALLENGE, PX_WAIT_LEASE_NOTIFY,
-               PX_WAIT_FLIGHT, PX_WAIT_EDHOC, PX_WAIT_REKEY };
 
 /* A run of ours for the context of the next hop, and what the request was sent in last. */
 enum px_rekey { PX_REKEY_NONE, PX_REKEY_FIRST, PX_REKEY_THIRD };
@@ -172,7 +172,8 @@ struct px_subject {
 
 struct px_exchange {
     struct osp_list         link;       /* in px.exchanges */
-    struct osp_list         wait;       /* in a name's or a lease slot's list while parked, or in px.ready */
+    struct osp_list         wait;       /* in a queue or a lease slot's list while parked, or in px.ready */
+    struct px_queue        *queue;      /* that it waits in; NULL: none */
     struct osp_policy      *policy;     /* a reference */
     const struct osp_route *route;      /* reverse-proxied by it; NULL: forward-proxied */
     struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none, or `leg` */
@@ -180,7 +181,6 @@ struct px_exchange {
     uint8_t                *hop_host;   /* with hop_edhoc: name of the host it goes to, in pool memory; NULL: an address */
     struct osp_octx        *leg;        /* ... and this is it, or what hop_ctx is derived to, a reference */
     struct px_agreement    *agreement;  /* whose run this is the exchange of; no client waits for it then */
-    struct px_agreement    *awaits;     /* whose run it waits for */
     struct px_agreement    *carries;    /* whose message_3 is in its request, until that was answered */
     struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
     const struct osp_rule  *rule;       /* that allowed it */
@@ -241,7 +241,7 @@ struct px_name {
     struct osp_node node;       /* in px.names by host */
     struct osp_list lru;        /* in px.name_lru while nobody waits */
     struct osp_list ask;        /* in px.name_asks until the daemon took it */
-    struct osp_list waiters;    /* px_exchange.wait */
+    struct px_queue waiters;
     uint64_t        expires_us;
     enum osp_err    err;        /* OSP_OK: ips are valid */
     bool            pending;
@@ -402,20 +402,12 @@ uint64_t px_asks_for(const struct osp_proxy *px, const struct px_exchange *x);
 enum osp_err px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
 /* The next hop's layer on *req, which then is another message. */
 enum osp_err px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req);
-void px_park(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_octx *ctx, enum px_wait why);
-void px_leased(struct osp_proxy *px, const struct osp_octx *ctx);
+
+/* ---- resume.c ---- */
 /* Takes up what is ready while there is room for its datagrams; true: all of it was. */
 bool px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
 /* A parked exchange waited long enough. */
 void px_give_up(struct px_turn *t, struct px_exchange *x);
-/* It waits no more. */
-void px_unpark(struct osp_proxy *px, struct px_exchange *x);
-/* The exchange waits, until `deadline` at most. */
-void px_wait(struct osp_proxy *px, struct px_exchange *x, enum px_wait why, struct osp_time deadline);
-/* After a use of the keys of `ctx`: asks the daemon for what is needed now. */
-void px_used(struct osp_proxy *px, struct osp_octx *ctx);
-/* After a lease of `ctx`: for what was used while it was under way. */
-void px_used_meanwhile(struct osp_proxy *px, struct osp_octx *ctx);
 
 /* ---- names.c ---- */
 /* OSP_OK with *ip; OSP_E_RESOLVE; OSP_E_INCOMPLETE: the exchange waits in *name. OSP_E_OVERLOAD. */
@@ -423,6 +415,9 @@ enum osp_err px_name_find(struct px_turn *t, struct osp_slice host, struct osp_i
 /* True if `host` is known to have the address. */
 bool px_name_has(struct osp_proxy *px, struct osp_slice host, const struct osp_ip *ip);
 void px_name_wait(struct osp_proxy *px, struct px_name *n, struct px_exchange *x);
+/* The daemon's answer: who waited for it is ready.  False: nobody did. */
+bool px_name_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
+                      uint64_t ttl_us, struct osp_time now);
 void px_names_free(struct osp_proxy *px);
 
 /* ---- answer.c ---- */
@@ -621,8 +616,6 @@ void px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
 bool px_edhoc_is_combined(const struct px_exchange *x, struct osp_slice kid);
 /* Takes message_3 out of it: the context for the rest is there then. False: the exchange ended with an error. */
 bool px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid);
-/* Hands a context that is in the live table to the daemon. OSP_E_OVERLOAD: it was taken out of the table again. */
-enum osp_err px_keep_made(struct osp_proxy *px, struct osp_made *m);
 
 /* Asked about credentials during one call of lib/edhoc; knows the policy, and has room for one that came by value. */
 struct px_finder {
@@ -666,8 +659,6 @@ void px_agreement_response(struct px_turn *t, struct px_exchange *up, const stru
 void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
 /* A response came out of the layer x->added. */
 void px_agreement_verified(struct px_turn *t, struct px_exchange *x);
-/* `x` waits for a run no more, or never did. */
-void px_agreement_unwait(struct px_exchange *x);
 /* The exchange of a run ends. */
 void px_agreement_left(struct osp_proxy *px, struct px_exchange *up);
 void px_agreements_free(struct osp_proxy *px);

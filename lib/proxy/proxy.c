@@ -310,61 +310,19 @@ osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
 
 /* ---- asks ---- */
 
-bool
-osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
+void
+osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
+                   uint64_t ttl_us, struct osp_time now, struct osp_txq *tx)
 {
-    struct osp_list *n;
-
-    if (px->keep_count > 0) {   /* before a lease is asked for it */
-        ask->kind = OSP_ASK_KEEP;
-        ask->made = px->keep_asks[--px->keep_count];
-        return true;
-    }
-    if (px->ctx_ask_count > 0) {
-        ask->kind = px->ctx_asks[px->ctx_ask_head].kind;
-        ask->ctx = px->ctx_asks[px->ctx_ask_head].ctx;
-        ask->state = px->ctx_asks[px->ctx_ask_head].state;
-        px->ctx_ask_head = (px->ctx_ask_head + 1) % PX_CTX_ASKS;
-        px->ctx_ask_count--;
-        return true;
-    }
-    ask->ctx = NULL;
-    if (px->agreed_count > 0) {
-        const struct px_agreed *a = &px->agreed_asks[--px->agreed_count];
-
-        ask->kind = OSP_ASK_AGREED;
-        ask->err = a->why;
-        memcpy(ask->host, a->purpose, sizeof(a->purpose));
-        return true;
-    }
-    n = osp_list_first(&px->name_asks);
-    if (n) {
-        struct px_name *name = OSP_CONTAINER(n, struct px_name, ask);
-
-        osp_list_remove(&name->ask);
-        ask->kind = OSP_ASK_RESOLVE;
-        memcpy(ask->host, name->host, sizeof(ask->host));
-        return true;
-    }
-    return false;
-}
-
-enum osp_err
-px_keep_made(struct osp_proxy *px, struct osp_made *m)
-{
-    if (px->keep_count == PX_KEEP_ASKS) {
-        (void)osp_octx_live_remove(px->policy->live, m->octx);
-        return OSP_E_OVERLOAD;
-    }
-    px->keep_asks[px->keep_count++] = m;
-    return OSP_OK;
+    if (px_name_resolved(px, host, err, ips, count, ttl_us, now))
+        (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
 }
 
 void
 osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx)
 {
-    px_used_meanwhile(px, ctx);
-    px_leased(px, ctx);
+    px_count_use_during_lease(px, ctx);
+    px_lease_is_over(px, ctx);
     (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
 }
 

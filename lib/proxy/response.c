@@ -78,7 +78,7 @@ take_layer_off(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
         px_rekey_verified(t, x);
         px_agreement_verified(t, x);
     }
-    px_used(t->px, x->added.ctx);
+    px_count_key_use(t->px, x->added.ctx);
     if (e == OSP_OK) {
         *resp = &t->px->b;
         return OSP_OK;

@@ -46,7 +46,7 @@ name_new(struct osp_proxy *px, struct osp_slice host, uint64_t hash)
     (void)osp_slice_copy(host, n->host, sizeof(n->host) - 1);
     osp_list_init(&n->lru);
     osp_list_init(&n->ask);
-    osp_list_init(&n->waiters);
+    px_queue_init(&n->waiters);
     osp_table_add(&px->names, &n->node, hash);
     px->stats.names++;
     return n;
@@ -100,20 +100,19 @@ px_name_has(struct osp_proxy *px, struct osp_slice host, const struct osp_ip *ip
 void
 px_name_wait(struct osp_proxy *px, struct px_name *n, struct px_exchange *x)
 {
-    px_wait(px, x, PX_WAIT_NAME, x->deadline);
-    osp_list_push(&n->waiters, &x->wait);
+    px_wait_in(px, x, PX_WAIT_NAME, &n->waiters);
 }
 
-void
-osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
-                   uint64_t ttl_us, struct osp_time now, struct osp_txq *tx)
+bool
+px_name_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
+                 uint64_t ttl_us, struct osp_time now)
 {
     struct osp_slice h = osp_slice_str(host);
     struct px_name  *n = find(px, h, osp_hash(&px->seed, h));
     struct osp_list *w;
 
     if (!n || !n->pending)
-        return;
+        return false;
     n->pending = false;
     n->err = err == OSP_OK && count > 0 ? OSP_OK : OSP_E_RESOLVE;
     n->expires_us = now.us + ttl_us;
@@ -121,17 +120,16 @@ osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, con
     for (size_t i = 0; i < n->count; i++)
         n->ips[i] = ips[i];
     osp_list_remove(&n->ask);
-    while ((w = osp_list_first(&n->waiters)) != NULL) {
+    for (w = n->waiters.waiters.next; w != &n->waiters.waiters; w = w->next) {
         struct px_exchange *x = OSP_CONTAINER(w, struct px_exchange, wait);
 
         x->resolved = n->err;
         if (n->err == OSP_OK)
             x->to.ip = n->ips[0];
-        osp_list_remove(&x->wait);
-        osp_list_push(&px->ready, &x->wait);
     }
+    px_queue_release(px, &n->waiters);
     osp_list_push(&px->name_lru, &n->lru);
-    (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
+    return true;
 }
 
 void

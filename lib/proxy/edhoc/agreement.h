@@ -8,8 +8,7 @@
 struct px_agreement {
     struct osp_node       node;         /* in px.agreements by purpose */
     struct osp_list       lru;          /* in px.agreement_lru, used last last */
-    struct osp_list       waiters;      /* px_exchange.wait */
-    size_t                waiting;      /* how many those are */
+    struct px_queue       waiters;
     struct px_exchange   *up;           /* the run's exchange; NULL: none is under way */
     struct osp_edhoc     *session;      /* of the run, in pool memory */
     struct osp_edhoc_cid  c_i;
@@ -51,8 +50,6 @@ bool px_is_by_chain(const struct px_exchange *x, uint32_t label);
 enum osp_err px_agreement_post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload);
 /* The run is over: who waited is ready. */
 void px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why);
-/* Parks `x`, whose request is kept, until the run is over. */
-void px_agreement_wait(struct px_turn *t, struct px_exchange *x, struct px_agreement *a);
 /* The request may be sent again, although somebody may have executed it. */
 bool px_may_repeat(const struct px_exchange *x, const struct osp_msg *req);
 

@@ -20,7 +20,7 @@
 static struct px_exchange *
 choose_carrier(struct osp_proxy *px, struct px_agreement *a, size_t message_len)
 {
-    for (struct osp_list *n = a->waiters.next; n != &a->waiters; n = n->next) {
+    for (struct osp_list *n = a->waiters.waiters.next; n != &a->waiters.waiters; n = n->next) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
 
         if (!x->inner_oscore && !x->obs && !x->subject && x->saved.n + message_len + ROOM <= px->cfg.ep.max_datagram)

@@ -57,7 +57,7 @@ make_room(struct osp_proxy *px)
     for (n = px->agreement_lru.next; n != &px->agreement_lru; n = n->next) {
         struct px_agreement *a = OSP_CONTAINER(n, struct px_agreement, lru);
 
-        if (a->up || a->waiting > 0)
+        if (a->up || a->waiters.count > 0)
             continue;
         agreement_free(px, a);
         return true;
@@ -81,7 +81,7 @@ find_or_make(struct osp_proxy *px, struct osp_slice purpose)
         return NULL;
     *a = (struct px_agreement){ .purpose_len = (uint16_t)purpose.n };
     (void)osp_slice_copy(purpose, a->purpose, sizeof(a->purpose) - 1);
-    osp_list_init(&a->waiters);
+    px_queue_init(&a->waiters);
     osp_table_add(&px->agreements, &a->node, osp_hash(&px->seed, purpose));
     osp_list_push(&px->agreement_lru, &a->lru);
     return a;
@@ -112,26 +112,6 @@ px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
     up->agreement = NULL;
 }
 
-void
-px_agreement_unwait(struct px_exchange *x)
-{
-    if (x->awaits)
-        x->awaits->waiting--;
-    x->awaits = NULL;
-}
-
-static void
-tell(struct osp_proxy *px, const struct px_agreement *a, enum osp_err why)
-{
-    struct px_agreed *to = &px->agreed_asks[px->agreed_count];
-
-    if (px->aborting || px->agreed_count == PX_AGREED_ASKS)
-        return;
-    px->agreed_count++;
-    to->why = why;
-    memcpy(to->purpose, a->purpose, sizeof(to->purpose));
-}
-
 /* Who waited is ready: for the layer, or for what the failure means for it. */
 void
 px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
@@ -146,11 +126,9 @@ px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
         a->not_before_us = t->now.us + (a->pause_us > pause ? a->pause_us : pause);
         t->px->stats.not_agreed++;
     }
-    tell(t->px, a, why);
+    px_tell_agreed(t->px, a->purpose, why);
     px_exchange_end(t->px, a->up);
-    for (struct osp_list *n = a->waiters.next; n != &a->waiters; n = n->next)
-        px_agreement_unwait(OSP_CONTAINER(n, struct px_exchange, wait));
-    osp_list_splice(&t->px->ready, &a->waiters);
+    px_queue_release(t->px, &a->waiters);
 }
 
 void
@@ -453,24 +431,15 @@ without(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     return true;
 }
 
-void
-px_agreement_wait(struct px_turn *t, struct px_exchange *x, struct px_agreement *a)
-{
-    x->awaits = a;
-    a->waiting++;
-    px_wait(t->px, x, PX_WAIT_EDHOC, x->deadline);
-    osp_list_push(&a->waiters, &x->wait);
-}
-
 static bool
 wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct px_agreement *a)
 {
-    if (a->waiting >= WAITING_MAX || !px_save(t->px, x, req)) {
+    if (a->waiters.count >= WAITING_MAX || !px_save(t->px, x, req)) {
         px_answer_error(t, x, OSP_E_OVERLOAD);
         return true;
     }
     x->runs_awaited++;
-    px_agreement_wait(t, x, a);
+    px_wait_in(t->px, x, PX_WAIT_EDHOC, &a->waiters);
     return true;
 }
 
@@ -489,7 +458,7 @@ begin_if_due(struct px_turn *t, struct px_agreement *a, const struct px_exchange
     a->not_before_us = t->now.us + PAUSE_US;
     t->px->stats.not_agreed++;
     t->px->stats.errors[e]++;
-    tell(t->px, a, e);
+    px_tell_agreed(t->px, a->purpose, e);
 }
 
 /*

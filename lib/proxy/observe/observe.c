@@ -59,7 +59,7 @@ px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *
         return !last;
     }
     o->held_last = last;
-    px_park(t, x, NULL, ctx, PX_WAIT_LEASE_NOTIFY);
+    px_wait_for_lease(t, x, ctx, PX_WAIT_LEASE_NOTIFY);
     return true;
 }
 
@@ -137,7 +137,7 @@ begin(struct px_turn *t, struct px_exchange *x, uint64_t hash)
     osp_table_add(&px->obs_handles, &o->by_handle, x->in);
     x->obs = o;
     for (size_t i = 0; i < x->removed_count; i++)       /* the second notification will need a number */
-        px_used(px, x->removed[i].ctx);
+        px_count_key_use(px, x->removed[i].ctx);
     return true;
 }
 
