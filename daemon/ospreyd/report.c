@@ -245,7 +245,8 @@ osp_daemon_contexts(struct osp_daemon *d, const char *pattern, size_t max, FILE 
 bool
 osp_daemon_revoke(struct osp_daemon *d, const char *pattern, FILE *to)
 {
-    size_t n;
+    enum osp_err e;
+    size_t       n;
 
     if (!*pattern) {
         (void)fprintf(to, "revoke: the name of a credential or of a peer is needed, or a pattern\n");
@@ -253,10 +254,17 @@ osp_daemon_revoke(struct osp_daemon *d, const char *pattern, FILE *to)
     }
     n = osp_kept_revoke(d->edhoc.kept, pattern);
     log_info("contexts-revoked", "count=%zu reason=%s", n, "ospreyctl");
-    if (n)
-        osp_leaser_wake(d->leaser);
+    e = osp_state_forget_kept(d->state);
     (void)fprintf(to, "revoked: %zu\n", n);
-    return true;
+    if (e == OSP_OK)
+        return true;
+    n = osp_kept_unforgotten(d->edhoc.kept);
+    log_error("revocation-not-stored", "count=%zu reason=%s effect=%s", n, osp_state_error(d->state),
+              "they end now, but may come back at the next start: revoke again when the disk can be written");
+    (void)fprintf(to, "not stored: %s; they may come back at the next start: revoke again when the disk can be written\n",
+                  osp_state_error(d->state));
+    osp_leaser_wake(d->leaser);
+    return false;
 }
 
 bool

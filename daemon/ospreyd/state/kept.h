@@ -58,10 +58,12 @@ bool osp_kept_has(struct osp_kept *k, const struct osp_octx *c);
  * the store to those that are configured: what exceeds that part goes first.  As osp_record_keep().
  */
 OSP_CHECKED enum osp_err osp_kept_flush(struct osp_kept *k, struct osp_store *s);
-/* The batch was committed, or not: then it is done again with the next. */
+/* Still in the batch: its rows are in the store, or not; then it is done again with the next. */
 void osp_kept_flushed(struct osp_kept *k, bool committed);
 /* True if something waits to be written. */
 bool osp_kept_is_due(struct osp_kept *k);
+/* Contexts that went and that the store still has. */
+size_t osp_kept_unforgotten(struct osp_kept *k);
 
 /*
  * In a batch: takes up what the store kept, if `trusts` says that its credential is still what it was and its lifetime is

@@ -146,6 +146,18 @@ osp_kept_is_due(struct osp_kept *k)
     return due;
 }
 
+size_t
+osp_kept_unforgotten(struct osp_kept *k)
+{
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&k->lock);
+    for (struct osp_list *at = k->todo.next; at != &k->todo; at = at->next)
+        n += OSP_CONTAINER(at, struct kept_entry, todo)->gone;
+    (void)pthread_mutex_unlock(&k->lock);
+    return n;
+}
+
 /* ---- what an earlier run kept ---- */
 
 /* NULL: out of date, not trusted any more, or not readable: to be forgotten. */

@@ -55,13 +55,22 @@ write_mark(struct osp_state *st, uint64_t high)
     return e;
 }
 
-enum osp_err
-state_commit(struct osp_state *st, uint64_t high)
+/* Still in the batch.  *stored: the rows are durable, also when the mark cannot be written. */
+static enum osp_err
+commit(struct osp_state *st, uint64_t high, bool *stored)
 {
     enum osp_err e = osp_store_commit(st->store);
 
-    if (e == OSP_OK)
-        e = write_mark(st, high);
+    *stored = e == OSP_OK;
+    return *stored ? write_mark(st, high) : e;
+}
+
+enum osp_err
+state_commit(struct osp_state *st, uint64_t high)
+{
+    bool         stored;
+    enum osp_err e = commit(st, high, &stored);
+
     (void)pthread_mutex_unlock(&st->batch);
     return e;
 }
@@ -332,6 +341,7 @@ static enum osp_err
 write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *leases, size_t count)
 {
     enum osp_err e = state_begin(st);
+    bool         stored = false;
 
     if (e != OSP_OK)
         return e;
@@ -345,11 +355,12 @@ write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *l
             e = lease_one(st, ctxs[i], &leases[i]);
     }
     if (e == OSP_OK)
-        e = state_commit(st, highest(leases, count));
+        e = commit(st, highest(leases, count), &stored);
     else
-        state_abort(st);
-    if (st->kept)
-        osp_kept_flushed(st->kept, e == OSP_OK);
+        osp_store_abort(st->store);
+    if (st->kept)               /* before another thread begins a batch of them */
+        osp_kept_flushed(st->kept, stored);
+    (void)pthread_mutex_unlock(&st->batch);
     return e;
 }
 
@@ -511,6 +522,19 @@ flush_kept(struct osp_state *st)
 
     while (e == OSP_OK && st->kept && osp_kept_is_due(st->kept))
         e = write_leases(st, NULL, NULL, 0);
+    return e;
+}
+
+enum osp_err
+osp_state_forget_kept(struct osp_state *st)
+{
+    enum osp_err e;
+
+    if (!st->store || !st->kept)
+        return OSP_OK;
+    do                          /* once at least: the mark may not know of the last batch yet */
+        e = write_leases(st, NULL, NULL, 0);
+    while (e == OSP_OK && osp_kept_unforgotten(st->kept) > 0);
     return e;
 }
 

@@ -72,6 +72,13 @@ const struct osp_ctxset *osp_state_set(const struct osp_state *st);
  */
 OSP_CHECKED enum osp_err osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count);
 
+/*
+ * Sees to it that the store has forgotten the kept contexts that went (osp_kept_revoke()).  Main thread.
+ *   OSP_E_STORE, OSP_E_NOSPACE  some of them may come back at the next start (osp_kept_unforgotten()), or all of them with a
+ *                               copy of the store, which the mark does not tell from this one
+ */
+OSP_CHECKED enum osp_err osp_state_forget_kept(struct osp_state *st);
+
 /* The sequence numbers that leases have taken in this run.  Any thread. */
 uint64_t osp_state_numbers_leased(const struct osp_state *st);
 

@@ -506,6 +506,61 @@ kept_contexts_are_revoked(void **s)
     stop();
 }
 
+static void
+break_mark(void)
+{
+    char path[80];
+
+    (void)snprintf(path, sizeof(path), "%s.mark/mark", dir);
+    unit_break(path);
+}
+
+/* What was written in a batch whose mark failed is in the store: it has to be forgotten. */
+static void
+kept_context_stays_revoked_when_the_mark_cannot_be_written(void **s)
+{
+    struct osp_octx *c;
+
+    (void)s;
+    start();
+    c = make("meter", "kid 2b", "a", "secret number one");
+    break_mark();
+    EXPECT_ERR(OSP_E_STORE, osp_state_lease(state, &c, 1));
+    assert_int_equal(1, osp_kept_revoke(kept, "kid 2*"));
+    EXPECT_ERR(OSP_E_STORE, osp_state_forget_kept(state));      /* a copy of the store could bring it back: it is told */
+    assert_non_null(strstr(osp_state_error(state), "mark"));
+    EXPECT_ERR(OSP_E_STORE, osp_state_forget_kept(state));      /* and again, until it is written */
+    assert_int_equal(0, osp_kept_unforgotten(kept));
+    crash();
+    start();
+    assert_false(is_live("a"));
+    stop();
+}
+
+/* The store itself cannot be written: that is told, and it is tried again. */
+static void
+revocation_that_is_not_stored_is_told(void **s)
+{
+    char path[80], away[80];
+
+    (void)s;
+    (void)snprintf(path, sizeof(path), "%s/state.mdb", dir);
+    (void)snprintf(away, sizeof(away), "%s/away", dir);
+    start();
+    (void)lease(make("meter", "kid 2b", "a", "secret number one"));
+    assert_int_equal(0, rename(path, away));
+    assert_int_equal(1, osp_kept_revoke(kept, "kid 2*"));
+    EXPECT_ERR(OSP_E_STORE, osp_state_forget_kept(state));
+    assert_int_equal(1, osp_kept_unforgotten(kept));
+    assert_int_equal(0, rename(away, path));
+    EXPECT_OK(osp_state_forget_kept(state));
+    assert_int_equal(0, osp_kept_unforgotten(kept));
+    crash();
+    start();
+    assert_false(is_live("a"));
+    stop();
+}
+
 /* Whoever is configured no longer has no contexts either. */
 static void
 kept_contexts_end_with_their_credential(void **s)
@@ -560,6 +615,8 @@ main(void)
         T(kept_contexts_end_with_what_vouched_for_them),
         T(kept_contexts_expire),
         T(kept_contexts_are_revoked),
+        T(kept_context_stays_revoked_when_the_mark_cannot_be_written),
+        T(revocation_that_is_not_stored_is_told),
         T(kept_contexts_end_with_their_credential),
         T(kept_contexts_need_no_store),
     };
