@@ -61,7 +61,8 @@ struct osp_slice osp_octx_subject(const struct osp_octx *c);    /* as it was giv
 void osp_octx_set_label(struct osp_octx *c, uint32_t label);     /* at reload, before workers see it */
 /*
  * True once it was let go, by the live table (live.h) or by a reload: an exchange may end with it, but what lasts does not go on
- * with it.  For a base (b2.h) what it is derived to goes, too.
+ * with it, and no request comes in under it, since another object may have its replay window then.  For a base (b2.h) what it is
+ * derived to goes, too.
  */
 bool osp_octx_is_out_of_use(const struct osp_octx *c);
 void osp_octx_put_out_of_use(struct osp_octx *c);

@@ -77,6 +77,7 @@ void osp_layer_fini(struct osp_layer *l);
  * `out` is the decrypted request (type, mid and token copied); `scratch` receives the plaintext
  * (in->payload.n bytes are enough).
  *   OSP_E_OSCORE_OPTION  option undecodable, or no payload
+ *   OSP_E_NO_CONTEXT     the context is out of use: nothing was decrypted
  *   OSP_E_REPLAY, OSP_E_DECRYPT   window unmoved; a tag that does not verify is counted against the key
  *   OSP_E_KEY_SPENT      the keys are at a limit: nothing was decrypted [key-limits#2.3.2]
  *   OSP_E_NOT_FRESH      decrypted and valid, but the window is unknown and the request carries no

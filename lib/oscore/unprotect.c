@@ -58,6 +58,8 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
         return OSP_E_OSCORE_OPTION;
     if (!osp_slice_eq(opt.kid, osp_octx_recipient_id(ctx)))     /* not for this context: no key of it fits */
         return OSP_E_DECRYPT;
+    if (osp_octx_is_out_of_use(ctx))            /* another object may have the window by now, and know more than ours */
+        return OSP_E_NO_CONTEXT;
     piv = osp_oscore_piv_value(opt.piv);
     e = octx_may_open(ctx, piv);                /* [rfc8613#7.4] asked before, moved after */
     if (e != OSP_OK)

@@ -82,7 +82,7 @@ px_rekey_request(struct px_turn *t, struct px_exchange *x, const struct osp_osco
     bool              second_request;
     enum osp_err      e;
 
-    if (!base || !o->has_kid_context || !osp_b2_unwrap(o->kid_context, &id))
+    if (!base || osp_octx_is_out_of_use(base) || !o->has_kid_context || !osp_b2_unwrap(o->kid_context, &id))
         return OSP_E_NO_CONTEXT;
     second_request = osp_b2_knows_r2(base, id, &ticket);
     e = osp_b2_derive(base, id, &c);

@@ -110,6 +110,32 @@ replay_is_refused(void **state)
     EXPECT_ERR(OSP_E_REPLAY, unprotect(f));
 }
 
+/*
+ * [rfc8613#7.4] A worker that could not take a reload on has the old object, and another one has the window: one request would
+ * come in twice.  What came in before is answered.
+ */
+static void
+no_request_comes_in_under_a_context_out_of_use(void **state)
+{
+    struct fix       *f = *state;
+    struct osp_msg    resp;
+    struct osp_replay before, after;
+
+    request(f);
+    protect(f);
+    EXPECT_OK(unprotect(f));
+    osp_octx_put_out_of_use(f->server);
+    osp_msg_init(&resp, OSP_CODE(2, 5));
+    EXPECT_OK(respond(f, &resp, false));
+    EXPECT_OK(receive(f));
+    (void)osp_octx_get_window(f->server, &before);
+    request(f);
+    protect(f);
+    EXPECT_ERR(OSP_E_NO_CONTEXT, unprotect(f));
+    (void)osp_octx_get_window(f->server, &after);
+    assert_int_equal(before.next, after.next);
+}
+
 /* rows S01, R01 */
 /* [rfc8613#6.1] */
 static void
@@ -543,6 +569,7 @@ main(void)
         T(short_nonces_go_round),
         T(every_flipped_bit_is_refused_and_the_window_stays),
         T(replay_is_refused),
+        T(no_request_comes_in_under_a_context_out_of_use),
         cmocka_unit_test(undecodable_options_are_refused),
         cmocka_unit_test(option_goes_round),
         T(request_without_kid_or_piv_or_with_two_options_is_refused),
