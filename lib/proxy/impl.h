@@ -290,6 +290,7 @@ struct osp_proxy {
     struct px_agreed       agreed_asks[PX_AGREED_ASKS];  /* for the log: one that finds no room is only counted */
     size_t                 agreed_count;
     struct osp_proxy_stats stats;
+    struct osp_addr        came_back_from;      /* the last request that did */
     uint8_t               *scratch;             /* plaintexts and values of one turn */
     size_t                 scratch_cap;
     struct osp_msg         a, b;                /* messages of one turn, besides the endpoint's */

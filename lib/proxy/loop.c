@@ -102,11 +102,19 @@ px_loop_check(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
         (hops == 0 || ((mine & HOPS_BITS) != 0 && (mine & HOPS_BITS) < hops))) {
         (void)atomic_compare_exchange_strong_explicit(slot, &there, there | CAME_BACK, memory_order_relaxed,
                                                       memory_order_relaxed);
+        t->px->came_back_from = x->from.peer;
         return OSP_E_CAME_BACK;
     }
     atomic_store_explicit(slot, mine, memory_order_relaxed);
     x->outbound = mine;
     return OSP_OK;
+}
+
+uint64_t
+osp_proxy_came_back(const struct osp_proxy *px, struct osp_addr *from)
+{
+    *from = px->came_back_from;
+    return px->stats.errors[OSP_E_CAME_BACK];
 }
 
 bool

@@ -140,6 +140,8 @@ struct osp_proxy_stats {
 
 void osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out);
 const struct osp_ep_stats *osp_proxy_ep_stats(const struct osp_proxy *px);
+/* How many requests came back from our own next hop [rfc8768#1]; *from: where the last one came from. */
+uint64_t osp_proxy_came_back(const struct osp_proxy *px, struct osp_addr *from);
 
 /* Sockets 0..count-1 may be used for requests to next hops from now on, as osp_ep_set_socks() says. */
 void osp_proxy_set_socks(struct osp_proxy *px, uint16_t count);

@@ -609,6 +609,11 @@ def test_a_loop_of_two_proxies_ends_with_508(stage, way):
     assert (answer.dotted, answer.payload) == ("5.08", b"p2 p1")
     assert sum(p.metric("osprey_forwarded_total", way="forward") for p in (p1, p2)) == 2
     assert p1.errors_by("CAME_BACK") == 1
+    deadline = time.monotonic() + 10
+    while "request-came-back" not in p1.log() and time.monotonic() < deadline:      # told when the turn is over
+        time.sleep(0.05)
+    told = [line for line in p1.log().split("\n") if "request-came-back" in line]
+    assert len(told) == 1 and "from=127." in told[0], p1.log()
 
 
 # row H04 H07

@@ -31,3 +31,15 @@ osp_shortages_tell(struct osp_worker_shortages *s, const struct osp_ep_stats *ep
         log_warning("upstream-queue-full", "worker=%u queued=%zu effect=%s", index, ep->queued,
                     "confirmable requests get 5.03: a next hop does not answer, or limits.queued is too low");
 }
+
+void
+osp_loop_tell(struct osp_worker_shortages *s, uint64_t count, const struct osp_addr *from, unsigned index, struct osp_time now)
+{
+    char text[OSP_ADDR_TEXT_MAX];
+
+    if (!osp_shortage_has_begun(&s->loops, count, now))
+        return;
+    osp_addr_print(from, text, sizeof(text));
+    log_warning("request-came-back", "worker=%u from=%s effect=%s", index, text,
+                "it gets 5.08: that next hop sends requests back to us, see its next hop and ours");
+}

@@ -349,6 +349,7 @@ static void
 end_turn(struct osp_worker *w)
 {
     const struct osp_ep_stats *ep;
+    struct osp_addr            back_from;
     struct osp_time            now = osp_loop_now(), due;
     struct osp_note           *n;
     bool                       more = true;
@@ -366,6 +367,7 @@ end_turn(struct osp_worker *w)
     ep = osp_proxy_ep_stats(w->proxy);
     open_ahead(w, ep, now);
     osp_shortages_tell(&w->shortages, ep, w->cfg.proxy.ep.max_messages, w->cfg.index, w->now.upstream_ports, now);
+    osp_loop_tell(&w->shortages, osp_proxy_came_back(w->proxy, &back_from), &back_from, w->cfg.index, now);
     if (more)
         arm(w, now, now);
     else if (osp_proxy_deadline(w->proxy, &due))
