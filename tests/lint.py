@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
 House rules that a script can see: include arrows, one room per third-party header, a pure lib/, banned
-calls, SPDX lines, what the tree may hold.  Prints file:line: rule; exit status 1 when there is any.
+calls, SPDX lines, what the tree may hold, where tests stand and how long they are.  Prints file:line: rule; exit
+status 1 when there is any.
 """
 import pathlib
 import re
@@ -46,6 +47,8 @@ MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9_.])/(work|root|home/[a-z]+)/")
 # what `make demo` and the build itself run has python3 and nothing else: their packages are installed for the tests only
 PYTHON_ALONE = ("tests/demo/",)
 IMPORT = re.compile(r"^\s*(?:import|from)\s+(\w+)")
+
+TEST_LINES = 800        # of a test or what tests share: a longer one makes more than one claim
 
 problems = []
 
@@ -102,6 +105,17 @@ def check_c(path, text):
         report(path, 1, f"{text.count(chr(10))} lines: two subjects?")
 
 
+def check_test(path, text):
+    """A test has one subject, and stands where its subject stands: tests/unit/ has the folders of lib/, config/ and daemon/."""
+    if text.count("\n") > TEST_LINES:
+        report(path, 1, f"{text.count(chr(10))} lines: split it by claim")
+    folder = pathlib.PurePath(path).parent
+    if folder.is_relative_to("tests/unit") and folder != pathlib.PurePath("tests/unit"):
+        subject = folder.relative_to("tests/unit")
+        if not (TOP / ("." if subject.parts[0] in ("config", "daemon") else "lib") / subject).is_dir():
+            report(path, 1, f"no folder {subject} in lib/, config/ or daemon/")
+
+
 def check_python(path, text):
     siblings = {p.stem for p in (TOP / path).parent.glob("*.py")}
     for number, line in enumerate(text.splitlines(), 1):
@@ -132,6 +146,8 @@ def main():
                     report(name, number, "left open without an issue number")
         if path.suffix in {".c", ".h"}:
             check_c(name, text)
+        if name.startswith("tests/") and (path.suffix in {".c", ".h"} or name.endswith(".py") and path.name.startswith("test_")):
+            check_test(name, text)
         if name.startswith(PYTHON_ALONE) and path.suffix == ".py":
             check_python(name, text)
     for problem in problems:
