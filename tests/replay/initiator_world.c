@@ -400,6 +400,30 @@ expect_answers(unsigned count, uint8_t code, const char *text)
     }
 }
 
+void
+ask_for(uint8_t code, const char *text)
+{
+    ask(20);
+    expect_answers(1, code, text);
+}
+
+void
+observe(void)
+{
+    send_with(20, OSP_GET, "y", REGISTER);
+    go();
+    expect_answers(1, OSP_CODE(2, 5), "hello");
+}
+
+void
+revoke(void)
+{
+    struct osp_octx *c = osp_octx_live_for(w.live, purpose);
+
+    assert_true(osp_octx_live_remove(w.live, c));
+    osp_octx_unref(c);
+}
+
 /* As many clients and next hops as a table of ours is to be filled with. */
 static void
 tune(struct osp_proxy_cfg *cfg)
@@ -470,6 +494,13 @@ initiator_teardown(void **state)
     origin.octx = NULL;
     world_fini(&w);
     return 0;
+}
+
+void
+initiator_again(void **state)
+{
+    (void)initiator_teardown(state);
+    (void)initiator_setup(state);
 }
 
 void

@@ -90,11 +90,23 @@ void ask(uint8_t client);
 /* Every one of clients 20.. got exactly one answer, with this code and text. */
 void expect_answers(unsigned count, uint8_t code, const char *text);
 
+/* A GET of client 20, which gets this answer. */
+void ask_for(uint8_t code, const char *text);
+
+/* Client 20 registers for "y" and gets the first representation. */
+void observe(void);
+
+/* The context that leads to the origin is put out of use. */
+void revoke(void);
+
 /* For every test: the origin knows the proxy and is trusted as "plant", and every next hop gets a context of EDHOC. */
 int initiator_setup(void **state);
 
 /* Nothing is pending, and no identifier is reserved. */
 int initiator_teardown(void **state);
+
+/* The test begins anew. */
+void initiator_again(void **state);
 
 /* The next datagram of the proxy to the origin. */
 void take_request(struct world_out *o, struct osp_msg *m);

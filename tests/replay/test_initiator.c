@@ -35,8 +35,7 @@ static void
 initiator_survives_loss(void **state)
 {
     for (int lost = 1; lost <= 2; lost++) {
-        (void)initiator_teardown(state);
-        (void)initiator_setup(state);
+        initiator_again(state);
         origin.lose = lost;
         ask(20);
         run(OSP_SEC(60));
@@ -51,14 +50,11 @@ initiator_negotiates_the_suite(void **state)
 {
     (void)state;
     origin.profile.suites = (struct osp_edhoc_suites){ { 3 }, 1 };
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     assert_int_equal(2, origin.m1);
-    (void)initiator_teardown(state);
-    (void)initiator_setup(state);
+    initiator_again(state);
     origin.profile.suites = (struct osp_edhoc_suites){ { 0 }, 1 };     /* none of ours */
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(1, origin.m1);
 }
 
@@ -68,10 +64,8 @@ initiator_answers_an_echo_once(void **state)
 {
     (void)state;
     origin.wants_echo = true;
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");      /* with message_3 too: one Echo is enough for a run */
-    (void)initiator_teardown(state);
-    (void)initiator_setup(state);
+    ask_for(OSP_CODE(5, 2), "");      /* with message_3 too: one Echo is enough for a run */
+    initiator_again(state);
     origin.wants_echo = true;
     send_request(20, "x");
     for (unsigned i = 0; i < 10 && origin.m1 == 0; i++) {
@@ -106,8 +100,7 @@ initiator_insists_on_whom_it_means(void **state)
     assert_int_equal(0, w.kept);
     origin_init(&plant);
     run(OSP_SEC(11));
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
 }
 
 /* row X12: for several hosts a credential has to have the name of the one that the request goes to [rfc9528#D.2] */
@@ -126,16 +119,13 @@ initiator_wants_the_name_of_the_host(void **state)
     assert_int_equal(1, origin.errors);
     w.edhoc.names = hosts;
     run(OSP_SEC(11));
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     to_host = "t.example";                      /* at the same address: what was made for the other name is not for this one */
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(2, w.agreed[OSP_E_EDHOC_NAME]);
     origin_init(&other);                        /* and now the one that is called so is there */
     run(OSP_SEC(11));
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     assert_int_equal(2, w.agreed[OSP_OK]);
 }
 
@@ -148,15 +138,13 @@ initiator_wants_the_name_in_the_configuration(void **state)
     (void)state;
     hop.credentials = both;
     hop.subject = "oth?r";                      /* also where the credential is meant for this leg */
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(1, w.agreed[OSP_E_EDHOC_NAME]);
     hop.subject = "pla*";
     ask(20);                                    /* another purpose: it waits for no pause */
     expect_answers(1, OSP_CODE(2, 5), "hello");
     hop.named = false;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     assert_int_equal(1, w.agreed[OSP_OK]);
 }
 
@@ -170,11 +158,9 @@ initiator_falls_back_where_a_layer_is_only_preferred(void **state)
         ask((uint8_t)(20 + i));
     expect_answers(3, OSP_CODE(2, 5), "plain");
     origin.has_no_edhoc = false;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "plain");
+    ask_for(OSP_CODE(2, 5), "plain");
     run(OSP_SEC(61));
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     assert_int_equal(1, origin.m1);
 }
 
@@ -198,16 +184,10 @@ initiator_gives_up_on_a_dead_next_hop(void **state)
 static void
 initiator_observes_without_a_layer_that_is_only_preferred(void **state)
 {
-    struct osp_octx *c;
-
     (void)state;
     hop.prefer = true;
-    send_with(20, OSP_GET, "y", REGISTER);
-    go();
-    expect_answers(1, OSP_CODE(2, 5), "hello");
-    c = osp_octx_live_for(w.live, purpose);
-    assert_true(osp_octx_live_remove(w.live, c));
-    osp_octx_unref(c);
+    observe();
+    revoke();
     origin.has_no_edhoc = true;
     run(OSP_SEC(80));
     assert_int_equal(1, origin.plain);
@@ -229,8 +209,7 @@ initiator_asks_the_policy_of_now_whom_it_trusts(void **state)
     static struct osp_edhoc_conf conf;
 
     for (int off = 0; off < 2; off++) {
-        (void)initiator_teardown(state);
-        (void)initiator_setup(state);
+        initiator_again(state);
         send_request(20, "x");          /* message_1 is on its way */
         later = w.policy;
         conf = w.edhoc;
@@ -280,12 +259,10 @@ initiator_verifies_message_4_where_it_comes(void **state)
     ask(20);
     run(OSP_SEC(6));
     assert_int_equal(1, w.kept);
-    (void)initiator_teardown(state);
-    (void)initiator_setup(state);
+    initiator_again(state);
     origin.profile.has_message_4 = true;
     origin.garbles_4 = true;
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(0, w.kept);
     assert_int_equal(1, origin.errors);
     assert_int_equal(0, origin.requests);
@@ -298,8 +275,7 @@ initiator_collects_answers_in_blocks(void **state)
     (void)state;
     origin.in_blocks = true;
     origin.profile.has_message_4 = true;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     assert_true(origin.blocks >= 2);
     assert_int_equal(1, origin.m3);
 }
@@ -309,16 +285,13 @@ initiator_waits_as_long_as_a_busy_next_hop_says(void **state)
 {
     (void)state;
     origin.busy_s = 120;
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     origin.busy_s = 0;
     run(OSP_SEC(119));
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(0, origin.m1);
     run(OSP_SEC(2));
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
 }
 
 /* Where a layer is only preferred nobody waits long for it. */
@@ -360,8 +333,7 @@ initiator_asks_the_policy_of_now_after_message_2_too(void **state)
     struct osp_msg        m;
 
     for (int combined = 0; combined < 2; combined++) {
-        (void)initiator_teardown(state);
-        (void)initiator_setup(state);
+        initiator_again(state);
         hop.combined = combined;
         send_request(20, "x");
         take_request(&o, &m);
@@ -399,14 +371,12 @@ initiator_asks_the_policy_of_now_before_it_keeps(void **state)
         later.edhoc = off ? NULL : &conf;
         atomic_init(&later.refs, 1);
         origin.reload = &later;
-        ask(20);
-        expect_answers(1, OSP_CODE(2, 5), "hello");     /* it was under way */
+        ask_for(OSP_CODE(2, 5), "hello");     /* it was under way */
         assert_int_equal(1, origin.m3);
         assert_int_equal(0, w.kept);
         assert_int_equal(0, osp_octx_live_count(w.live));
         osp_proxy_set_policy(w.px, &w.policy);
-        (void)initiator_teardown(state);
-        (void)initiator_setup(state);
+        initiator_again(state);
     }
 }
 
@@ -465,14 +435,11 @@ initiator_does_not_negotiate_for_ever(void **state)
     (void)state;
     origin.profile.suites = (struct osp_edhoc_suites){ { 3 }, 1 };
     origin.wavers = true;
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_in_range(origin.m1 + origin.m3, 2, 4);
-    (void)initiator_teardown(state);
-    (void)initiator_setup(state);
+    initiator_again(state);
     origin.wavers = true;               /* once it has message_3 */
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(1, origin.m1);
     assert_int_equal(1, origin.m3);
     assert_int_equal(0, w.kept);
@@ -485,8 +452,7 @@ initiator_has_nothing_from_a_run_that_failed(void **state)
     (void)state;
     origin.peer.cred = other.own.cred;  /* we are nobody there */
     EXPECT_OK(osp_edhoc_peers_init(&origin.trusted, &origin.peer, 1));
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(1, origin.m3);
     assert_int_equal(0, w.kept);
     assert_null(osp_octx_live_for(w.live, purpose));

@@ -12,16 +12,13 @@ static void
 initiator_renews_a_context_that_was_lost(void **state)
 {
     (void)state;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     osp_octx_unref(origin.octx);
     origin.octx = NULL;
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(1, origin.m1);
     run(OSP_SEC(11));
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     assert_int_equal(2, origin.m1);
 }
 
@@ -29,8 +26,7 @@ initiator_renews_a_context_that_was_lost(void **state)
 static void
 lose_context(void)
 {
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     run(OSP_SEC(11));
     osp_octx_unref(origin.octx);
     origin.octx = NULL;
@@ -56,8 +52,7 @@ initiator_asks_again_when_the_context_is_out_of_use(void **state)
     struct osp_octx *c;
 
     (void)state;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     send_request(20, "x");
     c = osp_octx_live_for(w.live, purpose);
     assert_non_null(c);
@@ -95,19 +90,13 @@ notify_from_origin(const char *text)
 static void
 initiator_takes_no_news_under_a_revoked_context(void **state)
 {
-    struct osp_octx *c;
-
     (void)state;
-    send_with(20, OSP_GET, "y", REGISTER);
-    go();
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    observe();
     notify_from_origin("news");
     expect_answers(1, OSP_CODE(2, 5), "news");
     notify_from_origin("more news");    /* [rfc8613#4.1.3.5.2] Partial IVs are its order, not what the option says */
     expect_answers(1, OSP_CODE(2, 5), "more news");
-    c = osp_octx_live_for(w.live, purpose);
-    assert_true(osp_octx_live_remove(w.live, c));
-    osp_octx_unref(c);
+    revoke();
     notify_from_origin("old news");
     assert_int_equal(2, origin.m1);
     assert_int_equal(2, origin.observed);
@@ -121,15 +110,11 @@ initiator_takes_no_news_under_a_revoked_context(void **state)
 static void
 initiator_ends_what_it_cannot_renew(void **state)
 {
-    struct osp_octx *c;
-
     (void)state;
     send_with(20, OSP_FETCH, "y", REGISTER);
     go();
     expect_answers(1, OSP_CODE(2, 5), "hello");
-    c = osp_octx_live_for(w.live, purpose);
-    assert_true(osp_octx_live_remove(w.live, c));
-    osp_octx_unref(c);
+    revoke();
     notify_from_origin("old news");
     expect_answers(1, OSP_CODE(5, 2), "");
 }
@@ -144,8 +129,7 @@ initiator_repeats_only_what_may_be_repeated(void **state)
     go();
     expect_answers(1, OSP_CODE(5, 2), "");
     assert_int_equal(2, origin.requests);
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     assert_int_equal(2, origin.m1);
 }
 
@@ -155,9 +139,7 @@ initiator_renews_a_lost_context_for_observers(void **state)
 {
     (void)state;
     lose_context();
-    send_with(20, OSP_GET, "y", REGISTER);
-    go();
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    observe();
     assert_int_equal(2, origin.m1);
     osp_octx_unref(origin.octx);
     origin.octx = NULL;
@@ -174,9 +156,7 @@ initiator_observes_under_what_is_in_use(void **state)
     struct osp_octx *c;
 
     (void)state;
-    send_with(20, OSP_GET, "y", REGISTER);
-    go();
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    observe();
     c = osp_octx_live_for(w.live, purpose);
     assert_true(osp_octx_live_remove(w.live, c));
     run(OSP_SEC(80));
@@ -192,15 +172,9 @@ initiator_observes_under_what_is_in_use(void **state)
 static void
 initiator_deregisters_under_a_layer_only(void **state)
 {
-    struct osp_octx *c;
-
     (void)state;
-    send_with(20, OSP_GET, "y", REGISTER);
-    go();
-    expect_answers(1, OSP_CODE(2, 5), "hello");
-    c = osp_octx_live_for(w.live, purpose);
-    assert_true(osp_octx_live_remove(w.live, c));
-    osp_octx_unref(c);
+    observe();
+    revoke();
     origin.is_dead = true;
     run(OSP_SEC(80));                   /* it waits for a context, which is not to be had */
     origin.is_dead = false;
@@ -217,8 +191,7 @@ initiator_does_not_fall_back_from_a_context(void **state)
 
     (void)state;
     hop.prefer = true;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     run(OSP_SEC(61));
     right = origin.octx;
     origin.octx = NULL;
@@ -228,8 +201,7 @@ initiator_does_not_fall_back_from_a_context(void **state)
     expect_answers(3, OSP_CODE(5, 2), "");
     assert_int_equal(1 + 3, origin.requests);   /* and none goes out again */
     origin.octx = right;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     assert_int_equal(1, origin.m1);
 }
 
@@ -264,8 +236,6 @@ initiator_makes_two_runs_for_a_request_at_most(void **state)
 {
     struct world_out o;
     struct osp_msg   m;
-    struct osp_octx *c;
-
     (void)state;
     send_request(20, "x");
     for (int i = 0; i < 2; i++) {
@@ -273,9 +243,7 @@ initiator_makes_two_runs_for_a_request_at_most(void **state)
             take_request(&o, &m);
             on_edhoc(&m);
         }
-        c = osp_octx_live_for(w.live, purpose);
-        assert_true(osp_octx_live_remove(w.live, c));
-        osp_octx_unref(c);
+        revoke();
         while (world_expire(&w))
             ;
     }
@@ -362,8 +330,7 @@ initiator_serves_the_next_hop_with_the_rights_of_its_credential(void **state)
     const struct osp_allow *allow = w.allow[0];
 
     (void)state;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     w.rules[0] = (struct osp_rule){ .credentials = only_plant, .credential_count = 3, .allow = allow, .allow_count = 2 };
     send_from_origin(20, NOTHING);
     assert_int_equal(3 - 1, origin.requests);
@@ -380,20 +347,15 @@ static void
 initiator_tells_no_more_under_a_revoked_context(void **state)
 {
     struct osp_proxy_stats st;
-    struct osp_octx       *c;
-
     (void)state;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     send_from_origin(21, REGISTER);
     send_with(20, OSP_GET, "x", REGISTER);
     go();
     expect_answers(2, OSP_CODE(2, 5), NULL);
     osp_proxy_stats(w.px, &st);
     assert_int_equal(2, st.observations);
-    c = osp_octx_live_for(w.live, purpose);
-    assert_true(osp_octx_live_remove(w.live, c));
-    osp_octx_unref(c);
+    revoke();
     run(OSP_SEC(76));                   /* there is news */
     osp_proxy_stats(w.px, &st);
     assert_int_equal(1, st.observations);
@@ -409,15 +371,13 @@ initiator_renews_a_worn_context_in_time(void **state)
     struct osp_octx      *c;
 
     (void)state;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     c = osp_octx_live_for(w.live, purpose);
     assert_non_null(c);
     osp_octx_set_limits(c, &tight);
     osp_octx_unref(c);
     for (unsigned i = 0; i < 40; i++) {
-        ask(20);
-        expect_answers(1, OSP_CODE(2, 5), "hello");
+        ask_for(OSP_CODE(2, 5), "hello");
     }
     assert_int_equal(2, origin.m1);
 }
@@ -429,11 +389,9 @@ initiator_uses_the_context_of_whom_it_means(void **state)
     static uint8_t other_only[1] = { 1u << 2 };
 
     (void)state;
-    ask(20);
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    ask_for(OSP_CODE(2, 5), "hello");
     hop.credentials = other_only;
-    ask(20);
-    expect_answers(1, OSP_CODE(5, 2), "");
+    ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(2, origin.m1);
     assert_int_equal(1, origin.requests);
 }
@@ -446,9 +404,7 @@ initiator_ignores_forged_notifications(void **state)
     struct osp_msg   m;
 
     (void)state;
-    send_with(20, OSP_GET, "y", REGISTER);
-    go();
-    expect_answers(1, OSP_CODE(2, 5), "hello");
+    observe();
     run(OSP_SEC(11));
     osp_msg_init(&m, OSP_CODE(4, 1));
     m.type = OSP_NON;
