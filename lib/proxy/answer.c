@@ -12,15 +12,6 @@ is_suppressed(const struct px_exchange *x, uint8_t code)
     return x->no_response & 1u << (OSP_CODE_CLASS(code) - 1);
 }
 
-void
-px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why)
-{
-    if (why != OSP_OK)
-        t->px->stats.errors[why]++;
-    osp_ep_dismiss(t->px->ep, x->in, false, t->now, t->tx);
-    px_exchange_end(t->px, x);
-}
-
 /*
  * Puts the `depth` outermost of the removed layers on `resp`, innermost first; the result is in one of the proxy's two
  * messages, which take turns.  *failed: whose context could not.
@@ -231,16 +222,8 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     uint8_t        age[4];
     struct osp_msg resp;
 
-    if (x->subject) {
-        px_subject_fail(t, x->subject, why);
-        return;
-    }
-    if (x->agreement) {
-        px_agreement_fail(t, x, why);
-        return;
-    }
     t->px->stats.errors[why]++;
-    px_flight_failed(x, why);
+    px_parts_failed(x, why);
     x->notify = x->notify_con = false;
     x->is_error = true;
     if (code == 0 || is_suppressed(x, code)) {
@@ -296,4 +279,15 @@ px_challenge(struct px_turn *t, struct px_exchange *x)
     t->px->stats.errors[OSP_E_NOT_FRESH]++;
     count_answer(t, OSP_CODE(4, 1));
     finish(t, x, out);
+}
+
+void
+px_fail_upstream(struct px_turn *t, struct px_exchange *x, enum osp_err why)
+{
+    if (!px_cache_stands_in(t, x, why)) {
+        x->kind->failed(t, x, why);
+        return;
+    }
+    px_parts_failed(x, why);    /* nor does it bring anything to those who wait for it */
+    px_answer(t, x, t->out);
 }

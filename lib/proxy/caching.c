@@ -13,18 +13,6 @@ is_safe(uint8_t method)
     return method == OSP_GET || method == OSP_FETCH;
 }
 
-void
-px_put_context(struct osp_wr *w, const struct osp_octx *ctx)
-{
-    struct osp_slice id[3] = { osp_octx_sender_id(ctx), osp_octx_recipient_id(ctx), OSP_EMPTY };
-
-    (void)osp_octx_id_context(ctx, &id[2]);
-    for (size_t i = 0; i < 3; i++) {
-        osp_wr_u16(w, (uint16_t)id[i].n);
-        osp_wr_put(w, id[i]);
-    }
-}
-
 /*
  * Where a name leads is not known here, and not everybody may go there (px_ip_is_allowed()): whom the operator vouched for
  * and whose rule names addresses have entries of their own.  An address that is known before, as those of the hosts table are,
@@ -101,18 +89,6 @@ changes_of(struct osp_proxy *px, const struct px_exchange *x)
     return &px->changes[x->key.uri % PX_CHANGES];
 }
 
-/* An answer is stored under it, or it says what an unsafe method made stale. */
-bool
-px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key)
-{
-    uint8_t *block = osp_pool_get(&px->pool, key->bytes.n);
-
-    if (!block)
-        return false;
-    x->key = osp_cache_key_move(key, block);
-    return true;
-}
-
 /*
  * A stale entry with an ETag is validated [rfc7252#5.6.2]: the request as it is is kept (what the client itself
  * knows decides between 2.03 and 2.05 later), and the ETag added to what is sent.
@@ -127,67 +103,71 @@ validate(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const st
     x->validating = osp_msg_add(req, OSP_OPT_ETAG, etag->val) == OSP_OK;
 }
 
-/* False: this part of it cannot be had from the entry. */
-static bool
+/* PX_GO_ON: this part of it cannot be had from the entry. */
+static enum px_step
 answer_from(struct px_turn *t, struct px_exchange *x, struct osp_msg *entry)
 {
     enum osp_err e = px_cut_entry(t, x, entry);
 
-    if (e == OSP_E_BAD_REQUEST)
-        px_answer_error(t, x, e);
     if (e != OSP_OK)
-        return e == OSP_E_BAD_REQUEST;
+        return e == OSP_E_BAD_REQUEST ? px_fail(t, e) : PX_GO_ON;
     t->px->stats.cached++;
-    px_answer(t, x, entry);
-    return true;
+    return px_respond(t, entry);
 }
 
-bool
+/* A part is no answer to others. */
+static enum px_step
+join_flight(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+{
+    return !x->asks_block && px_flight_join(t, x, req) ? PX_DONE : PX_GO_ON;
+}
+
+enum px_step
 px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_authority *to)
 {
     struct osp_cache    *c = x->policy->cache;
-    struct osp_msg      *out = req == &t->px->a ? &t->px->b : &t->px->a;
+    struct osp_msg      *out = px_other(t, req);
     struct osp_cache_key key;
     uint16_t             hash;
     bool                 usable;
     uint32_t             age;
+    enum px_step         v;
 
     if (!c)
-        return false;
+        return PX_GO_ON;
     hash = osp_cache_cfg(c)->request_hash;
     usable = osp_cache_is_usable(req, hash) && px_asks_block(x, req);
     if (!usable && (is_safe(req->code) || osp_msg_has(req, OSP_OPT_OSCORE)))
-        return false;
+        return PX_GO_ON;
     if (!px_key_make(t, x, req, to, &key) || !px_key_keep(t->px, x, &key))
-        return false;
+        return PX_GO_ON;
     x->keep_answer = usable;
     x->changes = *changes_of(t->px, x);
     if (!usable)
-        return false;
+        return PX_GO_ON;
     switch (osp_cache_lookup(c, &x->key, req, t->now, &t->scratch, out, &age)) {
     case OSP_CACHE_HIT:
     case OSP_CACHE_NOT_MODIFIED:
         return answer_from(t, x, out);
     case OSP_CACHE_STALE:
-        if (!x->asks_block && px_flight_join(t, x, req))
-            return true;
-        if (!x->asks_block || x->asked.num == 0)
+        v = join_flight(t, x, req);
+        if (v == PX_GO_ON && (!x->asks_block || x->asked.num == 0))
             validate(t, x, req, out);
-        break;
+        return v;
     case OSP_CACHE_MISS:
-        return !x->asks_block && px_flight_join(t, x, req);     /* a part is no answer to others */
+        return join_flight(t, x, req);
     }
-    return false;
+    return PX_GO_ON;
 }
 
-bool
+enum px_step
 px_cache_has(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
-    struct osp_msg       *out = req == &t->px->a ? &t->px->b : &t->px->a;
+    struct osp_msg       *out = px_other(t, req);
     uint32_t              age;
     enum osp_cache_found  found = osp_cache_lookup(x->policy->cache, &x->key, req, t->now, &t->scratch, out, &age);
 
-    return (found == OSP_CACHE_HIT || found == OSP_CACHE_NOT_MODIFIED) && answer_from(t, x, out);
+    return found == OSP_CACHE_HIT || found == OSP_CACHE_NOT_MODIFIED ? answer_from(t, x, out) : PX_GO_ON;
 }
 
 /* 2.03 to our validation: the entry is fresh again, and the client gets what it would have got from it. */
@@ -268,7 +248,6 @@ px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err why)
         return false;
     t->px->stats.errors[why]++;
     t->px->stats.stale++;
-    px_flight_failed(x, why);           /* nor does it bring anything to those who wait for it */
-    px_answer(t, x, &t->px->a);
+    t->out = &t->px->a;
     return true;
 }

@@ -6,15 +6,6 @@
  */
 #include "proxy/impl.h"
 
-enum verdict { AGAIN, DONE };
-
-static enum verdict
-fail(struct px_turn *t, struct px_exchange *x, enum osp_err why)
-{
-    px_answer_error(t, x, why);
-    return DONE;
-}
-
 /* The layer to put on for a forward-proxied request: by authority, first match wins. */
 static void
 upstream_context(const struct osp_policy *p, const struct osp_authority *to, struct osp_next_hop *hop)
@@ -30,7 +21,7 @@ upstream_context(const struct osp_policy *p, const struct osp_authority *to, str
 }
 
 /* Steps 2 and 4, as a forward-proxy. */
-static enum verdict
+static enum px_step
 as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
     struct osp_next_hop  hop = { 0 };
@@ -38,19 +29,19 @@ as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     enum osp_err         e;
 
     if (!x->policy->forward)
-        return fail(t, x, OSP_E_NOT_PROXY);             /* [rfc7252#5.10.2] */
+        return px_fail(t, OSP_E_NOT_PROXY);             /* [rfc7252#5.10.2] */
     if (px_unsafe_option(req))
-        return fail(t, x, OSP_E_UNKNOWN_OPTION);
+        return px_fail(t, OSP_E_UNKNOWN_OPTION);
     e = px_request_authority(t, x, req, &to);
     if (e != OSP_OK)
-        return fail(t, x, e);
+        return px_fail(t, e);
     if (px_is_own(t->px, x, &to)) {     /* the authority is ours: a local request */
         e = px_become_local(t, x, &to, req);
-        return e == OSP_OK ? AGAIN : fail(t, x, e);
+        return px_judge(t, e);
     }
     e = px_may_forward(t, x, &to);
     if (e != OSP_OK)
-        return fail(t, x, e);
+        return px_fail(t, e);
     if (x->policy->has_next_hop) {
         hop = x->policy->next_hop;
         x->vouched = true;
@@ -61,9 +52,9 @@ as_forward_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         px_consume_proxy_options(req);
     }
     if (e != OSP_OK)
-        return fail(t, x, e);
+        return px_fail(t, e);
     px_forward(t, x, req, &hop);
-    return DONE;
+    return PX_DONE;
 }
 
 /* The OSCORE option of a request that could be for us, parsed. */
@@ -121,35 +112,32 @@ may_be_for_us(const struct px_exchange *x, const struct osp_msg *req)
  * the outer Uri-Host may be the reverse-proxied one and the request still be protected for us.  Whether there is one is known
  * when it came off: an end-to-end layer may have a kid of ours.
  */
-static enum verdict
+static enum px_step
 as_reverse_proxy(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_route *r)
 {
     enum osp_err e;
 
     if (px_unsafe_option(req))
-        return fail(t, x, OSP_E_UNKNOWN_OPTION);
+        return px_fail(t, OSP_E_UNKNOWN_OPTION);
     e = px_may_route(t, x, (size_t)(r - x->policy->routes));
     if (e == OSP_OK && r->outer_host)
         e = px_outer_put_back(&t->outer, req);
     if (e == OSP_OK)
         e = px_translate_reverse(r, req);
     if (e != OSP_OK)
-        return fail(t, x, e);
+        return px_fail(t, e);
     x->route = r;
     px_forward(t, x, req, &r->hop);
-    return DONE;
+    return PX_DONE;
 }
 
-/* An EDHOC option at the layer that is to be removed is for us too [rfc9668#3.3.1]. False: the exchange ended. */
-static bool
+/* An EDHOC option at the layer that is to be removed is for us too [rfc9668#3.3.1]. */
+static enum px_step
 take_edhoc_off(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_oscore_opt *o)
 {
     if (!osp_msg_has(req, OSP_OPT_EDHOC))
-        return true;
-    if (x->policy->edhoc)
-        return px_edhoc_combined(t, x, req, o->kid);
-    px_answer_error(t, x, OSP_E_UNKNOWN_OPTION);
-    return false;
+        return PX_GO_ON;
+    return x->policy->edhoc ? px_edhoc_combined(t, x, req, o->kid) : px_fail(t, OSP_E_UNKNOWN_OPTION);
 }
 
 /* `ctx` NULL: no context fits, but one may be derived. */
@@ -175,12 +163,12 @@ is_somebody_elses(struct px_turn *t, struct osp_octx *ctx, const struct osp_msg 
 }
 
 /* The layer did not come off for `why`. */
-static enum verdict
+static enum px_step
 leave_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_octx *ctx, const struct osp_route *instead,
             enum osp_err why)
 {
     if (!instead || !px_sees_route(x, (size_t)(instead - x->policy->routes)) || !is_somebody_elses(t, ctx, req, why))
-        return fail(t, x, why == OSP_E_FORMAT || why == OSP_E_OPTION_COUNT ? OSP_E_DECRYPT : why); /* no message inside */
+        return px_fail(t, why == OSP_E_FORMAT || why == OSP_E_OPTION_COUNT ? OSP_E_DECRYPT : why); /* no message inside */
     t->px->stats.layers_left++;
     if (x->block1_acked || x->block2_asked) {           /* blocks around it were put together, and the response is cut for them */
         osp_msg_remove(req, OSP_OPT_BLOCK1);
@@ -194,7 +182,7 @@ leave_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struc
  * Step 6: one layer off; the result is in the other message of the proxy.  `instead`: where the request goes if the layer turns
  * out to be another's; NULL: nowhere.
  */
-static enum verdict
+static enum px_step
 remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req, const struct osp_route *instead)
 {
     const struct px_outer before = t->outer;
@@ -202,20 +190,24 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req, con
     struct osp_oscore_opt o;
     struct osp_octx      *ctx;
     enum osp_err          e;
+    enum px_step          v;
 
     if (x->removed_count >= x->policy->max_layers || x->removed_count >= PX_LAYERS_MAX)
-        return fail(t, x, OSP_E_LAYERS);                /* [ocp#2.1] */
+        return px_fail(t, OSP_E_LAYERS);                /* [ocp#2.1] */
     if (x->policy->edhoc && osp_msg_has(*req, OSP_OPT_EDHOC) && (*req)->payload.n == 0)
-        return fail(t, x, OSP_E_BAD_REQUEST);           /* [rfc9668#3.3.1] step 1 */
+        return px_fail(t, OSP_E_BAD_REQUEST);           /* [rfc9668#3.3.1] step 1 */
     e = parse_option(*req, &o);
     if (e != OSP_OK)
-        return fail(t, x, e);
+        return px_fail(t, e);
     ctx = find_context(x, &o);
     if (!ctx && !px_rekey_is_for_us(x, &o) && !(x->policy->edhoc && osp_msg_has(*req, OSP_OPT_EDHOC)))
-        return fail(t, x, OSP_E_NO_CONTEXT);
-    if (px_blocks_request(t, x, *req) || !take_edhoc_off(t, x, *req, &o)) {
+        return px_fail(t, OSP_E_NO_CONTEXT);
+    v = px_blocks_request(t, x, *req);
+    if (v == PX_GO_ON)
+        v = take_edhoc_off(t, x, *req, &o);
+    if (v != PX_GO_ON) {
         osp_octx_unref(ctx);
-        return DONE;
+        return v;
     }
     if (!ctx)
         ctx = find_context(x, &o);      /* the one that message_3 made */
@@ -225,11 +217,10 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req, con
     if (ctx)
         px_count_key_use(t->px, ctx);            /* a tag that does not verify uses the key up, too */
     if (e != OSP_OK && e != OSP_E_NOT_FRESH && e != OSP_E_REKEY) {
-        enum osp_err  back = px_outer_put_back(&t->outer, *req);
-        enum verdict  v;
+        enum osp_err back = px_outer_put_back(&t->outer, *req);
 
         t->outer = before;
-        v = back == OSP_OK ? leave_layer(t, x, *req, ctx, instead, e) : fail(t, x, back);
+        v = back == OSP_OK ? leave_layer(t, x, *req, ctx, instead, e) : px_fail(t, back);
         osp_octx_unref(ctx);
         return v;
     }
@@ -238,19 +229,32 @@ remove_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg **req, con
     t->px->stats.layers_removed++;
     if (e == OSP_E_NOT_FRESH) {
         px_challenge(t, x);
-        return DONE;
+        return PX_DONE;
     }
-    if (e == OSP_E_REKEY) {
-        px_rekey_answer(t, x);
-        return DONE;
-    }
+    if (e == OSP_E_REKEY)
+        return px_rekey_answer(t, x);
     px_note_known(t->px, &x->from, t->now);
     *req = out;
-    return AGAIN;
+    return PX_GO_ON;
 }
 
-static enum verdict
-step(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
+/* [rfc7252#5.10.1] dots also outside of a layer of ours */
+static enum px_step
+look_at(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+{
+    const struct osp_opt *quiet = osp_msg_get(req, OSP_OPT_NO_RESPONSE);
+    uint32_t              mask = 0;
+
+    if (!osp_code_is_request(req->code))        /* a response code inside a request's layer */
+        return px_fail(t, OSP_E_BAD_REQUEST);
+    /* of the layer that is looked at now: an outer one was anybody's */
+    x->no_response = quiet && osp_opt_uint(quiet->val, &mask) && mask <= 255 ? (uint8_t)mask : 0;
+    return px_judge(t, osp_path_has_dots(req, OSP_OPT_URI_PATH) ? OSP_E_DOT_SEGMENT : OSP_OK);
+}
+
+/* Where it goes from here.  PX_GO_ON: a layer came off, or an authority of ours; so the request is looked at anew. */
+static enum px_step
+route(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 {
     const struct osp_route *r;
     bool                    oscore = osp_msg_has(*req, OSP_OPT_OSCORE), terminates;
@@ -265,34 +269,25 @@ step(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
         return as_reverse_proxy(t, x, *req, r);
     if (oscore) {
         if (x->policy->otp_compat && osp_msg_has(*req, OSP_OPT_URI_PATH))       /* [otp#3] step 4 */
-            return fail(t, x, OSP_E_BAD_REQUEST);
+            return px_fail(t, OSP_E_BAD_REQUEST);
         return remove_layer(t, x, req, r);
     }
-    px_local(t, x, *req);
-    return DONE;
+    return px_local(t, x, *req);
 }
 
 void
 px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    px_meet(t, x, req);
-    x->op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);      /* if the response has to be cut */
-    for (int turn = 0; turn < PX_TURNS_MAX; turn++) {
-        const struct osp_opt *quiet = osp_msg_get(req, OSP_OPT_NO_RESPONSE);
-        uint32_t              mask = 0;
+    enum px_step v = PX_GO_ON;
 
-        if (!osp_code_is_request(req->code)) {          /* a response code inside a request's layer */
-            px_answer_error(t, x, OSP_E_BAD_REQUEST);
-            return;
-        }
-        /* of the layer that is looked at now: an outer one was anybody's */
-        x->no_response = quiet && osp_opt_uint(quiet->val, &mask) && mask <= 255 ? (uint8_t)mask : 0;
-        if (osp_path_has_dots(req, OSP_OPT_URI_PATH)) {     /* [rfc7252#5.10.1] also outside of a layer of ours */
-            px_answer_error(t, x, OSP_E_DOT_SEGMENT);
-            return;
-        }
-        if (px_blocks_serve(t, x, req) || step(t, x, &req) == DONE)
-            return;
+    px_note_request(t, x, req);
+    x->op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);      /* if the response has to be cut */
+    for (int turn = 0; turn < PX_TURNS_MAX && v == PX_GO_ON; turn++) {
+        v = look_at(t, x, req);
+        if (v == PX_GO_ON)
+            v = px_blocks_serve(t, x, req);
+        if (v == PX_GO_ON)
+            v = route(t, x, &req);
     }
-    px_answer_error(t, x, OSP_E_LAYERS);
+    px_conclude(t, x, v == PX_GO_ON ? px_fail(t, OSP_E_LAYERS) : v);
 }

@@ -11,7 +11,7 @@ px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 }
 
 static struct px_exchange *
-make(struct osp_proxy *px, struct osp_policy *policy)
+make(struct osp_proxy *px, struct osp_policy *policy, const struct px_kind *kind)
 {
     struct px_exchange *x;
 
@@ -20,7 +20,7 @@ make(struct osp_proxy *px, struct osp_policy *policy)
     x = osp_pool_get(&px->pool, sizeof(*x));
     if (!x)
         return NULL;
-    *x = (struct px_exchange){ .policy = policy };
+    *x = (struct px_exchange){ .kind = kind, .policy = policy };
     osp_policy_ref(policy);
     osp_list_init(&x->wait);
     osp_timer_init(&x->patience, 0);
@@ -32,7 +32,7 @@ make(struct osp_proxy *px, struct osp_policy *policy)
 struct px_exchange *
 px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
 {
-    struct px_exchange *x = make(px, px->policy);
+    struct px_exchange *x = make(px, px->policy, &px_client);
 
     if (x) {
         x->in = ev->handle;
@@ -44,9 +44,9 @@ px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
 }
 
 struct px_exchange *
-px_exchange_branch(struct osp_proxy *px, const struct px_exchange *from)
+px_exchange_branch(struct osp_proxy *px, const struct px_exchange *from, const struct px_kind *kind)
 {
-    struct px_exchange *x = make(px, from->policy);
+    struct px_exchange *x = make(px, from->policy, kind);
 
     if (x) {
         x->from = from->from;
@@ -65,20 +65,46 @@ px_exchange_branch(struct osp_proxy *px, const struct px_exchange *from)
     return x;
 }
 
+/* ---- parts ---- */
+
+void
+px_part_attach(struct px_exchange *x, enum px_part part)
+{
+    x->parts |= (uint8_t)(1u << part);
+}
+
+void
+px_part_detach(struct px_exchange *x, enum px_part part)
+{
+    x->parts &= (uint8_t)~(1u << part);
+}
+
+void
+px_parts_failed(struct px_exchange *x, enum osp_err why)
+{
+    for (unsigned i = 0; i < PX_PARTS && x->parts >> i; i++)
+        if (x->parts >> i & 1 && px_part_hooks[i].failed)
+            px_part_hooks[i].failed(x, why);
+}
+
+static void
+parts_ended(struct osp_proxy *px, struct px_exchange *x)
+{
+    for (unsigned i = 0; i < PX_PARTS && x->parts >> i; i++)
+        if (x->parts >> i & 1)
+            px_part_hooks[i].ended(px, x);
+    x->parts = 0;
+}
+
+/* ---- the end ---- */
+
 void
 px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
 {
-    if (x->obs)
-        px_observe_end(px, x);
-    if (x->subject)
-        x->subject->up = NULL;
-    px_flight_land(px, x);
-    px_loop_left(x);
-    if (x->agreement)
-        px_agreement_left(px, x);
-    px_combined_left(px, x);
-    px_rekey_end(x);            /* drops the leg */
-    px_transfer_end(px, x);
+    if (x->kind->ended)
+        x->kind->ended(px, x);
+    parts_ended(px, x);
+    px_current_drop(x);
     if (x->out)
         osp_ep_cancel(px->ep, x->out);
     px_park_end(px, x);
@@ -94,6 +120,59 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     osp_policy_unref(x->policy);
     osp_pool_put(&px->pool, x, sizeof(*x));
     px->stats.exchanges--;
+}
+
+void
+px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why)
+{
+    if (why != OSP_OK)
+        t->px->stats.errors[why]++;
+    osp_ep_dismiss(t->px->ep, x->in, false, t->now, t->tx);
+    px_exchange_end(t->px, x);
+}
+
+/* ---- the next hop's context ---- */
+
+void
+px_current_drop(struct px_exchange *x)
+{
+    osp_octx_unref(x->current);
+    x->current = NULL;
+    x->current_is_stale = false;
+}
+
+bool
+px_is_out_of_use(const struct px_exchange *x)
+{
+    return x->has_added && osp_octx_is_out_of_use(x->added.ctx);
+}
+
+/* ---- what it is found by, and keeps ---- */
+
+struct px_exchange *
+px_exchange_find(struct osp_proxy *px, uint64_t handle)
+{
+    struct osp_node *n = osp_table_first(&px->obs_handles, handle);
+
+    return n ? OSP_CONTAINER(n, struct px_observation, by_handle)->x : NULL;
+}
+
+void
+px_send_at_once(struct osp_proxy *px, struct px_exchange *x)
+{
+    osp_list_remove(&x->wait);
+    osp_list_push(&px->at_once, &x->wait);
+}
+
+bool
+px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key)
+{
+    uint8_t *block = osp_pool_get(&px->pool, key->bytes.n);
+
+    if (!block)
+        return false;
+    x->key = osp_cache_key_move(key, block);
+    return true;
 }
 
 /* `m` may borrow from what is replaced. */
@@ -146,4 +225,23 @@ bool
 px_restore(struct px_exchange *x, struct osp_msg *req)
 {
     return px_kept(&x->saved, req);
+}
+
+enum px_step
+px_send_saved(struct px_turn *t, struct px_exchange *x)
+{
+    t->out = &t->px->a;
+    return px_restore(x, t->out) ? PX_SEND : px_fail(t, OSP_E_NOMEM);
+}
+
+void
+px_put_context(struct osp_wr *w, const struct osp_octx *ctx)
+{
+    struct osp_slice id[3] = { osp_octx_sender_id(ctx), osp_octx_recipient_id(ctx), OSP_EMPTY };
+
+    (void)osp_octx_id_context(ctx, &id[2]);
+    for (size_t i = 0; i < 3; i++) {
+        osp_wr_u16(w, (uint16_t)id[i].n);
+        osp_wr_put(w, id[i]);
+    }
 }

@@ -42,6 +42,7 @@ lead(struct osp_proxy *px, struct px_exchange *x)
     px_queue_init(&f->followers);
     osp_table_add(&px->flights, &f->node, x->key.hash);
     x->flight = f;
+    px_part_attach(x, PX_PART_FLIGHT);
 }
 
 bool
@@ -49,7 +50,7 @@ px_flight_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *r
 {
     struct px_flight *f;
 
-    if (!x->policy->single_flight || x->obs || x->subject)
+    if (!x->policy->single_flight || x->obs || !x->kind->has_client)
         return false;
     f = find(t->px, x);
     if (!f) {
@@ -66,8 +67,7 @@ px_flight_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *r
 void
 px_flight_failed(struct px_exchange *x, enum osp_err why)
 {
-    if (x->flight)
-        x->flight->why = why;
+    x->flight->why = why;
 }
 
 void
@@ -76,8 +76,6 @@ px_flight_land(struct osp_proxy *px, struct px_exchange *leader)
     struct px_flight *f = leader->flight;
     struct osp_list  *n;
 
-    if (!f)
-        return;
     for (n = f->followers.waiters.next; n != &f->followers.waiters; n = n->next) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
 
@@ -90,23 +88,3 @@ px_flight_land(struct osp_proxy *px, struct px_exchange *leader)
     leader->flight = NULL;
 }
 
-void
-px_flight_go_on(struct px_turn *t, struct px_exchange *x)
-{
-    struct osp_msg *req = &t->px->a;
-
-    if (!px_restore(x, req)) {
-        px_answer_error(t, x, OSP_E_NOMEM);
-    } else if (px_cache_has(t, x, req)) {
-        return;                 /* also if it was no answer for the leader */
-    } else if (osp_err_class(x->resolved) == OSP_CLASS_UPSTREAM) {
-        if (!px_cache_stands_in(t, x, x->resolved))
-            px_answer_error(t, x, x->resolved);
-    } else if (osp_ip_is_any(&x->to.ip)) {      /* the leader did not get as far as to know where */
-        px_answer_error(t, x, x->resolved == OSP_OK ? OSP_E_OVERLOAD : x->resolved);
-    } else if (!px_ip_is_allowed(t->px, x, &x->to.ip, x->to.port)) {
-        px_answer_error(t, x, OSP_E_FORBIDDEN);
-    } else {
-        px_send(t, x, req);
-    }
-}

@@ -2,38 +2,15 @@
 /*
  * Insides of lib/proxy, shared by its files.
  *
- *   proxy.c       creation, events in, asks out
- *   dispatch.c    the steps of an incoming request [ocp#2.4]; where a request goes
- *   policy.c      who may do what: rules, own authority, guarded addresses
- *   account.c     who a client is when it comes to its share of the tables, and to its rate
- *   translate.c   the request URI on its way in and out; Hop-Limit
- *   location.c    Location of responses on its way back
- *   loop.c        requests that come back from the next hop
- *   forward.c     the next hop: resolve, protect, send
- *   park.c        exchanges that wait; resume.c takes them up again
- *   asks.c        what the daemon is asked for and told
- *   answer.c      responses and errors to the client, under the layers removed
- *   response.c    what came back from the next hop
- *   rekey.c       contexts that are derived anew, from clients and towards next hops
- *   observe.c     observations that clients hold through the proxy
- *   subject.c     one registration upstream for all clients that observe the same
- *   blockwise.c   block-wise transfers towards clients; Request-Tag
- *   verify.c      whose address is verified, and how much the others get
- *   transfer.c    block-wise transfers towards the next hop
- *   gather.c      blocks for the cache and out of it
- *   bodies.c      what is kept between the requests of a transfer
- *   caching.c     what the cache is asked, and what it is given
- *   names.c       name cache
- *   local.c       resources of the proxy itself
- *   edhoc.c       ... and among them the Responder of EDHOC; responder.c keeps its sessions
- *   initiator.c   the Initiator of EDHOC, towards next hops; combined.c sends message_3 with a request
- *   purpose.c     who has to be at such a next hop
- *   echo.c        Echo for addresses
- *   flight.c      equal requests wait for the answer to the first
- *   exchange.c    making and ending exchanges
+ *   the flow      proxy.c (events in), dispatch.c (an incoming request), forward.c and send.c (to the next hop),
+ *                 response.c (what came back), answer.c (to the client), resume.c (what had to wait),
+ *                 notify.c (what observe/ says is to be sent), kinds.c (who hears of what)
+ *   its steps     translate.c, location.c, local.c, loop.c, caching.c, flight.c
+ *   below         exchange.c, park.c, asks.c, request.c
+ *   sub-rooms     access/, blocks/, observe/, edhoc/
  *
- * Every path of a request ends in one of px_answer(), px_answer_error(), px_drop(), which end the
- * exchange; or it is sent or parked, and an event takes it up again.
+ * Calls go down only.  A step returns an enum px_step, and the flow does what it says (px_conclude()); what is attached to an
+ * exchange hears of its failure and of its end through tables (kinds.c).
  */
 #ifndef OSP_PROXY_IMPL_H
 #define OSP_PROXY_IMPL_H
@@ -70,6 +47,8 @@ enum px_rekey { PX_REKEY_NONE, PX_REKEY_FIRST, PX_REKEY_THIRD };
 
 /* A message without its Token, encoded, in pool memory. */
 struct px_saved { uint8_t *p; uint32_t n; };
+
+struct px_turn;
 
 /* Which notification is the newest [rfc7641#3.4]. */
 struct px_order {
@@ -170,16 +149,56 @@ struct px_subject {
     bool                ended;
 };
 
+/*
+ * What a step says to its caller.  Steps below the flow never answer, send or end the exchange they work for: they say what is to
+ * be done, and the flow does it (px_conclude()).
+ */
+enum px_step {
+    PX_GO_ON,           /* the next step */
+    PX_RESPOND,         /* the client gets the response t->out */
+    PX_FAIL,            /* the request failed for t->why */
+    PX_FAIL_UPSTREAM,   /* the same, but a stale response of the cache may stand in */
+    PX_SEND,            /* the request t->out goes to the next hop */
+    PX_PROVE,           /* the client has to prove its address first */
+    PX_DROP,            /* the exchange ends without an answer */
+    PX_DONE,            /* nothing more in this turn: it waits, or it has ended */
+};
+
+/* What kind of exchange it is: who gets what comes of it.  The tables are in kinds.c; ended may be NULL. */
+struct px_kind {
+    /* `resp` is whole, and out of our layer; `type` of the message in which it came. */
+    enum px_step (*response)(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
+    void (*failed)(struct px_turn *t, struct px_exchange *x, enum osp_err why);         /* ends it */
+    void (*ended)(struct osp_proxy *px, struct px_exchange *x);
+    bool has_client;
+    bool in_the_clear;          /* its requests go out as they are, and all their blocks are for us */
+};
+
+extern const struct px_kind px_client, px_registration, px_session;
+
+/* What can be attached to an exchange beside its kind.  A bit of px_exchange.parts says that it is. */
+enum px_part { PX_PART_OBSERVATION, PX_PART_FLIGHT, PX_PART_LOOP, PX_PART_CARRIED, PX_PART_REKEY, PX_PART_TRANSFER, PX_PARTS };
+
+/* `failed`: the exchange is about to be answered with an error; NULL: no matter.  `ended`: it ends, the part is detached. */
+struct px_part_hooks {
+    void (*failed)(struct px_exchange *x, enum osp_err why);
+    void (*ended)(struct osp_proxy *px, struct px_exchange *x);
+};
+
+extern const struct px_part_hooks px_part_hooks[PX_PARTS];
+
 struct px_exchange {
+    const struct px_kind   *kind;
     struct osp_list         link;       /* in px.exchanges */
     struct osp_list         wait;       /* in a queue or a lease slot's list while parked, or in px.ready */
     struct px_queue        *queue;      /* that it waits in; NULL: none */
     struct osp_policy      *policy;     /* a reference */
     const struct osp_route *route;      /* reverse-proxied by it; NULL: forward-proxied */
-    struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none, or `leg` */
+    struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none, or `current` */
     const struct osp_hop_edhoc *hop_edhoc;      /* its context is established when it is needed; NULL: not */
     uint8_t                *hop_host;   /* with hop_edhoc: name of the host it goes to, in pool memory; NULL: an address */
-    struct osp_octx        *leg;        /* ... and this is it, or what hop_ctx is derived to, a reference */
+    struct osp_octx        *current;    /* the context in use with the next hop where it is made at run time, for `hop_edhoc` or
+                                           derived from hop_ctx; a reference */
     struct px_agreement    *agreement;  /* whose run this is the exchange of; no client waits for it then */
     struct px_agreement    *carries;    /* whose message_3 is in its request, until that was answered */
     struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
@@ -217,14 +236,15 @@ struct px_exchange {
     enum px_wait            state;
     enum px_rekey           rekey;
     uint8_t                 rekey_rounds;
-    bool                    leg_is_stale;       /* the next hop does not know `leg` any more */
+    bool                    current_is_stale;       /* the next hop does not know `current` any more */
     enum osp_err            resolved;   /* what the name it waited for led to: `to`, or this error */
     uint8_t                 type;       /* of the request, and of ours */
+    uint8_t                 parts;      /* bits by enum px_part */
     uint8_t                 no_response;        /* its No-Response option [rfc7967#2] */
     uint8_t                 removed_count;
     bool                    inner_oscore;       /* the forwarded request has an OSCORE option */
     bool                    has_added;
-    bool                    agreed_again;       /* the next hop had lost `leg`, once */
+    bool                    agreed_again;       /* the next hop had lost `current`, once */
     uint8_t                 hop_host_len;
     uint8_t                 runs_awaited;
     bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
@@ -268,6 +288,7 @@ struct osp_proxy {
     struct osp_addrview    addresses;           /* of this machine */
     struct osp_list        exchanges;
     struct osp_list        ready;               /* px_exchange.wait: parked no longer, not yet taken up */
+    struct osp_list        at_once;             /* px_exchange.wait: their saved requests go out before the turn is over */
     struct osp_shares     *shares, *own_shares;         /* of all workers; what was made here when there was none */
     struct osp_ledger      ledger;
     struct osp_table       names, obs_clients, obs_handles, subjects, flights, agreements;
@@ -309,16 +330,65 @@ struct px_turn {
     struct osp_txq   *tx;
     struct osp_wr     scratch;
     struct px_outer   outer;    /* of the request that is dispatched */
+    struct osp_msg   *out;      /* with PX_RESPOND and PX_SEND: what; it lives as long as the turn */
+    enum osp_err      why;      /* with PX_FAIL, PX_FAIL_UPSTREAM and PX_DROP */
 };
 
 struct px_turn px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+
+/* The one of the proxy's two messages that `m` is not. */
+static inline struct osp_msg *
+px_other(const struct px_turn *t, const struct osp_msg *m)
+{
+    return m == &t->px->a ? &t->px->b : &t->px->a;
+}
+
+static inline enum px_step
+px_fail(struct px_turn *t, enum osp_err why)
+{
+    t->why = why;
+    return PX_FAIL;
+}
+
+/* PX_GO_ON for OSP_OK. */
+static inline enum px_step
+px_judge(struct px_turn *t, enum osp_err e)
+{
+    return e == OSP_OK ? PX_GO_ON : px_fail(t, e);
+}
+
+static inline enum px_step
+px_respond(struct px_turn *t, struct osp_msg *resp)
+{
+    t->out = resp;
+    return PX_RESPOND;
+}
+
+/* The saved request goes out again. */
+enum px_step px_send_saved(struct px_turn *t, struct px_exchange *x);
 
 /* ---- exchange.c ---- */
 /* For request `ev` of a client; NULL at the bound. */
 struct px_exchange *px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev);
 /* One upstream for the request of `x`, without a client of its own; NULL at the bound. */
-struct px_exchange *px_exchange_branch(struct osp_proxy *px, const struct px_exchange *x);
+struct px_exchange *px_exchange_branch(struct osp_proxy *px, const struct px_exchange *x, const struct px_kind *kind);
 void px_exchange_end(struct osp_proxy *px, struct px_exchange *x);
+/* Ends it without an answer; `why` is counted, if any. */
+void px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why);
+/* It is about to be answered with an error: its parts hear of it. */
+void px_parts_failed(struct px_exchange *x, enum osp_err why);
+void px_part_attach(struct px_exchange *x, enum px_part part);
+void px_part_detach(struct px_exchange *x, enum px_part part);
+/* Lets go of the context in use with the next hop. */
+void px_current_drop(struct px_exchange *x);
+/* Whether the context of the layer it put on has been let go meanwhile. */
+bool px_is_out_of_use(const struct px_exchange *x);
+/* The exchange whose client's request has this handle, if it is an observation. */
+struct px_exchange *px_exchange_find(struct osp_proxy *px, uint64_t handle);
+/* Its request, which is saved, goes out before the turn is over. */
+void px_send_at_once(struct osp_proxy *px, struct px_exchange *x);
+/* Keeps the key in the exchange, which it outlives the turn in. */
+bool px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key);
 /* Keeps a copy of `m` without its Token, in place of what `to` holds. False, and nothing changed, without memory. */
 bool px_keep(struct osp_proxy *px, struct px_saved *to, const struct osp_msg *m);
 void px_unkeep(struct osp_proxy *px, struct px_saved *s);
@@ -389,7 +459,7 @@ enum osp_err px_loop_check(struct px_turn *t, struct px_exchange *x, const struc
 /* True if the request of `x` came back while it was on its way. */
 bool px_loop_came_back(const struct px_exchange *x);
 /* The exchange ends. */
-void px_loop_left(const struct px_exchange *x);
+void px_loop_left(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- location.c ---- */
 /* Location of `resp` as the client has to write it; taken out where it leads out of route `r` (NULL: forward-proxied) or has
@@ -398,11 +468,34 @@ enum osp_err px_location_back(struct px_turn *t, const struct osp_route *r, stru
 
 /* ---- forward.c ---- */
 void px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_next_hop *hop);
-void px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+
+/* ---- request.c ---- */
 uint64_t px_asks_for(const struct osp_proxy *px, const struct px_exchange *x);
-enum osp_err px_send_or_replace(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+enum osp_err px_request(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+
+/* ---- send.c ---- */
+/* Sends the translated request to x->to, under the next hop's layer if there is one. */
+void px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+/* Does what a step of `x` says. */
+void px_conclude(struct px_turn *t, struct px_exchange *x, enum px_step v);
+/* Sends what px_send_at_once() was told of. */
+void px_send_what_is_due(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
 /* The next hop's layer on *req, which then is another message. */
 enum osp_err px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req);
+
+/* ---- notify.c ---- */
+/* The newest of its subject to observer `x` now. */
+void px_deliver(struct px_turn *t, struct px_exchange *x);
+/* Does what is to be done for subjects while there is room for its datagrams; true: all of it was. */
+bool px_notify(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+/*
+ * Observer `x` joined.  It gets the newest at once while that is fresh; otherwise with the answer to another registration.
+ */
+void px_catch_up(struct px_turn *t, struct px_exchange *x);
+/* Registers again for one subject that is due; false: none is. */
+bool px_renew_next(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+enum px_step px_registration_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp, uint8_t type);
+void px_registration_failed(struct px_turn *t, struct px_exchange *up, enum osp_err why);
 
 /* ---- resume.c ---- */
 /* Takes up what is ready while there is room for its datagrams; true: all of it was. */
@@ -423,9 +516,11 @@ void px_names_free(struct osp_proxy *px);
 
 /* ---- answer.c ---- */
 void px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+/* The client gets the error. */
 void px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why);
+/* The request came to nothing: a stale response of the cache stands in for the error, if there is one. */
+void px_fail_upstream(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 void px_challenge(struct px_turn *t, struct px_exchange *x);
-void px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 /* Ends the exchange with a 4.01 and an Echo: the client is to prove that it hears us, and to ask again. */
 void px_challenge_address(struct px_turn *t, struct px_exchange *x);
 
@@ -441,23 +536,21 @@ struct osp_octx *px_rekey_find(const struct px_exchange *x, const struct osp_osc
  */
 enum osp_err px_rekey_request(struct px_turn *t, struct px_exchange *x, const struct osp_oscore_opt *o,
                               const struct osp_msg *in, struct osp_msg *out);
-void px_rekey_answer(struct px_turn *t, struct px_exchange *x);
-/* Before a request is protected for a base: x->leg is what to use. OSP_E_REKEY: wait for another exchange's run. */
+enum px_step px_rekey_answer(struct px_turn *t, struct px_exchange *x);
+/* Before a request is protected for a base: x->current is what to use. OSP_E_REKEY: wait for another exchange's run. */
 enum osp_err px_rekey_choose(struct px_turn *t, struct px_exchange *x);
-void px_rekey_wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
-/* True if `resp` was one of a run, and was dealt with. */
-bool px_rekey_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+enum px_step px_rekey_wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* PX_GO_ON: `resp` is none of a run. */
+enum px_step px_rekey_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
 /* A response came out of its layer. */
 void px_rekey_verified(struct px_turn *t, struct px_exchange *x);
 /* The exchange ends, or its request will not be answered in what it was sent in. */
-void px_rekey_end(struct px_exchange *x);
-void px_leg_drop(struct px_exchange *x);
+void px_rekey_end(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- response.c ---- */
 /* `handle`: of our request that it answers. */
 void px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg *resp);
-/* Whether the context of the layer it put on has been let go meanwhile. */
-bool px_is_out_of_use(const struct px_exchange *x);
+enum px_step px_client_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
 
 /* ---- bodies.c ---- */
 enum osp_err px_bodies_init(struct osp_proxy *px);
@@ -496,10 +589,10 @@ uint8_t px_szx_for(const struct osp_proxy *px, const struct osp_msg *m, size_t m
 void px_mark_upload(struct px_turn *t, const struct px_exchange *x, const struct px_op *op, uint64_t tag);
 /* A Request-Tag of ours into a request that passes by in blocks. */
 enum osp_err px_tag_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req);
-/* Blocks around a layer that is about to come off. True: the exchange is over for now; false: *req is whole. */
-bool px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
-/* True, and the exchange is over: it asked for a later block of a response that was cut. */
-bool px_blocks_serve(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* Blocks around a layer that is about to come off. PX_GO_ON: *req is whole. */
+enum px_step px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+/* PX_GO_ON: it does not ask for a later block of a response that was cut. */
+enum px_step px_blocks_serve(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
 /* True: the client's blocks were around the layer of this depth, so px_cut_response() is to be asked. */
 bool px_cut_is_due(const struct px_exchange *x, size_t depth);
 enum osp_err px_cut_response(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out);
@@ -513,7 +606,7 @@ void px_blocks_pass(struct px_turn *t, const struct px_exchange *x, const struct
 /* Somebody at this address hears what we send there. */
 void px_verified(struct osp_proxy *px, const struct osp_ip *ip, struct osp_time now);
 /* Notes what the request as it came allows, and takes an Echo of ours out of it. */
-void px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+void px_note_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
 /* How many bytes of UDP payload the client's address may still get for its request, in all; SIZE_MAX: any number. */
 size_t px_may_send(const struct px_turn *t, const struct px_exchange *x);
 /* Whether the client may register: false until it has proven its address with this request. */
@@ -530,31 +623,37 @@ enum osp_err px_cut_entry(struct px_turn *t, const struct px_exchange *x, struct
 void px_gather(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *resp);
 
 /* ---- transfer.c ---- */
-enum px_blocks { PX_BLOCKS_WHOLE, PX_BLOCKS_MORE, PX_BLOCKS_FAILED };
 bool px_is_too_long(const struct osp_proxy *px, const struct osp_msg *m);
 enum osp_err px_transfer_start(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
-/* WHOLE: *resp is the response; MORE: another block was sent or asked for; FAILED: *e says why. */
-enum px_blocks px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg **resp,
-                                    enum osp_err *e);
-/* The request `handle` failed. True: it was for a block of a notification, which is lost; the observation goes on. */
+/* PX_GO_ON: *resp is the whole response; PX_DONE: another block was sent or asked for. */
+enum px_step px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg **resp);
+/*
+ * The request `handle` of an observation failed. True: it was for a block of a notification, which is lost; the observation goes
+ * on.
+ */
 bool px_transfer_failed(struct px_exchange *x, uint64_t handle);
 void px_transfer_end(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- observe.c ---- */
-/*
- * What the request's Observe option asks for: an observation begins, or one ends.  False: the exchange ended, since the client
- * has to prove its address before it may register.
- */
-bool px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token);
-/* A response to an observed request: false: it is old and to be ignored. Sets x->notify for a notification. */
-bool px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
+/* What the Observe option of a request asks for. */
+struct px_wish {
+    uint64_t            hash;           /* of the client and its Token */
+    struct px_exchange *old;            /* what it observes under this Token; NULL: nothing */
+    bool                registers;
+};
+/* False: for nothing that is done here. */
+bool px_observe_wish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct px_wish *wish);
+/* An observation begins, or ends. */
+void px_observe_grant(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct px_wish *wish);
+/* A response to an observed request. Sets x->notify for a notification; PX_DONE: it is old and to be ignored. */
+enum px_step px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
 /*
  * Keeps notification `resp` until `ctx` has a number, in place of an older one that waits; without x->notify it is the last.
  * False: it cannot be kept, the caller ends the exchange.
  */
 bool px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, struct osp_octx *ctx);
 /* A number was leased, or not: what was held is sent, or lost. */
-void px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased);
+enum px_step px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased);
 /* False: the notification is old. Otherwise it is the newest now. */
 bool px_order_take(struct px_order *o, const struct osp_msg *resp, struct osp_time now);
 /* Whether the next notification to this client is to be confirmed: `con`: the one that came was [rfc7641#4.5]. */
@@ -563,60 +662,76 @@ bool px_observe_confirms(const struct px_observation *o, bool con, struct osp_ti
 void px_observe_sent(struct osp_proxy *px, struct px_observation *o, bool con, struct osp_time now);
 /* A confirmable notification was acknowledged. */
 void px_observe_delivered(struct px_observation *o, struct osp_time now);
-/* The exchange whose client's request has this handle, if it is an observation. */
-struct px_exchange *px_observe_find(struct osp_proxy *px, uint64_t handle);
 void px_observe_end(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- subject.c ---- */
-/*
- * For registration `req` of `x`: the exchange that goes on upstream.  `x` itself: not merged; another: the first for a new
- * subject; NULL: there is a subject already, and `x` was answered or waits with it.
- */
-struct px_exchange *px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req,
-                                    const struct osp_authority *to);
-/* A response to the registration: out to everybody. */
-void px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *resp, uint8_t type);
-/* Whether a response that did not verify leaves it as it is: all but the answer to a registration. */
-bool px_subject_ignores(const struct px_subject *s, uint8_t type);
-/* The registration came to nothing: everybody gets the error. */
-void px_subject_fail(struct px_turn *t, struct px_subject *s, enum osp_err why);
-/* The newest to this observer now. */
-void px_subject_deliver(struct px_turn *t, struct px_observation *o);
+bool px_subject_may_merge(const struct osp_msg *req);
+enum px_joined {
+    PX_JOINED_NONE,     /* not merged */
+    PX_JOINED_FIRST,    /* to a new subject: its exchange upstream goes on */
+    PX_JOINED,          /* to one that is there: px_catch_up() */
+};
+/* For registration `req` of `x`, with its cache key. */
+enum px_joined px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req,
+                               const struct osp_cache_key *key);
 /* An observer has gone. */
 void px_subject_left(struct osp_proxy *px, struct px_observation *o);
-/* Does what is to be done while there is room for its datagrams; true: all of it was. */
-bool px_subjects_run(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
-/* Registers again for one subject that is due; false: none is. */
-bool px_subjects_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+/* ---- to its observers */
+bool px_subject_is_fresh(const struct px_subject *s, struct osp_time now);
+bool px_subject_compose(struct px_turn *t, const struct px_subject *s, struct osp_msg *out);
+/* Who is to get the newest; NULL: nobody. */
+struct px_observation *px_subject_next_late(const struct px_subject *s);
+/* It has been told, or will be when there is a number for it. */
+void px_subject_is_told(struct px_observation *o);
+/* ---- its registration */
+/* Whether a response that did not verify leaves it as it is: all but the answer to a registration. */
+bool px_subject_ignores(const struct px_subject *s, uint8_t type);
+/* One that is due to register again, or whose registration was not answered; NULL: none. */
+struct px_subject *px_subject_due(struct osp_proxy *px, struct osp_time now);
+/* px_subject_due() names it again then. */
+void px_subject_look_again(struct osp_proxy *px, struct px_subject *s, struct osp_time when);
+/* Begins to register again; true: with the request in t->px->a. */
+bool px_subject_renew(struct px_turn *t, struct px_subject *s);
+/* True: that its registration failed does not end it. */
+bool px_subject_outlives(struct px_subject *s, enum osp_err why);
+/* The registration came to nothing: everybody gets the error. */
+void px_subject_end(struct px_turn *t, struct px_subject *s, enum osp_err why);
+/* What a response to the registration says; takes Observe out of it. */
+struct px_news { uint32_t max_age; bool con, goes_on; };
+struct px_news px_subject_news(const struct px_subject *s, struct osp_msg *resp, uint8_t type);
+/* False: it is older than what is there. */
+bool px_subject_is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uint8_t type);
+/* The newest is `resp`: out to everybody. OSP_E_NOMEM. */
+enum osp_err px_subject_take(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, const struct px_news *news);
+void px_subject_free(struct osp_proxy *px, struct px_subject *s);
 /* Frees what is left when no exchange is. */
 void px_subjects_free(struct osp_proxy *px);
 
 /* ---- caching.c ---- */
-/* Answers from the cache, which ends the exchange: true. Otherwise what is needed for the answer to come is kept. */
-bool px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_authority *to);
+/* Answers from the cache. PX_GO_ON: what is needed for the answer to come is kept. */
+enum px_step px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct osp_authority *to);
 /* The key of `req`, in the turn's scratch memory; also without a cache. */
 bool px_key_make(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req, const struct osp_authority *to,
                  struct osp_cache_key *key);
-/* Keeps the key in the exchange, which it outlives the turn in. */
-bool px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key);
 /* Sender, Recipient and ID Context of `ctx`: who is at the other end of a layer. */
 void px_put_context(struct osp_wr *w, const struct osp_octx *ctx);
-/* Answers the request `req` of an exchange that waited, if the cache can: true, and the exchange is over. */
-bool px_cache_has(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* Answers the request `req` of an exchange that waited. PX_GO_ON: the cache cannot. */
+enum px_step px_cache_has(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
 /* Offers `resp`; *resp is replaced where the cache knows better (a validated entry). */
 enum osp_err px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp);
-/* True, and the exchange is over, if a stale response stood in for the error. */
+/* True if a stale response stands in for the error: in t->out. */
 bool px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err why);
 
 /* ---- local.c ---- */
-void px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
+enum px_step px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
 
 /* ---- edhoc.c ---- */
-void px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* `proven`: the client's address is. PX_PROVE: it has to be. */
+enum px_step px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, bool proven);
 /* True if a combined request under this kid is for us: we have a session by this C_R with its sender [rfc9668#3.3.1]. */
 bool px_edhoc_is_combined(const struct px_exchange *x, struct osp_slice kid);
-/* Takes message_3 out of it: the context for the rest is there then. False: the exchange ended with an error. */
-bool px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid);
+/* Takes message_3 out of it: the context for the rest is there then. */
+enum px_step px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid);
 
 /* Asked about credentials during one call of lib/edhoc; knows the policy, and has room for one that came by value. */
 struct px_finder {
@@ -649,14 +764,17 @@ enum osp_err px_agree_with(struct osp_proxy *px, struct px_exchange *x, const st
 enum osp_err px_agree_as(struct osp_proxy *px, struct px_exchange *x, const struct px_exchange *from);
 
 /* ---- initiator.c ---- */
-/* Before `req` is sent on a leg with EDHOC: x->leg is set if there is a context.  True: `x` waits for one, or was answered. */
-bool px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
-/* The next hop may have lost the context: true, and the request is sent again, in another. */
-bool px_agree_again(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+/*
+ * Before `req` is sent to a next hop with EDHOC.  PX_GO_ON: x->current is its context, or NULL where requests may go without.
+ * PX_DONE: `x` waits for one.
+ */
+enum px_step px_ensure_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
+/* The next hop may have lost the context: PX_SEND, the request goes out again, in another. */
+enum px_step px_ask_in_another_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
 /* The request of an observation is about to be sent again: in the context that is in use now. */
-void px_agree_anew(struct px_exchange *x);
-/* What came back to the exchange of a run, or that nothing did. */
-void px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct osp_msg *resp);
+void px_forget_context(struct px_exchange *x);
+/* What came back to the exchange of a session, or that nothing did. */
+enum px_step px_session_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp, uint8_t type);
 void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
 /* A response came out of the layer x->added. */
 void px_agreement_verified(struct px_turn *t, struct px_exchange *x);
@@ -667,8 +785,8 @@ void px_agreements_free(struct osp_proxy *px);
 /* ---- combined.c ---- */
 /* `m`, the request of `x` as it was protected, gets message_3. */
 enum osp_err px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m);
-/* True if `resp` says that message_3 was not taken, and was dealt with. */
-bool px_combined_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
+/* PX_GO_ON: `resp` does not say that message_3 was not taken. */
+enum px_step px_combined_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
 /* The response to a request with message_3 came out of its layer. */
 void px_combined_verified(struct px_turn *t, struct px_exchange *x);
 /* The exchange of such a request ends. */
@@ -681,7 +799,6 @@ bool px_flight_join(struct px_turn *t, struct px_exchange *x, const struct osp_m
 void px_flight_failed(struct px_exchange *x, enum osp_err why);
 /* The exchange ends: who waited for it is ready. */
 void px_flight_land(struct osp_proxy *px, struct px_exchange *leader);
-void px_flight_go_on(struct px_turn *t, struct px_exchange *x);
 
 /* ---- echo.c ---- */
 /* `len`: PX_ECHO_LEN, PX_ECHO_SHORT, or 0 for none. */

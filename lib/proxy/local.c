@@ -3,6 +3,7 @@
 #include "proxy/impl.h"
 
 #define CONTENT_FORMAT_LINK 40
+#define CORE_MAX 4096           /* bytes of /.well-known/core: what fits */
 
 static bool
 path_is(const struct osp_msg *req, const char *const *segments, size_t count)
@@ -35,14 +36,14 @@ put_link(struct osp_wr *w, const struct osp_route *r)
     osp_wr_u8(w, '>');
 }
 
-static void
+static enum px_step
 well_known_core(struct px_turn *t, struct px_exchange *x)
 {
-    uint8_t        text[4096], format[4];
-    struct osp_wr  w = osp_wr_to(text, sizeof(text));
-    struct osp_msg resp;
-    enum osp_err   e;
     static const struct osp_block own = { 0, false, OSP_BLOCK_SZX_MAX };
+    uint8_t        *text = osp_wr_reserve(&t->scratch, CORE_MAX), *format = osp_wr_reserve(&t->scratch, 4);
+    struct osp_wr   w = osp_wr_to(text, text ? CORE_MAX : 0);
+    struct osp_msg *resp = &t->px->a;
+    enum osp_err    e;
 
     osp_wr_put(&w, osp_slice_str("</.well-known/core>;ct=40"));
     if (x->policy->edhoc)       /* [rfc9668#6] */
@@ -59,21 +60,16 @@ well_known_core(struct px_turn *t, struct px_exchange *x)
             break;
         }
     }
-    osp_msg_init(&resp, OSP_CODE(2, 5));
-    if (osp_msg_add(&resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CONTENT_FORMAT_LINK, format)) != OSP_OK) {
-        px_answer_error(t, x, OSP_E_NOMEM);
-        return;
-    }
-    resp.payload = osp_wr_slice(&w);
-    e = x->asks_block || resp.payload.n > osp_block_size(own.szx) ? px_add_etag(t, &resp) : OSP_OK;
+    osp_msg_init(resp, OSP_CODE(2, 5));
+    if (!text || !format || osp_msg_add(resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CONTENT_FORMAT_LINK, format)) != OSP_OK)
+        return px_fail(t, OSP_E_NOMEM);
+    resp->payload = osp_wr_slice(&w);
+    e = x->asks_block || resp->payload.n > osp_block_size(own.szx) ? px_add_etag(t, resp) : OSP_OK;
     if (e == OSP_OK)
-        e = px_add_block(t, &resp, OSP_OPT_BLOCK2, &own);
+        e = px_add_block(t, resp, OSP_OPT_BLOCK2, &own);
     if (e == OSP_OK)
-        e = px_cut_entry(t, x, &resp);
-    if (e == OSP_OK)
-        px_answer(t, x, &resp);
-    else
-        px_answer_error(t, x, e);
+        e = px_cut_entry(t, x, resp);
+    return e == OSP_OK ? px_respond(t, resp) : px_fail(t, e);
 }
 
 /* Nothing can be uploaded here but messages of EDHOC; a Block1 is known all the same, so that its value may be what is bad. */
@@ -99,42 +95,55 @@ judge_options(struct px_exchange *x, const struct osp_msg *req)
     return OSP_OK;
 }
 
-void
+/* EDHOC: whoever has to prove its address first gets an Echo, under the layers of its request [rfc9175#2.3]. */
+static enum px_step
+edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+{
+    bool         proven = x->echoed || px_echo_is_mine(t, &x->from.peer, req);
+    enum px_step v = px_edhoc(t, x, req, proven);
+    uint8_t     *echo;
+
+    if (v != PX_PROVE)
+        return v;
+    echo = osp_wr_reserve(&t->scratch, PX_ECHO_LEN);
+    if (!echo)
+        return px_fail(t, OSP_E_NOMEM);
+    px_echo_make(t, &x->from.peer, PX_ECHO_LEN, echo);
+    osp_msg_init(&t->px->a, OSP_CODE(4, 1));
+    if (osp_msg_add(&t->px->a, OSP_OPT_ECHO, osp_slice(echo, PX_ECHO_LEN)) != OSP_OK)
+        return px_fail(t, OSP_E_NOMEM);
+    return px_respond(t, &t->px->a);
+}
+
+enum px_step
 px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    static const char *const core[] = { ".well-known", "core" }, *const edhoc[] = { ".well-known", "edhoc" };
+    static const char *const core[] = { ".well-known", "core" }, *const of_edhoc[] = { ".well-known", "edhoc" };
     uint16_t                 which;
     bool                     for_edhoc;
     enum osp_err             e;
+    enum px_step             v;
 
     t->px->stats.local++;
     /* [rfc7252#5.4.1] as the server of it, every critical option has to be understood */
-    if (osp_msg_sanitize(req, &which) != OSP_OK) {
-        px_answer_error(t, x, OSP_E_UNKNOWN_OPTION);
-        return;
-    }
-    for_edhoc = x->policy->edhoc && path_is(req, edhoc, 2);
+    if (osp_msg_sanitize(req, &which) != OSP_OK)
+        return px_fail(t, OSP_E_UNKNOWN_OPTION);
+    for_edhoc = x->policy->edhoc && path_is(req, of_edhoc, 2);
     if (for_edhoc && req->code == OSP_POST && osp_msg_has(req, OSP_OPT_BLOCK1)) {       /* chains of certificates are long */
-        if (px_blocks_request(t, x, req))
-            return;
+        v = px_blocks_request(t, x, req);
+        if (v != PX_GO_ON)
+            return v;
         osp_msg_remove(req, OSP_OPT_BLOCK1);
         osp_msg_remove(req, OSP_OPT_BLOCK2);    /* the size that is asked for is known by now */
     }
     e = judge_options(x, req);
-    if (e != OSP_OK) {
-        px_answer_error(t, x, e);
-        return;
-    }
-    if (req->code > OSP_IPATCH) {       /* [rfc7252#5.8] a method nobody knows */
-        px_answer_error(t, x, OSP_E_METHOD);
-    } else if (for_edhoc) {
-        px_edhoc(t, x, req);
-    } else if (!path_is(req, core, 2)) {
-        /* [ocp#2.4] step 5: 4.04; the July 2022 text had 4.00 */
-        px_answer_error(t, x, x->policy->otp_compat ? OSP_E_NO_APPLICATION : OSP_E_NOT_FOUND);
-    } else if (req->code != OSP_GET) {
-        px_answer_error(t, x, OSP_E_METHOD);
-    } else {
-        well_known_core(t, x);
-    }
+    if (e == OSP_OK && req->code > OSP_IPATCH)  /* [rfc7252#5.8] a method nobody knows */
+        e = OSP_E_METHOD;
+    if (e != OSP_OK)
+        return px_fail(t, e);
+    if (for_edhoc)
+        return edhoc(t, x, req);
+    if (!path_is(req, core, 2))         /* [ocp#2.4] step 5: 4.04; the July 2022 text had 4.00 */
+        return px_fail(t, x->policy->otp_compat ? OSP_E_NO_APPLICATION : OSP_E_NOT_FOUND);
+    return req->code == OSP_GET ? well_known_core(t, x) : px_fail(t, OSP_E_METHOD);
 }

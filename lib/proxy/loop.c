@@ -107,6 +107,7 @@ px_loop_check(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
     }
     atomic_store_explicit(slot, mine, memory_order_relaxed);
     x->outbound = mine;
+    px_part_attach(x, PX_PART_LOOP);
     return OSP_OK;
 }
 
@@ -125,14 +126,12 @@ px_loop_came_back(const struct px_exchange *x)
 }
 
 void
-px_loop_left(const struct px_exchange *x)
+px_loop_left(struct osp_proxy *px, struct px_exchange *x)
 {
-    _Atomic uint64_t *slot;
+    _Atomic uint64_t *slot = slot_of(x->policy->outbound, x->outbound);
     uint64_t          there;
 
-    if (!x->outbound)
-        return;
-    slot = slot_of(x->policy->outbound, x->outbound);
+    (void)px;
     there = atomic_load_explicit(slot, memory_order_relaxed);
     if ((there & ~(uint64_t)CAME_BACK) == x->outbound)
         (void)atomic_compare_exchange_strong_explicit(slot, &there, 0, memory_order_relaxed, memory_order_relaxed);

@@ -56,6 +56,7 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     osp_randbuf_take(&px->rand, (uint8_t *)&px->seed, sizeof(px->seed));
     osp_list_init(&px->exchanges);
     osp_list_init(&px->ready);
+    osp_list_init(&px->at_once);
     osp_wheel_init(&px->patience, now);
     osp_list_init(&px->running);
     osp_wheel_init(&px->renewals, now);
@@ -196,6 +197,13 @@ on_request(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time 
         refuse(px, ev, now, tx);
 }
 
+/* An answer to its registration has come: what fails is about a notification. */
+static bool
+has_news(const struct px_exchange *x)
+{
+    return x->subject ? x->subject->order.any : x->obs && x->obs->answered;
+}
+
 static void
 on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now, struct osp_txq *tx)
 {
@@ -214,28 +222,28 @@ on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time no
         break;
     case OSP_EV_FAILED:
         t = px_turn_begin(px, now, tx);
-        if (px_transfer_failed(x, ev->handle)) {
+        if (has_news(x) && px_transfer_failed(x, ev->handle)) {
             px->stats.errors[ev->err]++;
             break;
         }
         if (x->out == ev->handle)
             x->out = 0;
-        if (!px_cache_stands_in(&t, x, ev->err))
-            px_answer_error(&t, x, ev->err);
+        px_fail_upstream(&t, x, ev->err);
         break;
     case OSP_EV_REJECTED:       /* the client did not want the notification, or is gone [rfc7641#3.6] */
-        x = px_observe_find(px, ev->handle);
+        x = px_exchange_find(px, ev->handle);
         if (x)
             px_exchange_end(px, x);
         break;
     case OSP_EV_DELIVERED:
-        x = px_observe_find(px, ev->handle);
+        x = px_exchange_find(px, ev->handle);
         if (x)
             px_observe_delivered(x->obs, now);
         break;                  /* it proves no address: who guesses Message IDs acknowledges, too */
     case OSP_EV_NONE:
         break;
     }
+    px_send_what_is_due(px, now, tx);
 }
 
 void
@@ -247,7 +255,7 @@ osp_proxy_input(struct osp_proxy *px, const struct osp_flow *from, struct osp_sl
     osp_ep_input(px->ep, from, datagram, now, tx, &ev);
     on_event(px, &ev, now, tx);
     if (!osp_list_empty(&px->running))
-        (void)px_subjects_run(px, now, tx);
+        (void)px_notify(px, now, tx);
 }
 
 /* False: call again. */
@@ -264,6 +272,7 @@ give_up_waiting(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
         if (!due)
             return true;
         px_give_up(&t, OSP_CONTAINER(due, struct px_exchange, patience));
+        px_send_what_is_due(px, now, tx);
     }
     return false;
 }
@@ -278,10 +287,12 @@ osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
     for (int i = 0; i < EXPIRE_PER_CALL; i++) {
         if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
             return true;
-        if (px_subjects_expire(px, now, tx))
+        if (px_renew_next(px, now, tx)) {
+            px_send_what_is_due(px, now, tx);
             continue;
+        }
         if (!osp_ep_expire(px->ep, now, tx, &ev))
-            return !px_go_on(px, now, tx) || !px_subjects_run(px, now, tx);     /* news last: there may be no end to it */
+            return !px_go_on(px, now, tx) || !px_notify(px, now, tx);     /* news last: there may be no end to it */
         on_event(px, &ev, now, tx);
     }
     return true;
@@ -315,7 +326,7 @@ osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, con
                    uint64_t ttl_us, struct osp_time now, struct osp_txq *tx)
 {
     if (px_name_resolved(px, host, err, ips, count, ttl_us, now))
-        (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
+        (void)(px_go_on(px, now, tx) && px_notify(px, now, tx));
 }
 
 void
@@ -323,7 +334,7 @@ osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now
 {
     px_count_use_during_lease(px, ctx);
     px_lease_is_over(px, ctx);
-    (void)(px_go_on(px, now, tx) && px_subjects_run(px, now, tx));
+    (void)(px_go_on(px, now, tx) && px_notify(px, now, tx));
 }
 
 void
@@ -354,7 +365,7 @@ osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_txq *t
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, link);
         struct px_turn      t = px_turn_begin(px, now, tx);
 
-        px_answer_error(&t, x, OSP_E_OVERLOAD);
+        x->kind->failed(&t, x, OSP_E_OVERLOAD);
     }
     px_subjects_free(px);
     px->aborting = false;

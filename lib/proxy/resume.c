@@ -2,13 +2,14 @@
 /* Exchanges that were parked go on, or are given up: what each kind of wait leads to. */
 #include "proxy/impl.h"
 
+/* A notification had no sequence number; *leased*: there is one now. */
 static void
-send_saved(struct px_turn *t, struct px_exchange *x)
+release_notification(struct px_turn *t, struct px_exchange *x, bool leased)
 {
-    if (px_restore(x, &t->px->a))
-        px_send(t, x, &t->px->a);
+    if (leased && x->obs->subject && !x->obs->held.p)
+        px_deliver(t, x);       /* the newest, which its subject has */
     else
-        px_answer_error(t, x, OSP_E_NOMEM);
+        px_conclude(t, x, px_observe_release(t, x, leased));
 }
 
 /* The ask may have found no room, or its answer got lost: an exchange ends all the same. */
@@ -20,39 +21,80 @@ px_give_up(struct px_turn *t, struct px_exchange *x)
 
     px_unpark(t->px, x);
     if (was == PX_WAIT_REKEY && !osp_time_due(x->deadline, t->now))
-        send_saved(t, x);       /* it may be there now */
+        px_conclude(t, x, px_send_saved(t, x));         /* it may be there now */
     else if (was == PX_WAIT_LEASE_NOTIFY)
-        px_observe_release(t, x, false);
+        release_notification(t, x, false);
     else
-        px_answer_error(t, x, answer_late ? OSP_E_TIMEOUT : was == PX_WAIT_REKEY ? OSP_E_REKEY : OSP_E_NO_LEASE);
+        x->kind->failed(t, x, answer_late ? OSP_E_TIMEOUT : was == PX_WAIT_REKEY ? OSP_E_REKEY : OSP_E_NO_LEASE);
+}
+
+/* Where a name leads counts, not only the name. */
+static enum px_step
+send_where_allowed(struct px_turn *t, struct px_exchange *x)
+{
+    return px_ip_is_allowed(t->px, x, &x->to.ip, x->to.port) ? px_send_saved(t, x) : px_fail(t, OSP_E_FORBIDDEN);
 }
 
 /* It has an address now, or an error. */
-static void
-go_on_resolved(struct px_turn *t, struct px_exchange *x)
+static enum px_step
+resolved(struct px_turn *t, struct px_exchange *x)
 {
-    if (x->resolved != OSP_OK)
-        px_answer_error(t, x, x->resolved);
-    else if (!px_ip_is_allowed(t->px, x, &x->to.ip, x->to.port))       /* where the name leads counts, not only the name */
-        px_answer_error(t, x, OSP_E_FORBIDDEN);
-    else
-        send_saved(t, x);
+    return x->resolved == OSP_OK ? send_where_allowed(t, x) : px_fail(t, x->resolved);
+}
+
+/* The leader's exchange has ended: the cache may have the answer, also if it was no answer for the leader. */
+static enum px_step
+landed(struct px_turn *t, struct px_exchange *x)
+{
+    enum px_step v = px_restore(x, &t->px->a) ? px_cache_has(t, x, &t->px->a) : px_fail(t, OSP_E_NOMEM);
+
+    if (v != PX_GO_ON)
+        return v;
+    if (osp_err_class(x->resolved) == OSP_CLASS_UPSTREAM) {
+        t->why = x->resolved;
+        return PX_FAIL_UPSTREAM;
+    }
+    if (osp_ip_is_any(&x->to.ip))       /* the leader did not get as far as to know where */
+        return px_fail(t, x->resolved == OSP_OK ? OSP_E_OVERLOAD : x->resolved);
+    return send_where_allowed(t, x);
 }
 
 /* What finds no number again is refused, not parked for ever. */
 static void
-go_on_leased(struct px_turn *t, struct px_exchange *x, enum px_wait was)
+leased(struct px_turn *t, struct px_exchange *x, enum px_wait was)
 {
     struct osp_ssn ssn = osp_octx_ssn(x->lease_ctx);
+    bool           has = ssn.next < ssn.limit;
 
     if (was == PX_WAIT_LEASE_NOTIFY)
-        px_observe_release(t, x, ssn.next < ssn.limit);
-    else if (ssn.next >= ssn.limit)
-        px_answer_error(t, x, OSP_E_NO_LEASE);
-    else if (was == PX_WAIT_LEASE_CHALLENGE)
+        release_notification(t, x, has);
+    else if (has && was == PX_WAIT_LEASE_CHALLENGE)
         px_challenge(t, x);
     else
-        send_saved(t, x);
+        px_conclude(t, x, has ? px_send_saved(t, x) : px_fail(t, OSP_E_NO_LEASE));
+}
+
+static void
+go_on(struct px_turn *t, struct px_exchange *x, enum px_wait was)
+{
+    switch (was) {
+    case PX_WAIT_NAME:
+        px_conclude(t, x, resolved(t, x));
+        break;
+    case PX_WAIT_FLIGHT:
+        px_conclude(t, x, landed(t, x));
+        break;
+    case PX_WAIT_LEASE_OUT:
+    case PX_WAIT_LEASE_CHALLENGE:
+    case PX_WAIT_LEASE_NOTIFY:
+        leased(t, x, was);
+        break;
+    case PX_WAIT_EDHOC:
+    case PX_WAIT_REKEY:
+    case PX_RUNNING:
+        px_conclude(t, x, px_send_saved(t, x));
+        break;
+    }
 }
 
 /* More may have waited for one event than the queue holds: what finds no room stays ready. */
@@ -69,14 +111,8 @@ px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
         if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
             return false;
         px_unpark(px, x);
-        if (was == PX_WAIT_NAME)
-            go_on_resolved(&t, x);
-        else if (was == PX_WAIT_FLIGHT)
-            px_flight_go_on(&t, x);
-        else if (was == PX_WAIT_EDHOC)
-            send_saved(&t, x);
-        else
-            go_on_leased(&t, x, was);
+        go_on(&t, x, was);
+        px_send_what_is_due(px, now, tx);
     }
     return true;
 }

@@ -102,7 +102,7 @@ px_admit(struct px_turn *t, struct px_exchange *x)
     struct osp_proxy   *px = t->px;
     struct osp_account *a;
 
-    if (x->is_admitted || x->subject || x->agreement)
+    if (x->is_admitted || !x->kind->has_client)
         return OSP_OK;
     a = px_account(px, x);
     if (!a)

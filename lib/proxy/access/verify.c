@@ -89,7 +89,7 @@ take_echo(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 /* ---- how much ---- */
 
 void
-px_meet(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
+px_note_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
     x->safe = req->code == OSP_GET || req->code == OSP_FETCH;
     x->token_len = (uint32_t)req->token.n;

@@ -107,17 +107,14 @@ px_tag_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *r
 
 /* ---- requests in blocks, around a layer of ours ---- */
 
-static void
+static enum px_step
 answer_continue(struct px_turn *t, struct px_exchange *x, const struct osp_block *b)
 {
-    struct osp_msg resp;
+    struct osp_msg *resp = &t->px->a;
 
-    osp_msg_init(&resp, OSP_CODE(2, 31));
+    osp_msg_init(resp, OSP_CODE(2, 31));
     x->no_response = 0;         /* it asks for more: nothing that one could do without */
-    if (px_add_block(t, &resp, OSP_OPT_BLOCK1, b) == OSP_OK)
-        px_answer(t, x, &resp);
-    else
-        px_answer_error(t, x, OSP_E_NOSPACE);
+    return px_add_block(t, resp, OSP_OPT_BLOCK1, b) == OSP_OK ? px_respond(t, resp) : px_fail(t, OSP_E_NOSPACE);
 }
 
 /* Announced sizes are believed when they spare work [rfc7959#4]. */
@@ -172,7 +169,7 @@ assemble(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req, co
     return e;
 }
 
-bool
+enum px_step
 px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
     struct osp_block b1 = { 0 }, b2 = { 0 };
@@ -182,7 +179,7 @@ px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     if (e == OSP_OK)
         e = osp_block_get(req, OSP_OPT_BLOCK2, &has2, &b2);
     if (e == OSP_OK && !has1 && !has2)
-        return false;
+        return PX_GO_ON;
     if (e == OSP_OK && (x->block1_acked || x->block2_asked))    /* blocks around two of our layers */
         e = OSP_E_UNKNOWN_OPTION;
     if (e == OSP_OK && !has1 && b2.num > 0)                     /* what was kept for it is gone */
@@ -191,20 +188,16 @@ px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         x->op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);
     if (e == OSP_OK && has1)
         e = assemble(t, x, req, &b1);
-    if (e == OSP_E_INCOMPLETE) {
-        answer_continue(t, x, &b1);
-        return true;
-    }
-    if (e != OSP_OK) {
-        px_answer_error(t, x, e);
-        return true;
-    }
+    if (e == OSP_E_INCOMPLETE)
+        return answer_continue(t, x, &b1);
+    if (e != OSP_OK)
+        return px_fail(t, e);
     x->cut_depth = x->removed_count;
     x->block1_acked = has1;
     x->block2_asked = has2;
     x->block1 = b1;
     x->block2 = b2;
-    return false;
+    return PX_GO_ON;
 }
 
 /* ---- responses in blocks ---- */
@@ -337,8 +330,8 @@ block_of(struct px_turn *t, const struct px_body *body, const struct osp_block *
 }
 
 /* What was begun is ended with the same body, however old it is by now. */
-bool
-px_blocks_serve(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+enum px_step
+px_blocks_serve(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req)
 {
     struct osp_block asked = { 0 };
     bool             has = false, more = false;
@@ -348,18 +341,15 @@ px_blocks_serve(struct px_turn *t, struct px_exchange *x, const struct osp_msg *
 
     if (t->px->bodies.count == 0 || osp_msg_has(req, OSP_OPT_BLOCK1) ||
         osp_block_get(req, OSP_OPT_BLOCK2, &has, &asked) != OSP_OK || !has || asked.num == 0)
-        return false;
+        return PX_GO_ON;
     op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);
     body = px_body_find(t->px, &op, t->now);
     if (!body)
-        return false;
+        return PX_GO_ON;
     e = block_of(t, body, &asked, &t->px->a, &more);
-    if (e != OSP_OK) {
-        px_answer_error(t, x, e);
-        return true;
-    }
+    if (e != OSP_OK)
+        return px_fail(t, e);
     px_body_touch(t->px, body, more ? PX_BODY_LIFE_US : DONE_LIFE_US, t->now);
     t->px->stats.blocks_served++;
-    px_answer(t, x, &t->px->a);
-    return true;
+    return px_respond(t, &t->px->a);
 }

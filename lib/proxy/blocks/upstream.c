@@ -21,6 +21,7 @@ transfer_of(struct px_turn *t, struct px_exchange *x)
         x->transfer = osp_pool_get(&t->px->pool, sizeof(*x->transfer));
         if (x->transfer)
             *x->transfer = (struct px_transfer){ 0 };
+        px_part_attach(x, PX_PART_TRANSFER);
     }
     return x->transfer;
 }
@@ -29,7 +30,7 @@ transfer_of(struct px_turn *t, struct px_exchange *x)
 static bool
 stays_open(const struct px_exchange *x)
 {
-    return x->obs || x->subject;
+    return x->obs || x->kind == &px_registration;
 }
 
 /* The request for a block is not waited for any more. */
@@ -54,6 +55,7 @@ px_transfer_end(struct osp_proxy *px, struct px_exchange *x)
     px_buf_free(px, &f->body);
     osp_pool_put(&px->pool, f, sizeof(*f));
     x->transfer = NULL;
+    px_part_detach(x, PX_PART_TRANSFER);
 }
 
 /* Only the last block of an observed request is what registers [rfc7959#2.6]. */
@@ -66,7 +68,7 @@ send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *m)
     enum osp_err        e;
 
     if (f->sending && !f->at.more) {
-        e = px_send_or_replace(t, x, m);
+        e = px_request(t, x, m);
         f->out = e == OSP_OK ? x->out : 0;
         return e;
     }
@@ -221,7 +223,7 @@ ask_block2(struct px_turn *t, struct px_exchange *x, const struct osp_block *got
     if (f->request.p && !px_buf_msg(&f->request, &m))
         return OSP_E_NOMEM;
     if (!f->request.p)
-        e = x->agreement ? own_request(x, &m) : outer_request(t, x, &m);
+        e = x->kind->in_the_clear ? own_request(x, &m) : outer_request(t, x, &m);
     osp_msg_remove(&m, OSP_OPT_OBSERVE);
     osp_msg_remove(&m, OSP_OPT_NO_RESPONSE);
     m.payload = OSP_EMPTY;
@@ -300,46 +302,46 @@ collect(struct px_turn *t, struct px_exchange *x, bool later, const struct osp_b
     return OSP_E_BAD_RESPONSE;
 }
 
-enum px_blocks
-px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg **resp, enum osp_err *e)
+static enum px_step
+fail(struct px_turn *t, enum osp_err e)
+{
+    t->why = e;
+    return PX_FAIL_UPSTREAM;
+}
+
+enum px_step
+px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg **resp)
 {
     struct px_transfer *f = x->transfer;
     bool                mine = f && f->out && handle == f->out, later = mine && f->collecting;
     struct osp_block    b = { 0 };
     bool                has = false;
+    enum osp_err        e = OSP_OK;
 
-    *e = OSP_OK;
     if (mine)
         f->out = 0;
     if (!stays_open(x))
         x->out = 0;             /* answered: the endpoint has forgotten it */
     if (mine && f->sending) {
-        if (go_on_sending(t, x, *resp, e))
-            return *e == OSP_OK ? PX_BLOCKS_MORE : PX_BLOCKS_FAILED;
+        if (go_on_sending(t, x, *resp, &e))
+            return e == OSP_OK ? PX_DONE : fail(t, e);
         f->sending = false;
         if (f->at.more)         /* no registration was sent yet */
             osp_msg_remove(*resp, OSP_OPT_OBSERVE);
         if ((*resp)->code == OSP_CODE(2, 31) || (*resp)->code == OSP_CODE(4, 8))    /* about blocks the client never made */
-            *e = OSP_E_BAD_RESPONSE;
+            e = OSP_E_BAD_RESPONSE;
         osp_msg_remove(*resp, OSP_OPT_BLOCK1);
     }
-    if (*e == OSP_OK && (x->agreement || (x->has_added && osp_msg_has(*resp, OSP_OPT_OSCORE))) &&
+    if (e == OSP_OK && (x->kind->in_the_clear || (x->has_added && osp_msg_has(*resp, OSP_OPT_OSCORE))) &&
         osp_block_get(*resp, OSP_OPT_BLOCK2, &has, &b) != OSP_OK)
-        *e = OSP_E_BAD_RESPONSE;
-    if (*e == OSP_OK && has)
-        *e = collect(t, x, later, &b, resp);
+        e = OSP_E_BAD_RESPONSE;
+    if (e == OSP_OK && has)
+        e = collect(t, x, later, &b, resp);
     else if (later)             /* one block is missing for good */
-        *e = OSP_E_BAD_RESPONSE;
-    if (*e != OSP_OK)
-        return PX_BLOCKS_FAILED;
-    return has && b.more ? PX_BLOCKS_MORE : PX_BLOCKS_WHOLE;
-}
-
-/* Without a whole answer to the registration there may never be another to wait for. */
-static bool
-was_answered(const struct px_exchange *x)
-{
-    return x->subject ? x->subject->order.any : x->obs && x->obs->answered;
+        e = OSP_E_BAD_RESPONSE;
+    if (e != OSP_OK)
+        return fail(t, e);
+    return has && b.more ? PX_DONE : PX_GO_ON;
 }
 
 bool
@@ -347,7 +349,7 @@ px_transfer_failed(struct px_exchange *x, uint64_t handle)
 {
     struct px_transfer *f = x->transfer;
 
-    if (!f || !f->collecting || handle != f->out || !was_answered(x) || !x->out)
+    if (!f || !f->collecting || handle != f->out || !x->out)
         return false;
     f->out = 0;
     f->collecting = false;

@@ -45,19 +45,27 @@ bool px_is_wanted(const struct px_exchange *x, uint32_t label, bool by_chain);
 /* True if an authority vouches for the contexts with this label. */
 bool px_is_by_chain(const struct px_exchange *x, uint32_t label);
 
-/* ---- initiator.c ---- */
-/* POST to the EDHOC resource of the next hop. */
-enum osp_err px_agreement_post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload);
-/* The run is over: who waited is ready. */
+/* ---- agreement.c ---- */
+#define PAUSE_US OSP_SEC(10)    /* after a failure, and before a context that the peer says it lost is made anew */
+
+/* The agreement of this purpose, which is made if there is none; NULL: a table is full, or no memory. */
+struct px_agreement *px_agreement_get(struct osp_proxy *px, struct osp_slice purpose);
+/* The session's next request is a POST to the EDHOC resource of the next hop; it is saved. OSP_E_NOMEM and others. */
+enum osp_err px_agreement_keep(struct px_turn *t, struct px_exchange *up, struct osp_slice payload);
+/* The session is over: who waited is ready. */
 void px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why);
-/* The request may be sent again, although somebody may have executed it. */
-bool px_may_repeat(const struct px_exchange *x, const struct osp_msg *req);
+/* ... and the error is counted. */
+void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
+/* No request carries message_3 any more. */
+void px_agreement_let_carrier_go(struct px_agreement *a);
+/* ... nor will one, and the context that was made for it is no more. */
+void px_agreement_uncarry(struct osp_proxy *px, struct px_agreement *a);
 
 /* ---- combined.c ---- */
 /* One of those that wait takes `message_3`, the bytes after C_R, along: true. */
 bool px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice c_r_and_message_3,
                        size_t c_r_len);
-/* The run ends. */
-void px_combined_end(struct osp_proxy *px, struct px_agreement *a);
+/* The request may be sent again, although somebody may have executed it. */
+bool px_may_repeat(const struct px_exchange *x, const struct osp_msg *req);
 
 #endif

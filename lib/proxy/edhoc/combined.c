@@ -23,7 +23,7 @@ choose_carrier(struct osp_proxy *px, struct px_agreement *a, size_t message_len)
     for (struct osp_list *n = a->waiters.waiters.next; n != &a->waiters.waiters; n = n->next) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
 
-        if (!x->inner_oscore && !x->obs && !x->subject && x->saved.n + message_len + ROOM <= px->cfg.ep.max_datagram)
+        if (!x->inner_oscore && !x->obs && x->kind->has_client && x->saved.n + message_len + ROOM <= px->cfg.ep.max_datagram)
             return x;
     }
     return NULL;
@@ -41,7 +41,7 @@ px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_fin
     if (!x || px_buf_add(t->px, &a->message_3, &whole, c_r_and_message_3, SIZE_MAX) != OSP_OK)
         return false;
     if (px_edhoc_derive(a->session, f, a->purpose, &a->made) != OSP_OK) {
-        px_combined_end(t->px, a);
+        px_agreement_uncarry(t->px, a);
         return false;
     }
     osp_octx_lend(a->made->octx, NUMBERS);
@@ -50,14 +50,19 @@ px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_fin
     px_wait(t->px, a->up, PX_WAIT_EDHOC, a->up->deadline);
     px_unpark(t->px, x);
     x->carries = a;
-    px_leg_drop(x);
-    osp_octx_ref(x->leg = a->made->octx);
+    px_part_attach(x, PX_PART_CARRIED);
+    px_current_drop(x);
+    osp_octx_ref(x->current = a->made->octx);
     t->px->stats.combined++;
-    if (px_restore(x, &t->px->a))
-        px_send(t, x, &t->px->a);
-    else
-        px_answer_error(t, x, OSP_E_NOMEM);
+    px_send_at_once(t->px, x);
     return true;
+}
+
+/* The request may have been executed all the same: who says that it was not is unknown. */
+bool
+px_may_repeat(const struct px_exchange *x, const struct osp_msg *req)
+{
+    return x->inner_oscore || (req->code != OSP_POST && req->code != OSP_PATCH);
 }
 
 /* Steps 3 to 5, for a request that was just protected. */
@@ -75,30 +80,11 @@ px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *
     return osp_msg_add(m, OSP_OPT_EDHOC, OSP_EMPTY);
 }
 
-static void
-let_carrier_go(struct px_agreement *a)
-{
-    if (a->carrier)
-        a->carrier->carries = NULL;
-    a->carrier = NULL;
-}
-
-void
-px_combined_end(struct osp_proxy *px, struct px_agreement *a)
-{
-    let_carrier_go(a);
-    px_buf_free(px, &a->message_3);
-    osp_made_free(a->made);
-    a->made = NULL;
-}
-
 void
 px_combined_left(struct osp_proxy *px, struct px_exchange *x)
 {
     struct osp_time at_once = { 0 };
 
-    if (!x->carries)
-        return;
     osp_timer_set(&px->patience, &x->carries->up->patience, at_once);
     x->carries->carrier = NULL;
     x->carries = NULL;
@@ -141,40 +127,41 @@ go_on_in_sequence(struct px_turn *t, struct px_agreement *a)
 
     a->message_3 = (struct px_buf){ 0 };
     a->no_combined = true;
-    let_carrier_go(a);
+    px_agreement_let_carrier_go(a);
     px_unpark(t->px, a->up);
-    e = px_agreement_post(t, a->up, osp_slice(m.p, m.n));
+    e = px_agreement_keep(t, a->up, osp_slice(m.p, m.n));
     px_buf_free(t->px, &m);
+    if (e == OSP_OK)
+        px_send_at_once(t->px, a->up);
     return e;
 }
 
 /* The carrier's request once more, when there is a context, or for what it means that there is none. */
-static void
+static enum px_step
 try_again(struct px_turn *t, struct px_exchange *x)
 {
-    px_leg_drop(x);
+    px_current_drop(x);
     osp_layer_fini(&x->added);
     x->has_added = false;
     if (!px_restore(x, &t->px->a))
-        px_answer_error(t, x, OSP_E_NOMEM);
-    else if (!px_may_repeat(x, &t->px->a))
-        px_answer_error(t, x, OSP_E_NOT_AGREED);
-    else
-        px_send(t, x, &t->px->a);
+        return px_fail(t, OSP_E_NOMEM);
+    if (!px_may_repeat(x, &t->px->a))
+        return px_fail(t, OSP_E_NOT_AGREED);
+    t->out = &t->px->a;
+    return PX_SEND;
 }
 
-bool
+enum px_step
 px_combined_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
     struct px_agreement *a = x->carries;
     enum osp_err         e = OSP_E_EDHOC_REFUSED;
 
     if (!a || osp_msg_has(resp, OSP_OPT_OSCORE))
-        return false;
+        return PX_GO_ON;
     if (knows_it_not(resp))
         e = go_on_in_sequence(t, a);
     if (e != OSP_OK)
         px_agreement_fail(t, a->up, e);
-    try_again(t, x);
-    return true;
+    return try_again(t, x);
 }

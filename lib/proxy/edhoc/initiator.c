@@ -13,163 +13,15 @@
  */
 #include "proxy/edhoc/agreement.h"
 
-#define CID_EDHOC 65u           /* Content-Formats [rfc9528#10.11] */
-#define EDHOC 64u
+#define EDHOC 64u               /* Content-Format [rfc9528#10.11] */
 #define WAITING_MAX 1024        /* requests at one agreement */
-#define PAUSE_US OSP_SEC(10)    /* after a failure, and before a context that the peer says it lost is made anew */
 #define PAUSE_MAX_S 300         /* ... where the next hop says when to try again */
-#define PLAIN_US OSP_SEC(60)    /* after a failure where a layer is only preferred */
 #define RUN_US OSP_SEC(100)     /* a run takes no longer: two confirmable requests [rfc7252#4.8.2] */
 #define RUN_PREFER_US OSP_SEC(10)       /* ... for requests that can go without */
 #define RUNS_AWAITED_MAX 2      /* by one request */
 #define RESTARTS_MAX 2          /* with another suite [rfc9528#6.3] */
 
-/* ---- which ---- */
-
-static struct px_agreement *
-find(const struct osp_proxy *px, struct osp_slice purpose)
-{
-    for (struct osp_node *n = osp_table_first(&px->agreements, osp_hash(&px->seed, purpose)); n; n = osp_table_next(n)) {
-        struct px_agreement *a = OSP_CONTAINER(n, struct px_agreement, node);
-
-        if (osp_slice_eq(osp_slice(a->purpose, a->purpose_len), purpose))
-            return a;
-    }
-    return NULL;
-}
-
-static void
-agreement_free(struct osp_proxy *px, struct px_agreement *a)
-{
-    osp_table_remove(&px->agreements, &a->node);
-    osp_list_remove(&a->lru);
-    osp_pool_put(&px->pool, a, sizeof(*a));
-}
-
-/* The one used longest ago that nobody needs: it has nothing but a pause to remember. */
-static bool
-make_room(struct osp_proxy *px)
-{
-    struct osp_list *n;
-
-    if (px->agreements.count < PX_AGREEMENTS_MAX)
-        return true;
-    for (n = px->agreement_lru.next; n != &px->agreement_lru; n = n->next) {
-        struct px_agreement *a = OSP_CONTAINER(n, struct px_agreement, lru);
-
-        if (a->up || a->waiters.count > 0)
-            continue;
-        agreement_free(px, a);
-        return true;
-    }
-    return false;
-}
-
-/* NULL: a table is full, or no memory. */
-static struct px_agreement *
-find_or_make(struct osp_proxy *px, struct osp_slice purpose)
-{
-    struct px_agreement *a = find(px, purpose);
-
-    if (a) {
-        osp_list_remove(&a->lru);
-        osp_list_push(&px->agreement_lru, &a->lru);
-        return a;
-    }
-    a = make_room(px) ? osp_pool_get(&px->pool, sizeof(*a)) : NULL;
-    if (!a)
-        return NULL;
-    *a = (struct px_agreement){ .purpose_len = (uint16_t)purpose.n };
-    (void)osp_slice_copy(purpose, a->purpose, sizeof(a->purpose) - 1);
-    px_queue_init(&a->waiters);
-    osp_table_add(&px->agreements, &a->node, osp_hash(&px->seed, purpose));
-    osp_list_push(&px->agreement_lru, &a->lru);
-    return a;
-}
-
-void
-px_agreements_free(struct osp_proxy *px)
-{
-    struct osp_list *n;
-
-    while (px->agreement_lru.next && (n = osp_list_first(&px->agreement_lru)) != NULL)
-        agreement_free(px, OSP_CONTAINER(n, struct px_agreement, lru));
-}
-
-/* ---- the end of a run ---- */
-
-void
-px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
-{
-    struct px_agreement *a = up->agreement;
-
-    osp_octx_live_release(up->policy->live, osp_slice(a->c_i.bytes, a->c_i.len));
-    px_combined_end(px, a);
-    osp_edhoc_fini(a->session);
-    osp_pool_put(&px->pool, a->session, sizeof(*a->session));
-    a->session = NULL;
-    a->up = NULL;
-    up->agreement = NULL;
-}
-
-/* Who waited is ready: for the layer, or for what the failure means for it. */
-void
-px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
-{
-    uint64_t pause = a->up->hop_edhoc->prefer ? PLAIN_US : PAUSE_US;
-
-    a->why = why;
-    if (why == OSP_OK) {
-        a->made_us = t->now.us;
-        t->px->stats.agreed++;
-    } else {
-        a->not_before_us = t->now.us + (a->pause_us > pause ? a->pause_us : pause);
-        t->px->stats.not_agreed++;
-    }
-    px_tell_agreed(t->px, a->purpose, why);
-    px_exchange_end(t->px, a->up);
-    px_queue_release(t->px, &a->waiters);
-}
-
-void
-px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why)
-{
-    t->px->stats.errors[why]++;
-    px_agreement_finish(t, up->agreement, why);
-}
-
 /* ---- messages ---- */
-
-static enum osp_err
-send_up(struct px_turn *t, struct px_exchange *up, const struct osp_msg *m)
-{
-    return px_is_too_long(t->px, m) ? px_transfer_start(t, up, m) : px_send_or_replace(t, up, m);
-}
-
-/*
- * POST to the EDHOC resource of the next hop, kept in case it wants an Echo.  The messages of the turn are not touched: a
- * request may stand in one of them that waits for this, or does not.
- */
-enum osp_err
-px_agreement_post(struct px_turn *t, struct px_exchange *up, struct osp_slice payload)
-{
-    struct osp_msg m;
-    uint8_t        format[4];
-    enum osp_err   e;
-
-    osp_msg_init(&m, OSP_POST);
-    e = osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str(".well-known"));
-    if (e == OSP_OK)
-        e = osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("edhoc"));
-    if (e == OSP_OK)
-        e = osp_msg_add(&m, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CID_EDHOC, format));
-    m.payload = payload;
-    px_transfer_end(t->px, up);         /* of the message before it */
-    px_unkeep(t->px, &up->saved);
-    if (e == OSP_OK && !px_save(t->px, up, &m))
-        e = OSP_E_NOMEM;
-    return e == OSP_OK ? send_up(t, up, &m) : e;
-}
 
 /*
  * That of the policy under which the run began; who is trusted says the one of now, which has EDHOC.
@@ -188,7 +40,7 @@ profile_of(const struct px_turn *t, struct px_finder *f, const struct px_exchang
 }
 
 static enum osp_err
-send_1(struct px_turn *t, struct px_agreement *a)
+make_1(struct px_turn *t, struct px_agreement *a)
 {
     const struct osp_edhoc_conf *c = a->up->policy->edhoc;
     struct px_finder             f = { 0 };
@@ -203,7 +55,7 @@ send_1(struct px_turn *t, struct px_agreement *a)
     e = osp_edhoc_make_message_1(a->session, a->up->hop_edhoc->method, a->suite, seed, osp_slice(a->c_i.bytes, a->c_i.len),
                                  OSP_EMPTY, &w);
     osp_wipe(seed, sizeof(seed));
-    return e == OSP_OK ? px_agreement_post(t, a->up, osp_wr_slice(&w)) : e;
+    return e == OSP_OK ? px_agreement_keep(t, a->up, osp_wr_slice(&w)) : e;
 }
 
 /* Begins a run for what `x` wants to reach. */
@@ -216,7 +68,7 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
 
     if (!t->px->policy->edhoc)          /* a reload has put an end to it: nobody is trusted any more */
         return OSP_E_EDHOC_NO_CRED;
-    up = px_exchange_branch(t->px, x);
+    up = px_exchange_branch(t->px, x, &px_session);
     s = osp_pool_get(&t->px->pool, sizeof(*s));
     if (!up || !s || !px_edhoc_choose_id(t, x->policy, OSP_EMPTY, &a->c_i)) {
         if (up)
@@ -234,8 +86,10 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
     a->restarts = 0;
     a->pause_us = 0;
     a->echo_tried = a->asked_3 = false;
-    e = send_1(t, a);
-    if (e != OSP_OK)
+    e = make_1(t, a);
+    if (e == OSP_OK)
+        px_send_at_once(t->px, up);
+    else
         px_exchange_end(t->px, up);
     return e;
 }
@@ -260,7 +114,13 @@ send_error(struct px_turn *t, struct px_agreement *a, enum osp_err why)
         osp_ep_cancel(t->px->ep, handle);
 }
 
-static enum osp_err
+static enum px_step
+send_kept(struct px_turn *t, const struct px_agreement *a, enum osp_err e)
+{
+    return e == OSP_OK ? px_send_saved(t, a->up) : px_fail(t, e);
+}
+
+static enum px_step
 on_message_2(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice message)
 {
     size_t                      c_r_len = 0;
@@ -278,40 +138,41 @@ on_message_2(struct px_turn *t, struct px_agreement *a, const struct px_finder *
         e = osp_edhoc_make_message_3(a->session, OSP_EMPTY, &w);
     if (e != OSP_OK) {          /* [rfc9528#5.3.3] */
         send_error(t, a, e);
-        return e;
+        return px_fail(t, e);
     }
     a->asked_3 = true;
     if (px_combined_begin(t, a, f, osp_wr_slice(&w), c_r_len))
-        return OSP_OK;
-    return px_agreement_post(t, a->up, osp_wr_slice(&w));
+        return PX_DONE;
+    return send_kept(t, a, px_agreement_keep(t, a->up, osp_wr_slice(&w)));
 }
 
 /* [rfc9528#6.3] another suite, of those the next hop named */
-static enum osp_err
+static enum px_step
 on_error(struct px_turn *t, struct px_agreement *a, const struct osp_msg *resp)
 {
     struct osp_edhoc_error err;
     enum osp_err           e = osp_edhoc_take_error(a->session, resp->payload, &err);
 
     if (e != OSP_OK || err.code != OSP_EDHOC_ERR_SUITE || a->asked_3 || a->restarts++ >= RESTARTS_MAX)
-        return OSP_E_EDHOC_REFUSED;
+        return px_fail(t, OSP_E_EDHOC_REFUSED);
     e = osp_edhoc_suite_choose(&a->up->policy->edhoc->profile.suites, &err.suites_r, &a->suite);
-    return e == OSP_OK ? send_1(t, a) : e;
+    return send_kept(t, a, e == OSP_OK ? make_1(t, a) : e);
 }
 
 /* [rfc9528#A.2] [rfc9175#2.3] it wants to know that our address is ours: the same message again, with the Echo */
-static enum osp_err
+static enum px_step
 on_echo(struct px_turn *t, struct px_agreement *a, const struct osp_opt *echo)
 {
     struct osp_msg *m = &t->px->a;
     uint8_t        *copy = osp_wr_reserve(&t->scratch, echo->val.n + 1);
 
     if (a->echo_tried || !copy || !osp_slice_copy(echo->val, copy, echo->val.n) || !px_restore(a->up, m))
-        return OSP_E_EDHOC_REFUSED;
+        return px_fail(t, OSP_E_EDHOC_REFUSED);
     a->echo_tried = true;
     if (osp_msg_add(m, OSP_OPT_ECHO, osp_slice(copy, echo->val.n)) != OSP_OK)
-        return OSP_E_NOSPACE;
-    return send_up(t, a->up, m);
+        return px_fail(t, OSP_E_NOSPACE);
+    t->out = m;
+    return PX_SEND;
 }
 
 static bool
@@ -346,51 +207,50 @@ complete(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, c
 }
 
 /* It has no time for us now. */
-static enum osp_err
-on_unavailable(struct px_agreement *a, const struct osp_msg *resp)
+static enum px_step
+on_unavailable(struct px_turn *t, struct px_agreement *a, const struct osp_msg *resp)
 {
     const struct osp_opt *o = osp_msg_get(resp, OSP_OPT_MAX_AGE);
     uint32_t              s = 0;
 
     if (o && osp_opt_uint(o->val, &s))
         a->pause_us = OSP_SEC(s < PAUSE_MAX_S ? s : PAUSE_MAX_S);
-    return OSP_E_EDHOC_REFUSED;
+    return px_fail(t, OSP_E_EDHOC_REFUSED);
 }
 
-void
-px_agreement_response(struct px_turn *t, struct px_exchange *up, const struct osp_msg *resp)
+static enum px_step
+on_answer_to_3(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, const struct osp_msg *resp)
+{
+    enum osp_err e = complete(t, a, f, resp);
+
+    if (e != OSP_OK)
+        return px_fail(t, e);
+    px_agreement_finish(t, a, OSP_OK);
+    return PX_DONE;
+}
+
+enum px_step
+px_session_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp, uint8_t type)
 {
     struct px_agreement     *a = up->agreement;
     const struct osp_opt    *echo = osp_msg_get(resp, OSP_OPT_ECHO);
     struct px_finder         f = { 0 };
     struct osp_edhoc_profile profile;
-    enum osp_err             e;
 
-    if (!t->px->policy->edhoc) {
-        px_agreement_fail(t, up, OSP_E_EDHOC_NO_CRED);
-        return;
-    }
+    (void)type;
+    if (!t->px->policy->edhoc)
+        return px_fail(t, OSP_E_EDHOC_NO_CRED);
     profile = profile_of(t, &f, up);
     osp_edhoc_attach(a->session, &profile, t->px->crypto);
-    if (OSP_CODE_CLASS(resp->code) == 2 && a->asked_3) {
-        e = complete(t, a, &f, resp);
-        if (e == OSP_OK) {
-            px_agreement_finish(t, a, OSP_OK);
-            return;
-        }
-    } else if (OSP_CODE_CLASS(resp->code) == 2) {
-        e = on_message_2(t, a, &f, resp->payload);
-    } else if (resp->code == OSP_CODE(4, 1) && echo) {
-        e = on_echo(t, a, echo);
-    } else if (resp->code == OSP_CODE(5, 3)) {
-        e = on_unavailable(a, resp);
-    } else if (is_edhoc_format(resp)) {
-        e = on_error(t, a, resp);
-    } else {
-        e = OSP_E_EDHOC_REFUSED;        /* no such resource, or no such thing at all */
-    }
-    if (e != OSP_OK)
-        px_agreement_fail(t, up, e);
+    if (OSP_CODE_CLASS(resp->code) == 2)
+        return a->asked_3 ? on_answer_to_3(t, a, &f, resp) : on_message_2(t, a, &f, resp->payload);
+    if (resp->code == OSP_CODE(4, 1) && echo)
+        return on_echo(t, a, echo);
+    if (resp->code == OSP_CODE(5, 3))
+        return on_unavailable(t, a, resp);
+    if (is_edhoc_format(resp))
+        return on_error(t, a, resp);
+    return px_fail(t, OSP_E_EDHOC_REFUSED);     /* no such resource, or no such thing at all */
 }
 
 /* [rfc9528#5.4.2] from now on it may be written down, if a reload has not taken the trust away: it did not see this one */
@@ -417,30 +277,27 @@ px_agreement_verified(struct px_turn *t, struct px_exchange *x)
 
 /*
  * No context: what the configuration says about that.  Where there is one, if only one of no use, nothing goes in the clear:
- * or whoever can disturb the run could have that.  True: it was answered.
+ * or whoever can disturb the run could have that.
  */
-static bool
+static enum px_step
 without(struct px_turn *t, struct px_exchange *x, enum osp_err why)
 {
     enum osp_err e = osp_err_class(why) == OSP_CLASS_LOCAL ? why : OSP_E_NOT_AGREED;
 
-    if (x->hop_edhoc->prefer && !x->leg)
-        return false;
-    if (!px_cache_stands_in(t, x, e))
-        px_answer_error(t, x, e);
-    return true;
+    if (x->hop_edhoc->prefer && !x->current)
+        return PX_GO_ON;
+    t->why = e;
+    return PX_FAIL_UPSTREAM;
 }
 
-static bool
+static enum px_step
 wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct px_agreement *a)
 {
-    if (a->waiters.count >= WAITING_MAX || !px_save(t->px, x, req)) {
-        px_answer_error(t, x, OSP_E_OVERLOAD);
-        return true;
-    }
+    if (a->waiters.count >= WAITING_MAX || !px_save(t->px, x, req))
+        return px_fail(t, OSP_E_OVERLOAD);
     x->runs_awaited++;
     px_wait_in(t->px, x, PX_WAIT_EDHOC, &a->waiters);
-    return true;
+    return PX_DONE;
 }
 
 /* Begins a run, unless there is one, or was one not long ago that failed. */
@@ -462,7 +319,7 @@ begin_if_due(struct px_turn *t, struct px_agreement *a, const struct px_exchange
 }
 
 /*
- * x->leg is the context that leads there, and true if it is usable.  Near a limit of its keys it is used while a new one is
+ * x->current is the context that leads there, and true if it is usable.  Near a limit of its keys it is used while a new one is
  * made.
  */
 static bool
@@ -470,32 +327,32 @@ use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
 {
     struct osp_octx   *c = osp_octx_live_for(x->policy->live, purpose);
     enum osp_key_state state = c ? osp_octx_usage(c).state : OSP_KEY_OVER;
-    bool               lost = c == x->leg && x->leg_is_stale;
+    bool               lost = c == x->current && x->current_is_stale;
 
-    px_leg_drop(x);
+    px_current_drop(x);
     if (!c || !px_is_wanted(x, osp_octx_label(c), px_is_by_chain(x, osp_octx_label(c)))) {
         osp_octx_unref(c);
         return false;
     }
-    x->leg = c;
-    x->leg_is_stale = lost || state == OSP_KEY_OVER;
-    if (!x->leg_is_stale && state == OSP_KEY_WORN)
-        begin_if_due(t, find_or_make(t->px, purpose), x);
-    return !x->leg_is_stale;
+    x->current = c;
+    x->current_is_stale = lost || state == OSP_KEY_OVER;
+    if (!x->current_is_stale && state == OSP_KEY_WORN)
+        begin_if_due(t, px_agreement_get(t->px, purpose), x);
+    return !x->current_is_stale;
 }
 
-bool
-px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+enum px_step
+px_ensure_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
     char                 text[OSP_MADE_PEER_MAX];
     struct osp_slice     purpose = px_purpose_of(x, text);
     struct px_agreement *a;
 
-    if ((x->leg && !x->leg_is_stale) || use(t, x, purpose))
-        return false;
+    if ((x->current && !x->current_is_stale) || use(t, x, purpose))
+        return PX_GO_ON;
     if (x->runs_awaited >= RUNS_AWAITED_MAX)
         return without(t, x, OSP_E_NOT_AGREED);
-    a = find_or_make(t->px, purpose);
+    a = px_agreement_get(t->px, purpose);
     if (!a)
         return without(t, x, OSP_E_OVERLOAD);
     begin_if_due(t, a, x);
@@ -505,40 +362,27 @@ px_agree(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 /* ---- when the context does not last ---- */
 
 void
-px_agree_anew(struct px_exchange *x)
+px_forget_context(struct px_exchange *x)
 {
     if (!x->hop_edhoc)
         return;
-    px_leg_drop(x);             /* x->added stays: what comes before the request is sent again is not in the clear */
+    px_current_drop(x);             /* x->added stays: what comes before the request is sent again is not in the clear */
     x->agreed_again = false;
     x->runs_awaited = 0;
 }
 
-/* The request may have been executed all the same: who says that it was not is unknown. */
-bool
-px_may_repeat(const struct px_exchange *x, const struct osp_msg *req)
-{
-    return x->inner_oscore || (req->code != OSP_POST && req->code != OSP_PATCH);
-}
-
-/* True if `resp` is the answer to the request, and not a notification, which may not end an observation [rfc8613#8.4.2]. */
-static bool
-is_first_answer(const struct px_exchange *x, const struct osp_msg *resp)
-{
-    if (x->subject)
-        return !px_subject_ignores(x->subject, resp->type);
-    return !x->obs || !x->obs->answered;
-}
-
-/* Whether x->leg is out of use already, so that nothing is lost by asking in the next one; or a run for one begins, if it may. */
+/*
+ * True if x->current is out of use already, so that nothing is lost by asking in the next one; or if a session for another one is
+ * under way.  One begins here, if it may.
+ */
 static bool
 look_for_another(struct px_turn *t, struct px_exchange *x)
 {
     char                 text[OSP_MADE_PEER_MAX];
     struct osp_slice     purpose = px_purpose_of(x, text);
     struct osp_octx     *c = osp_octx_live_for(x->policy->live, purpose);
-    bool                 in_use = c == x->leg;
-    struct px_agreement *a = in_use ? find_or_make(t->px, purpose) : NULL;
+    bool                 in_use = c == x->current;
+    struct px_agreement *a = in_use ? px_agreement_get(t->px, purpose) : NULL;
 
     osp_octx_unref(c);
     if (a && (!a->made_us || t->now.us - a->made_us >= PAUSE_US))
@@ -551,14 +395,14 @@ look_for_another(struct px_turn *t, struct px_exchange *x)
  * is quite new it is not believed, which bounds how often it can be made to happen, and the context stays until there is
  * another.  With an Echo it says something else.
  */
-bool
-px_agree_again(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
+enum px_step
+px_ask_in_another_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
-    if (!x->hop_edhoc || !x->leg || x->agreed_again || x->state != PX_RUNNING || resp->code != OSP_CODE(4, 1) ||
-        osp_msg_has(resp, OSP_OPT_OSCORE) || osp_msg_has(resp, OSP_OPT_ECHO) || !is_first_answer(x, resp) ||
+    if (!x->hop_edhoc || !x->current || x->agreed_again || x->state != PX_RUNNING || resp->code != OSP_CODE(4, 1) ||
+        osp_msg_has(resp, OSP_OPT_OSCORE) || osp_msg_has(resp, OSP_OPT_ECHO) ||
         !look_for_another(t, x) || !px_restore(x, &t->px->a) || !px_may_repeat(x, &t->px->a))
-        return false;
-    x->agreed_again = x->leg_is_stale = true;
-    px_send(t, x, &t->px->a);
-    return true;
+        return PX_GO_ON;
+    x->agreed_again = x->current_is_stale = true;
+    t->out = &t->px->a;
+    return PX_SEND;
 }

@@ -102,16 +102,16 @@ px_rekey_request(struct px_turn *t, struct px_exchange *x, const struct osp_osco
     return e;
 }
 
-void
+enum px_step
 px_rekey_answer(struct px_turn *t, struct px_exchange *x)
 {
-    struct osp_msg resp;
+    struct osp_msg *resp = &t->px->a;
 
     t->px->stats.rekey_begun++;
     t->px->stats.errors[OSP_E_REKEY]++;
     x->no_response = 0;         /* it is no answer to the request, which was not executed */
-    osp_msg_init(&resp, OSP_CODE(4, 1));
-    px_answer(t, x, &resp);
+    osp_msg_init(resp, OSP_CODE(4, 1));
+    return px_respond(t, resp);
 }
 
 /* ---- towards next hops ---- */
@@ -125,21 +125,30 @@ is_usable(struct osp_octx *c)
     return !(u.limits.stop && u.state == OSP_KEY_OVER) && osp_octx_ssn(c).next <= OSP_PIV_MAX;
 }
 
-void
-px_leg_drop(struct px_exchange *x)
+static void
+set_stage(struct px_exchange *x, enum px_rekey stage)
 {
-    osp_octx_unref(x->leg);
-    x->leg = NULL;
-    x->leg_is_stale = false;
+    x->rekey = stage;
+    if (stage == PX_REKEY_NONE)
+        px_part_detach(x, PX_PART_REKEY);
+    else
+        px_part_attach(x, PX_PART_REKEY);
+}
+
+/* The run is over, without a context to use. */
+static void
+give_up(struct px_exchange *x)
+{
+    osp_b2_end(x->hop_ctx, NULL);
+    set_stage(x, PX_REKEY_NONE);
+    px_current_drop(x);
 }
 
 void
-px_rekey_end(struct px_exchange *x)
+px_rekey_end(struct osp_proxy *px, struct px_exchange *x)
 {
-    if (x->rekey != PX_REKEY_NONE)
-        osp_b2_end(x->hop_ctx, NULL);
-    x->rekey = PX_REKEY_NONE;
-    px_leg_drop(x);
+    (void)px;
+    give_up(x);
 }
 
 /* A context of a run of ours, with a few numbers. */
@@ -152,9 +161,9 @@ take_leg(struct px_exchange *x, struct osp_slice id, enum px_rekey stage)
     if (e != OSP_OK)
         return e;
     osp_octx_lend(c, NUMBERS);
-    px_leg_drop(x);
-    x->leg = c;
-    x->rekey = stage;
+    px_current_drop(x);
+    x->current = c;
+    set_stage(x, stage);
     return OSP_OK;
 }
 
@@ -165,10 +174,10 @@ begin(struct px_turn *t, struct px_exchange *x)
     enum osp_err e;
 
     osp_randbuf_take(&t->px->rand, r1, sizeof(r1));
-    x->rekey = PX_REKEY_FIRST;
+    set_stage(x, PX_REKEY_FIRST);
     e = take_leg(x, osp_slice(r1, sizeof(r1)), PX_REKEY_FIRST);
     if (e != OSP_OK)
-        px_rekey_end(x);
+        give_up(x);
     return e;
 }
 
@@ -181,31 +190,30 @@ px_rekey_choose(struct px_turn *t, struct px_exchange *x)
     if (x->rekey != PX_REKEY_NONE)
         return OSP_OK;          /* what the run has got to */
     c = osp_b2_current(x->hop_ctx);
-    usable = c && is_usable(c) && !(x->leg_is_stale && c == x->leg);
+    usable = c && is_usable(c) && !(x->current_is_stale && c == x->current);
     if (usable)
-        px_leg_drop(x);
+        px_current_drop(x);
     if ((!usable || osp_octx_is_worn(c)) && osp_b2_begin(x->hop_ctx)) {
         osp_octx_unref(c);
         return begin(t, x);
     }
     if (usable) {
-        x->leg = c;             /* its reference */
+        x->current = c;             /* its reference */
         return OSP_OK;
     }
     osp_octx_unref(c);
     return OSP_E_REKEY;
 }
 
-void
+enum px_step
 px_rekey_wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
     struct osp_time again = osp_time_after(t->now, LOOK_AGAIN_US);
 
-    if (!px_save(t->px, x, req)) {
-        px_answer_error(t, x, OSP_E_NOMEM);
-        return;
-    }
+    if (!px_save(t->px, x, req))
+        return px_fail(t, OSP_E_NOMEM);
     px_wait(t->px, x, PX_WAIT_REKEY, again.us < x->deadline.us ? again : x->deadline);
+    return PX_DONE;
 }
 
 /* The R2 in a response of the next hop, if it is one of a run and verifies in the second context. */
@@ -249,7 +257,7 @@ restore_without_echo(struct px_turn *t, struct px_exchange *x, struct osp_msg *r
 }
 
 /* The request goes out again, in the third context; or later, when another exchange has made one. */
-static void
+static enum px_step
 go_on(struct px_turn *t, struct px_exchange *x, struct osp_slice r2)
 {
     uint8_t       id[2 * OSP_B2_ID_MAX], r3[OSP_B2_R_LEN];
@@ -261,43 +269,39 @@ go_on(struct px_turn *t, struct px_exchange *x, struct osp_slice r2)
     osp_wr_put(&w, r2);
     osp_wr_put(&w, osp_slice(r3, sizeof(r3)));
     if (ours) {
-        x->rekey = PX_REKEY_THIRD;
+        set_stage(x, PX_REKEY_THIRD);
         e = take_leg(x, osp_wr_slice(&w), PX_REKEY_THIRD);
     }
     if (e == OSP_OK && !restore_without_echo(t, x, &t->px->a))
         e = OSP_E_NOMEM;
-    if (e != OSP_OK) {
-        px_answer_error(t, x, e == OSP_E_ID_LENGTH ? OSP_E_BAD_RESPONSE : e);
-    } else if (ours) {
-        px_send(t, x, &t->px->a);
-    } else {
-        x->leg_is_stale = true;
-        px_rekey_wait(t, x, &t->px->a);
+    if (e != OSP_OK)
+        return px_fail(t, e == OSP_E_ID_LENGTH ? OSP_E_BAD_RESPONSE : e);
+    if (!ours) {
+        x->current_is_stale = true;
+        return px_rekey_wait(t, x, &t->px->a);
     }
+    t->out = &t->px->a;
+    return PX_SEND;
 }
 
-bool
+enum px_step
 px_rekey_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
     struct osp_slice r2;
 
     if (!x->has_added || !x->hop_ctx || !osp_b2_is_base(x->hop_ctx) || !take_r2(t, x, resp, &r2))
-        return false;
-    if (++x->rekey_rounds > ROUNDS_MAX)
-        px_answer_error(t, x, OSP_E_BAD_RESPONSE);
-    else
-        go_on(t, x, r2);
-    return true;
+        return PX_GO_ON;
+    return ++x->rekey_rounds > ROUNDS_MAX ? px_fail(t, OSP_E_BAD_RESPONSE) : go_on(t, x, r2);
 }
 
 void
 px_rekey_verified(struct px_turn *t, struct px_exchange *x)
 {
-    if (x->rekey == PX_REKEY_THIRD && x->added.ctx == x->leg) {
-        osp_b2_end(x->hop_ctx, x->leg);
-        x->rekey = PX_REKEY_NONE;
+    if (x->rekey == PX_REKEY_THIRD && x->added.ctx == x->current) {
+        osp_b2_end(x->hop_ctx, x->current);
+        set_stage(x, PX_REKEY_NONE);
         t->px->stats.rekeyed_client++;
     } else if (x->rekey != PX_REKEY_NONE) {
-        px_rekey_end(x);        /* it took request #1 for an ordinary one: nothing to rely on came of it */
+        give_up(x);             /* it took request #1 for an ordinary one: nothing to rely on came of it */
     }
 }

@@ -77,23 +77,23 @@ px_edhoc_profile(struct px_finder *f, const struct osp_policy *began, const stru
 
 /* ---- answers ---- */
 
-static void
-answer(struct px_turn *t, struct px_exchange *x, uint8_t code, struct osp_slice payload)
+static enum px_step
+answer(struct px_turn *t, uint8_t code, struct osp_slice payload)
 {
-    struct osp_msg resp;
-    uint8_t        format[4];
+    struct osp_msg *resp = &t->px->a;
+    uint8_t        *format = osp_wr_reserve(&t->scratch, 4), *bytes = osp_wr_reserve(&t->scratch, payload.n + 1);
 
-    osp_msg_init(&resp, code);
-    if (payload.n && osp_msg_add(&resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(EDHOC, format)) != OSP_OK) {
-        px_answer_error(t, x, OSP_E_NOMEM);
-        return;
-    }
-    resp.payload = payload;
-    px_answer(t, x, &resp);
+    if (!format || !bytes || !osp_slice_copy(payload, bytes, payload.n))
+        return px_fail(t, OSP_E_NOMEM);
+    osp_msg_init(resp, code);
+    if (payload.n && osp_msg_add(resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(EDHOC, format)) != OSP_OK)
+        return px_fail(t, OSP_E_NOMEM);
+    resp->payload = osp_slice(bytes, payload.n);
+    return px_respond(t, resp);
 }
 
 /* [rfc9528#A.2.3] whose fault it was says the code; the text says no more than the identifier of the error */
-static void
+static enum px_step
 answer_error(struct px_turn *t, struct px_exchange *x, struct osp_edhoc *s, enum osp_err why)
 {
     uint8_t       bytes[256];
@@ -104,23 +104,7 @@ answer_error(struct px_turn *t, struct px_exchange *x, struct osp_edhoc *s, enum
     t->px->stats.errors[why]++;
     if ((!s || osp_edhoc_make_error(s, &w) != OSP_OK) && osp_edhoc_put_error(&w, why) != OSP_OK)
         w.n = 0;
-    answer(t, x, ours ? OSP_CODE(5, 0) : OSP_CODE(4, 0), osp_wr_slice(&w));
-}
-
-/* [rfc9175#2.3] message_1 again, with this: then its address can receive */
-static void
-demand_echo(struct px_turn *t, struct px_exchange *x)
-{
-    struct osp_msg resp;
-    uint8_t        echo[PX_ECHO_LEN];
-
-    osp_responder_count(x->policy->edhoc->responder, OSP_RESPONDER_VERIFIED);
-    px_echo_make(t, &x->from.peer, sizeof(echo), echo);
-    osp_msg_init(&resp, OSP_CODE(4, 1));
-    if (osp_msg_add(&resp, OSP_OPT_ECHO, osp_slice(echo, sizeof(echo))) != OSP_OK)
-        px_answer_error(t, x, OSP_E_NOMEM);
-    else
-        px_answer(t, x, &resp);
+    return answer(t, ours ? OSP_CODE(5, 0) : OSP_CODE(4, 0), osp_wr_slice(&w));
 }
 
 /* ---- message_1 ---- */
@@ -185,28 +169,24 @@ begin(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct osp_
     return e;
 }
 
-/* [rfc9528#7] the same message_1 again: the same message_2, no second session */
-static bool
+/* [rfc9528#7] the same message_1 again: the same message_2, no second session.  PX_GO_ON: it is a new one. */
+static enum px_step
 answer_duplicate(struct px_turn *t, struct px_exchange *x, uint64_t hash)
 {
     struct osp_responder *r = x->policy->edhoc->responder;
     struct osp_run       *run = osp_responder_take_duplicate(r, hash, t->now);
-    struct osp_slice      copy = OSP_EMPTY;
-    size_t                start = t->scratch.n;
+    enum px_step          v;
 
     if (!run)
-        return false;
-    osp_wr_put(&t->scratch, osp_slice(run->answer, run->answer_len));
-    if (!osp_wr_bad(&t->scratch))
-        copy = osp_slice(t->scratch.p + start, t->scratch.n - start);
+        return PX_GO_ON;
+    v = answer(t, OSP_CODE(2, 4), osp_slice(run->answer, run->answer_len));
     osp_responder_give(r, run, t->now);
     osp_responder_count(r, OSP_RESPONDER_DUPLICATE);
-    answer(t, x, OSP_CODE(2, 4), copy);
-    return true;
+    return v;
 }
 
-static void
-on_message_1(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct osp_slice message)
+static enum px_step
+on_message_1(struct px_turn *t, struct px_exchange *x, struct osp_slice message, bool proven)
 {
     struct osp_responder    *r = x->policy->edhoc->responder;
     struct px_finder         f = { 0 };
@@ -216,29 +196,28 @@ on_message_1(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
     struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
     struct osp_run          *run;
     enum osp_err             e;
+    enum px_step             v = answer_duplicate(t, x, hash);
 
-    if (answer_duplicate(t, x, hash))
-        return;
-    if (osp_responder_is_loaded(r) && !x->echoed && !px_echo_is_mine(t, &x->from.peer, req)) {
-        demand_echo(t, x);
-        return;
+    if (v != PX_GO_ON)
+        return v;
+    if (osp_responder_is_loaded(r) && !proven) { /* [rfc9175#2.3] */
+        osp_responder_count(r, OSP_RESPONDER_VERIFIED);
+        return PX_PROVE;
     }
     run = osp_run_new(x->policy, &x->from.peer.ip);
-    if (!run) {
-        px_answer_error(t, x, OSP_E_NOMEM);
-        return;
-    }
+    if (!run)
+        return px_fail(t, OSP_E_NOMEM);
     run->request_hash = hash;
     osp_edhoc_init(&run->edhoc, OSP_EDHOC_RESPONDER, &profile, t->px->crypto, osp_responder_now_s(r, t->now));
     e = begin(t, x, run, message, &w);
     if (e != OSP_OK) {
-        answer_error(t, x, &run->edhoc, e);
+        v = answer_error(t, x, &run->edhoc, e);
         osp_run_end(r, run);
-        return;
+        return v;
     }
     osp_responder_count(r, OSP_RESPONDER_STARTED);
     osp_responder_give(r, run, t->now);
-    answer(t, x, OSP_CODE(2, 4), osp_wr_slice(&w));
+    return answer(t, OSP_CODE(2, 4), osp_wr_slice(&w));
 }
 
 /* ---- message_3 ---- */
@@ -348,10 +327,10 @@ complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct o
 }
 
 /*
- * Message_3 for the session of C_R.  OSP_OK: it is complete, by this message or by an equal one before, and given back; what
- * is to be answered is in the scratch memory.  Otherwise the error was answered, which ended the exchange.
+ * Message_3 for the session of C_R.  PX_GO_ON: it is complete, by this message or by an equal one before, and given back; what
+ * is to be answered is in the scratch memory.
  */
-static bool
+static enum px_step
 take_message_3(struct px_turn *t, struct px_exchange *x, struct osp_slice c_r, struct osp_slice message, bool combined,
                struct osp_slice *reply)
 {
@@ -359,11 +338,10 @@ take_message_3(struct px_turn *t, struct px_exchange *x, struct osp_slice c_r, s
     struct osp_run       *run = osp_responder_take(r, c_r, &x->from.peer.ip, t->now);
     size_t                start = t->scratch.n;
     enum osp_err          e = OSP_OK;
+    enum px_step          v = PX_GO_ON;
 
-    if (!run) {
-        answer_error(t, x, NULL, OSP_E_EDHOC_SESSION);
-        return false;
-    }
+    if (!run)
+        return answer_error(t, x, NULL, OSP_E_EDHOC_SESSION);
     if (!run->finished)
         e = complete(t, x, run, message, combined);
     else if (run->message_3_hash == osp_responder_hash(r, &run->from, message))
@@ -371,18 +349,18 @@ take_message_3(struct px_turn *t, struct px_exchange *x, struct osp_slice c_r, s
     else
         e = OSP_E_EDHOC_STATE;          /* the complete session stays as it is */
     osp_wr_put(&t->scratch, osp_slice(run->answer, run->answer_len));
-    if (e != OSP_OK)
-        answer_error(t, x, run->finished || combined ? NULL : &run->edhoc, e);      /* [rfc9668#3.3.1] code 1, whatever it was */
+    *reply = osp_wr_bad(&t->scratch) ? OSP_EMPTY : osp_slice(t->scratch.p + start, t->scratch.n - start);
+    if (e != OSP_OK)            /* [rfc9668#3.3.1] code 1, whatever it was */
+        v = answer_error(t, x, run->finished || combined ? NULL : &run->edhoc, e);
     if (e == OSP_OK || run->finished)
         osp_responder_give(r, run, t->now);
     else
         osp_run_end(r, run);
-    *reply = osp_wr_bad(&t->scratch) ? OSP_EMPTY : osp_slice(t->scratch.p + start, t->scratch.n - start);
-    return e == OSP_OK;
+    return v;
 }
 
 /* The Initiator gives up [rfc9528#6]: so do we, and say no more than that it was heard. */
-static void
+static enum px_step
 on_error_message(struct px_turn *t, struct px_exchange *x, const struct osp_edhoc_request *m)
 {
     struct osp_responder *r = x->policy->edhoc->responder;
@@ -394,32 +372,32 @@ on_error_message(struct px_turn *t, struct px_exchange *x, const struct osp_edho
         osp_responder_count(r, OSP_RESPONDER_FAILED);
         osp_run_end(r, run);
     }
-    answer(t, x, OSP_CODE(2, 4), OSP_EMPTY);
+    return answer(t, OSP_CODE(2, 4), OSP_EMPTY);
 }
 
 /* ---- the resource ---- */
 
-void
-px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
+enum px_step
+px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, bool proven)
 {
     const struct osp_opt    *o = osp_msg_get(req, OSP_OPT_CONTENT_FORMAT);
     struct osp_edhoc_request m;
     struct osp_slice         reply;
     uint32_t                 format = CID_EDHOC;
+    enum px_step             v;
 
-    if (req->code != OSP_POST) {
-        px_answer_error(t, x, OSP_E_METHOD);
-    } else if (o && (!osp_opt_uint(o->val, &format) || format != CID_EDHOC)) {
-        px_answer_error(t, x, OSP_E_CONTENT_FORMAT);
-    } else if (osp_edhoc_split_request(req->payload, &m) != OSP_OK) {
-        answer_error(t, x, NULL, OSP_E_FORMAT);
-    } else if (m.is_message_1) {
-        on_message_1(t, x, req, m.message);
-    } else if (osp_edhoc_is_error(m.message)) {
-        on_error_message(t, x, &m);
-    } else if (take_message_3(t, x, m.c_r, m.message, false, &reply)) {
-        answer(t, x, OSP_CODE(2, 4), reply);
-    }
+    if (req->code != OSP_POST)
+        return px_fail(t, OSP_E_METHOD);
+    if (o && (!osp_opt_uint(o->val, &format) || format != CID_EDHOC))
+        return px_fail(t, OSP_E_CONTENT_FORMAT);
+    if (osp_edhoc_split_request(req->payload, &m) != OSP_OK)
+        return answer_error(t, x, NULL, OSP_E_FORMAT);
+    if (m.is_message_1)
+        return on_message_1(t, x, m.message, proven);
+    if (osp_edhoc_is_error(m.message))
+        return on_error_message(t, x, &m);
+    v = take_message_3(t, x, m.c_r, m.message, false, &reply);
+    return v == PX_GO_ON ? answer(t, OSP_CODE(2, 4), reply) : v;
 }
 
 /* ---- combined requests [rfc9668#3.3.1] ---- */
@@ -430,18 +408,18 @@ px_edhoc_is_combined(const struct px_exchange *x, struct osp_slice kid)
     return x->policy->edhoc && osp_responder_has_from(x->policy->edhoc->responder, kid, &x->from.peer.ip);
 }
 
-bool
+enum px_step
 px_edhoc_combined(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice kid)
 {
     struct osp_slice message, ciphertext, reply;
+    enum px_step     v;
 
-    if (osp_edhoc_split_combined(req->payload, &message, &ciphertext) != OSP_OK) {      /* step 1 */
-        px_answer_error(t, x, OSP_E_BAD_REQUEST);
-        return false;
-    }
-    if (!take_message_3(t, x, kid, message, true, &reply))
-        return false;
+    if (osp_edhoc_split_combined(req->payload, &message, &ciphertext) != OSP_OK)        /* step 1 */
+        return px_fail(t, OSP_E_BAD_REQUEST);
+    v = take_message_3(t, x, kid, message, true, &reply);
+    if (v != PX_GO_ON)
+        return v;
     osp_msg_remove(req, OSP_OPT_EDHOC);
     req->payload = ciphertext;
-    return true;
+    return PX_GO_ON;
 }

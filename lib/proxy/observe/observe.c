@@ -18,8 +18,6 @@
 #define PROVING_TOKEN 4         /* bytes: a shorter Token of a client is guessed by who sends in its name [rfc9175#2.6] */
 #define CONFIRM_EVERY_US OSP_SEC(24 * 3600)     /* [rfc7641#4.5] at least once in 24 hours */
 #define CONFIRM_EVERY 32                        /* ... and so often that little is sent to a client that is gone */
-#define NEWER_AFTER_US OSP_SEC(128)             /* [rfc7641#3.4] */
-#define HALF_OF_24_BITS 0x800000u
 
 /*
  * Who it is: besides address and Token the context of the innermost layer taken off, so that whoever sends from the
@@ -63,24 +61,24 @@ px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *
     return true;
 }
 
-void
+enum px_step
 px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased)
 {
     struct px_observation *o = x->obs;
     bool                   last = o->held_last || (o->subject && o->subject->ended);
 
-    if (!leased)
-        t->px->stats.errors[OSP_E_NO_LEASE]++;
     if (leased && px_kept(&o->held, &t->px->a)) {
         x->notify = !o->held_last;      /* what is held is freed when it was sent, or held again */
-        px_answer(t, x, &t->px->a);
-    } else if (leased && o->subject) {
-        px_subject_deliver(t, o);
-    } else if (last) {
-        px_drop(t, x, OSP_OK);
-    } else {
-        px_unkeep(t->px, &o->held);
+        return px_respond(t, &t->px->a);
     }
+    if (!leased)
+        t->px->stats.errors[OSP_E_NO_LEASE]++;
+    if (last) {
+        t->why = OSP_OK;
+        return PX_DROP;
+    }
+    px_unkeep(t->px, &o->held);
+    return PX_DONE;
 }
 
 void
@@ -94,14 +92,7 @@ px_observe_end(struct osp_proxy *px, struct px_exchange *x)
     osp_ledger_give(&px->ledger, x->account, OSP_SHARE_OBSERVATIONS);
     osp_pool_put(&px->pool, x->obs, sizeof(*x->obs));
     x->obs = NULL;
-}
-
-struct px_exchange *
-px_observe_find(struct osp_proxy *px, uint64_t handle)
-{
-    struct osp_node *n = osp_table_first(&px->obs_handles, handle);
-
-    return n ? OSP_CONTAINER(n, struct px_observation, by_handle)->x : NULL;
+    px_part_detach(x, PX_PART_OBSERVATION);
 }
 
 /* The client's own observation under this Token, NULL: there is none. */
@@ -136,62 +127,41 @@ begin(struct px_turn *t, struct px_exchange *x, uint64_t hash)
     osp_table_add(&px->obs_clients, &o->by_client, hash);
     osp_table_add(&px->obs_handles, &o->by_handle, x->in);
     x->obs = o;
+    px_part_attach(x, PX_PART_OBSERVATION);
     for (size_t i = 0; i < x->removed_count; i++)       /* the second notification will need a number */
         px_count_key_use(px, x->removed[i].ctx);
     return true;
 }
 
 bool
-px_observe_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struct osp_slice token)
+px_observe_wish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct px_wish *wish)
 {
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OBSERVE);
-    struct px_exchange   *old;
-    uint64_t              hash;
     uint32_t              v = DEREGISTER + 1;
-    bool                  registers;
 
     if (!o)
-        return true;
-    hash = client_hash(t->px, x, token);
+        return false;
     (void)osp_opt_uint(o->val, &v);
-    old = v == REGISTER || v == DEREGISTER ? of_client(t->px, hash) : NULL;
+    *wish = (struct px_wish){ .hash = client_hash(t->px, x, req->token) };
+    wish->old = v == REGISTER || v == DEREGISTER ? of_client(t->px, wish->hash) : NULL;
     if (v == DEREGISTER && osp_msg_has(req, OSP_OPT_OSCORE)) {  /* only the origin can end what is under its layer */
-        x->ends = old ? old->in : 0;
-        return true;
+        x->ends = wish->old ? wish->old->in : 0;
+        return false;
     }
-    registers = v == REGISTER && (req->code == OSP_GET || req->code == OSP_FETCH);
-    if (old && token.n >= PROVING_TOKEN)        /* it was proven when this client registered, from here and with this Token */
+    wish->registers = v == REGISTER && (req->code == OSP_GET || req->code == OSP_FETCH);
+    /* The address was proven when this client registered, from here and with this Token. */
+    if (wish->old && req->token.n >= PROVING_TOKEN)
         x->echoed = true;
-    if (registers && !px_may_observe(t, x)) {   /* before what the real client observes is touched */
-        px_challenge_address(t, x);
-        return false;
-    }
-    if (old)                                    /* [rfc7641#3.6] */
-        px_drop(t, old, OSP_OK);
-    if (!registers || !begin(t, x, hash))
+    return true;
+}
+
+void
+px_observe_grant(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct px_wish *wish)
+{
+    if (wish->old)                              /* [rfc7641#3.6] */
+        px_drop(t, wish->old, OSP_OK);
+    if (!wish->registers || !begin(t, x, wish->hash))
         osp_msg_remove(req, OSP_OPT_OBSERVE);
-    return true;
-}
-
-/* [rfc7641#3.4] */
-static bool
-is_newer(const struct px_order *o, uint32_t v, struct osp_time now)
-{
-    if (!o->any || now.us > o->last_us + NEWER_AFTER_US)
-        return true;
-    return (o->last < v && v - o->last < HALF_OF_24_BITS) || (o->last > v && o->last - v > HALF_OF_24_BITS);
-}
-
-bool
-px_order_take(struct px_order *o, const struct osp_msg *resp, struct osp_time now)
-{
-    const struct osp_opt *opt = osp_msg_get(resp, OSP_OPT_OBSERVE);
-    uint32_t              v;
-
-    if (!opt || !osp_opt_uint(opt->val, &v) || !is_newer(o, v & 0xffffff, now))
-        return false;
-    *o = (struct px_order){ .last_us = now.us, .last = v & 0xffffff, .any = true };
-    return true;
 }
 
 /*
@@ -241,7 +211,7 @@ number(struct px_turn *t, struct px_order *o, struct osp_msg *resp)
     return value && osp_msg_add(resp, OSP_OPT_OBSERVE, osp_opt_uint_make(o->last, value)) == OSP_OK;
 }
 
-bool
+enum px_step
 px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type)
 {
     struct px_observation *o = x->obs;
@@ -249,12 +219,12 @@ px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *re
     if (!osp_msg_has(resp, OSP_OPT_OBSERVE) || OSP_CODE_CLASS(resp->code) != 2) {       /* [rfc7641#4.2] the last answer */
         x->notify = false;
         x->notify_con = type == OSP_CON;
-        return true;
+        return px_respond(t, resp);
     }
     if (x->has_added ? !number(t, &o->order, resp) : !px_order_take(&o->order, resp, t->now))
-        return false;
+        return PX_DONE;
     x->notify = true;
     x->notify_con = px_observe_confirms(o, type == OSP_CON, t->now);
     t->px->stats.notifications++;
-    return true;
+    return px_respond(t, resp);
 }

@@ -19,12 +19,10 @@
  */
 #include "proxy/impl.h"
 
-#define DEREGISTER 1
 #define MAX_AGE_DEFAULT 60              /* [rfc7252#5.10.5] */
 #define MAX_AGE_LEAST 10                /* seconds between registrations, whatever Max-Age says */
 #define WAIT_LEAST_US OSP_SEC(5)        /* [rfc7641#3.3.1] after Max-Age has passed */
 #define WAIT_MOST_US OSP_SEC(15)
-#define DELIVER_PER_CALL 128
 
 /* ---- which ---- */
 
@@ -32,8 +30,8 @@
  * A conditional request, or one for a part, is about more than the state of the resource.  A Request-Tag without blocks
  * means nothing [rfc9175#3.4], and there are clients that put another one into each of their requests.
  */
-static bool
-is_mergeable(const struct osp_msg *req)
+bool
+px_subject_may_merge(const struct osp_msg *req)
 {
     for (size_t i = 0; i < req->opt_count; i++)
         if (osp_opt_is_alone(req->opts[i].num))
@@ -107,8 +105,8 @@ find(struct osp_proxy *px, uint64_t hash, struct osp_slice id, const struct px_e
 
 /* ---- beginning and end ---- */
 
-static void
-subject_free(struct osp_proxy *px, struct px_subject *s)
+void
+px_subject_free(struct osp_proxy *px, struct px_subject *s)
 {
     if (s->up)
         px_exchange_end(px, s->up);
@@ -127,7 +125,7 @@ subject_new(struct px_turn *t, const struct px_exchange *x, const struct osp_msg
 {
     struct osp_proxy   *px = t->px;
     struct px_subject  *s = osp_pool_get(&px->pool, sizeof(*s));
-    struct px_exchange *up = px_exchange_branch(px, x);
+    struct px_exchange *up = px_exchange_branch(px, x, &px_registration);
     uint8_t            *block = osp_pool_get(&px->pool, id.n);
 
     if (!s || !up || !block || !px_save(px, up, req) || !px_key_keep(px, up, key)) {
@@ -165,31 +163,6 @@ everybody_is_late(struct osp_proxy *px, struct px_subject *s)
     make_run(px, s);
 }
 
-/*
- * Tells the next hop that nobody is interested any more.  Where that is not possible the registration is forgotten, and
- * the next notification answered with a Reset.  [rfc7641#3.6]
- */
-static void
-deregister(struct px_turn *t, struct px_exchange *up)
-{
-    struct osp_request how = { .type = OSP_CON, .instead_of = up->out };
-    struct osp_msg    *req = &t->px->a;
-    uint8_t            value[4];
-    uint64_t           handle;
-
-    if (!up->out || !px_restore(up, req) || (up->has_added && !up->hop_ctx && !up->leg))    /* nothing of it in the clear */
-        return;
-    osp_msg_remove(req, OSP_OPT_ECHO);
-    osp_msg_remove(req, OSP_OPT_OBSERVE);
-    if (osp_msg_add(req, OSP_OPT_OBSERVE, osp_opt_uint_make(DEREGISTER, value)) != OSP_OK)
-        return;
-    if ((up->hop_ctx || up->leg) && px_protect(t, up, &req) != OSP_OK)
-        return;
-    how.deadline = osp_time_after(t->now, up->policy->response_timeout_us);
-    if (osp_ep_request(t->px->ep, &up->to, NULL, req, &how, t->now, t->tx, &handle) == OSP_OK)
-        up->out = 0;            /* its handle has ended; what comes back is for nobody */
-}
-
 static void
 end_upstream(struct px_turn *t, struct px_subject *s)
 {
@@ -216,7 +189,7 @@ px_subjects_free(struct osp_proxy *px)
     struct osp_list *n;
 
     while (px->running.next && (n = osp_list_first(&px->running)) != NULL)
-        subject_free(px, OSP_CONTAINER(n, struct px_subject, run));
+        px_subject_free(px, OSP_CONTAINER(n, struct px_subject, run));
 }
 
 /* ---- to the observers ---- */
@@ -227,15 +200,15 @@ age_us(const struct px_subject *s, struct osp_time now)
     return now.us - s->order.last_us;
 }
 
-static bool
-is_fresh(const struct px_subject *s, struct osp_time now)
+bool
+px_subject_is_fresh(const struct px_subject *s, struct osp_time now)
 {
     return s->newest.p && age_us(s, now) < OSP_SEC(s->max_age);
 }
 
 /* The newest as it is to be sent now. */
-static bool
-compose(struct px_turn *t, const struct px_subject *s, struct osp_msg *out)
+bool
+px_subject_compose(struct px_turn *t, const struct px_subject *s, struct osp_msg *out)
 {
     uint32_t age = (uint32_t)(age_us(s, t->now) / OSP_SEC(1));
     uint8_t *value = osp_wr_reserve(&t->scratch, 4);
@@ -251,76 +224,19 @@ compose(struct px_turn *t, const struct px_subject *s, struct osp_msg *out)
     return s->ended || (value && osp_msg_add(out, OSP_OPT_OBSERVE, osp_opt_uint_make(s->version & 0xffffff, value)) == OSP_OK);
 }
 
+struct px_observation *
+px_subject_next_late(const struct px_subject *s)
+{
+    struct osp_list *n = osp_list_first(&s->late);
+
+    return n ? OSP_CONTAINER(n, struct px_observation, fan) : NULL;
+}
+
 void
-px_subject_deliver(struct px_turn *t, struct px_observation *o)
+px_subject_is_told(struct px_observation *o)
 {
-    struct px_subject  *s = o->subject;
-    struct px_exchange *x = o->x;
-    enum osp_err        e = s->why;
-
     osp_list_remove(&o->fan);
-    osp_list_push(&s->fans, &o->fan);
-    if (e == OSP_OK && !compose(t, s, &t->px->a))
-        e = OSP_E_NOMEM;
-    if (e == OSP_OK)
-        e = px_location_back(t, x->route, &t->px->a);
-    if (e != OSP_OK) {
-        px_answer_error(t, x, e);
-        return;
-    }
-    x->notify = !s->ended;
-    x->notify_con = px_observe_confirms(o, s->con, t->now);
-    t->px->stats.notifications += x->notify;
-    px_answer(t, x, &t->px->a);
-}
-
-/* To those who are late, as many as there is room for; true: to all. */
-static bool
-fan_out(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx, struct px_subject *s, unsigned *left)
-{
-    struct osp_list *n;
-
-    while ((n = osp_list_first(&s->late)) != NULL) {
-        struct px_observation *o = OSP_CONTAINER(n, struct px_observation, fan);
-        struct px_turn         t = px_turn_begin(px, now, tx);
-
-        if (*left == 0 || osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
-            return false;
-        (*left)--;
-        if (o->x->state == PX_RUNNING) {
-            px_subject_deliver(&t, o);
-        } else {                /* it waits for a number, and will get the newest then */
-            osp_list_remove(&o->fan);
-            osp_list_push(&s->fans, &o->fan);
-        }
-    }
-    return true;
-}
-
-bool
-px_subjects_run(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
-{
-    unsigned         left = DELIVER_PER_CALL;
-    struct osp_list *n;
-
-    while ((n = osp_list_first(&px->running)) != NULL) {
-        struct px_subject *s = OSP_CONTAINER(n, struct px_subject, run);
-        bool               all = fan_out(px, now, tx, s, &left) && !osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram);
-
-        osp_list_remove(&s->run);
-        if (!all) {             /* the others come first when it goes on */
-            osp_list_push(&px->running, &s->run);
-            return false;
-        }
-        if (osp_list_empty(&s->fans)) {
-            struct px_turn t = px_turn_begin(px, now, tx);
-
-            if (s->up)
-                deregister(&t, s->up);
-            subject_free(px, s);
-        }
-    }
-    return true;
+    osp_list_push(&o->subject->fans, &o->fan);
 }
 
 /* ---- from upstream ---- */
@@ -340,65 +256,12 @@ px_subject_ignores(const struct px_subject *s, uint8_t type)
     return s->order.any && !(s->asking && type == OSP_ACK);
 }
 
-/* Registers again.  What cannot be sent now is tried at the next time, what fails ends it. */
-static void
-renew(struct px_turn *t, struct px_subject *s)
-{
-    struct px_exchange *up = s->up;
-
-    arm(t->px, s, t->now);
-    if (s->asking || up->state != PX_RUNNING || !px_restore(up, &t->px->a))
-        return;
-    osp_msg_remove(&t->px->a, OSP_OPT_ECHO);
-    s->asking = true;
-    s->asked_us = t->now.us;
-    up->echo_tried = false;
-    px_agree_anew(up);
-    up->deadline = osp_time_after(t->now, up->policy->response_timeout_us);
-    t->px->stats.renewed++;
-    px_send(t, up, &t->px->a);
-}
-
-void
-px_subject_fail(struct px_turn *t, struct px_subject *s, enum osp_err why)
-{
-    if (t->px->aborting) {
-        deregister(t, s->up);
-    } else if (why == OSP_E_TIMEOUT && s->order.any && s->order.last_us > s->asked_us) {
-        s->asking = false;      /* there was news, only the registration found no answer: with a new Token */
-        renew(t, s);
-        return;
-    }
-    s->why = why;
-    end_upstream(t, s);
-    everybody_is_late(t->px, s);
-}
-
-bool
-px_subjects_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
-{
-    struct osp_timer  *due = osp_wheel_pop(&px->renewals, now);
-    struct px_turn     t = px_turn_begin(px, now, tx);
-    struct px_subject *s;
-
-    if (!due)
-        return false;
-    s = OSP_CONTAINER(due, struct px_subject, timer);
-    if (!s->asking)
-        renew(&t, s);
-    else if (!osp_time_due(s->up->deadline, now))
-        osp_timer_set(&px->renewals, &s->timer, s->up->deadline);
-    else
-        px_subject_fail(&t, s, OSP_E_TIMEOUT);  /* something came, but no answer that counts */
-    return true;
-}
-
 /*
  * False: it is older than what is there [rfc7641#3.4].  Under a layer of ours Partial IVs have seen to the order.  The
  * answer to a registration is news whatever it says, if nothing else came since: the origin may have begun to count anew.
  */
 static bool
-is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uint8_t type)
+is_newer(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uint8_t type)
 {
     struct px_order o = s->order;
 
@@ -421,41 +284,93 @@ max_age_of(const struct px_subject *s, const struct osp_opt *age)
     return most && most < v ? most : v;
 }
 
-void
-px_subject_response(struct px_turn *t, struct px_subject *s, struct osp_msg *resp, uint8_t type)
+struct px_subject *
+px_subject_due(struct osp_proxy *px, struct osp_time now)
 {
-    bool                  goes_on = osp_msg_has(resp, OSP_OPT_OBSERVE) && OSP_CODE_CLASS(resp->code) == 2;
-    const struct osp_opt *age = osp_msg_get(resp, OSP_OPT_MAX_AGE);
-    enum osp_err          e;
+    struct osp_timer *due = osp_wheel_pop(&px->renewals, now);
 
-    if (px_is_out_of_use(s->up) && px_subject_ignores(s, type)) {
-        if (s->up->hop_edhoc)   /* under the one that is in use now, if there may be one */
-            renew(t, s);
-        else                    /* a reload took it away; the observers may register again under what is configured now */
-            px_subject_fail(t, s, OSP_E_NOT_AGREED);
-        return;
-    }
-    if (goes_on && !is_news(t, s, resp, type))
-        return;
+    return due ? OSP_CONTAINER(due, struct px_subject, timer) : NULL;
+}
+
+void
+px_subject_look_again(struct osp_proxy *px, struct px_subject *s, struct osp_time when)
+{
+    osp_timer_set(&px->renewals, &s->timer, when);
+}
+
+bool
+px_subject_renew(struct px_turn *t, struct px_subject *s)
+{
+    struct px_exchange *up = s->up;
+
+    arm(t->px, s, t->now);
+    if (s->asking || up->state != PX_RUNNING || !px_restore(up, &t->px->a))
+        return false;
+    osp_msg_remove(&t->px->a, OSP_OPT_ECHO);
+    s->asking = true;
+    s->asked_us = t->now.us;
+    up->echo_tried = false;
+    up->deadline = osp_time_after(t->now, up->policy->response_timeout_us);
+    t->px->stats.renewed++;
+    return true;
+}
+
+bool
+px_subject_outlives(struct px_subject *s, enum osp_err why)
+{
+    if (why != OSP_E_TIMEOUT || !s->order.any || s->order.last_us <= s->asked_us)
+        return false;
+    s->asking = false;          /* there was news, only the registration found no answer: with a new Token */
+    return true;
+}
+
+void
+px_subject_end(struct px_turn *t, struct px_subject *s, enum osp_err why)
+{
+    s->why = why;
+    end_upstream(t, s);
+    everybody_is_late(t->px, s);
+}
+
+static bool
+goes_on(const struct osp_msg *resp)
+{
+    return osp_msg_has(resp, OSP_OPT_OBSERVE) && OSP_CODE_CLASS(resp->code) == 2;
+}
+
+bool
+px_subject_is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uint8_t type)
+{
+    return !goes_on(resp) || is_newer(t, s, resp, type);
+}
+
+struct px_news
+px_subject_news(const struct px_subject *s, struct osp_msg *resp, uint8_t type)
+{
+    struct px_news news = { .max_age = max_age_of(s, osp_msg_get(resp, OSP_OPT_MAX_AGE)), .con = type == OSP_CON,
+                            .goes_on = goes_on(resp) };
+
     osp_msg_remove(resp, OSP_OPT_OBSERVE);
-    e = px_cache_take(t, s->up, &resp);
-    if (e == OSP_OK && !px_keep(t->px, &s->newest, resp))
-        e = OSP_E_NOMEM;
-    if (e != OSP_OK) {
-        px_subject_fail(t, s, e);
-        return;
-    }
+    return news;
+}
+
+enum osp_err
+px_subject_take(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, const struct px_news *news)
+{
+    if (!px_keep(t->px, &s->newest, resp))
+        return OSP_E_NOMEM;
     s->order.last_us = t->now.us;
-    s->max_age = max_age_of(s, age);
-    s->con = type == OSP_CON;
+    s->max_age = news->max_age;
+    s->con = news->con;
     s->in_blocks = osp_msg_has(resp, OSP_OPT_BLOCK2);
     s->asking = false;
     s->version++;
-    if (goes_on)
+    if (news->goes_on)
         arm(t->px, s, t->now);
     else
         end_upstream(t, s);
     everybody_is_late(t->px, s);
+    return OSP_OK;
 }
 
 /* ---- joining ---- */
@@ -467,40 +382,25 @@ attach(struct px_subject *s, struct px_observation *o)
     osp_list_push(&s->fans, &o->fan);
 }
 
-/* The newest at once while it is fresh; else it comes with the answer to a registration, which is asked for again. */
-static void
-catch_up(struct px_turn *t, struct px_subject *s, struct px_observation *o)
+enum px_joined
+px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, const struct osp_cache_key *key)
 {
-    if (!is_fresh(s, t->now)) {
-        if (s->newest.p)
-            renew(t, s);
-        return;
-    }
-    s->version++;               /* it may be here again, and count on larger numbers [rfc7641#4.4] */
-    px_subject_deliver(t, o);
-}
+    struct osp_slice   id;
+    struct px_subject *s;
+    uint64_t           hash;
 
-struct px_exchange *
-px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, const struct osp_authority *to)
-{
-    struct osp_cache_key key;
-    struct osp_slice     id;
-    struct px_subject   *s;
-    uint64_t             hash;
-
-    if (!is_mergeable(req) || !px_key_make(t, x, req, to, &key) || !make_id(t, req, &key, &id))
-        return x;
+    if (!make_id(t, req, key, &id))
+        return PX_JOINED_NONE;
     hash = osp_hash(&t->px->seed, id);
     s = find(t->px, hash, id, x, tags_of(t, req));
     if (s) {
         t->px->stats.merged++;
         attach(s, x->obs);
-        catch_up(t, s, x->obs);
-        return NULL;
+        return PX_JOINED;
     }
-    s = subject_new(t, x, req, &key, id, hash);
+    s = subject_new(t, x, req, key, id, hash);
     if (!s)
-        return x;
+        return PX_JOINED_NONE;
     attach(s, x->obs);
-    return s->up;
+    return PX_JOINED_FIRST;
 }
