@@ -16,6 +16,7 @@
 
 #include "config/config.h"
 #include "crypto/crypto.h"
+#include "daemon/common/commands.h"
 
 #define DEFAULT_SOCKET "/run/osprey/control.sock"
 #define ANSWER_SECONDS 60
@@ -24,23 +25,24 @@
 #define NOBODY 3
 
 static void
+usage_line(FILE *to, const char *name, const char *argument, const char *help)
+{
+    char what[32];
+
+    (void)snprintf(what, sizeof(what), "%s%s%s", name, *argument ? " " : "", argument);
+    (void)fprintf(to, "  %-21s %s\n", what, help);
+}
+
+static void
 usage(FILE *to)
 {
     (void)fprintf(to,
                   "usage: ospreyctl [-s SOCKET | -c FILE] COMMAND\n"
                   "  -s, --socket SOCKET   the daemon's control socket (" DEFAULT_SOCKET ")\n"
-                  "  -c, --config FILE     ... or the configuration that names it\n"
-                  "  ping                  is it there\n"
-                  "  status                what it is doing\n"
-                  "  metrics               every counter, in the Prometheus text form\n"
-                  "  contexts [PATTERN]    security contexts: IDs, sequence numbers, replay window\n"
-                  "  revoke PATTERN        end contexts that EDHOC made, by credential or peer\n"
-                  "  log-level [LEVEL]     show or set: error, warning, info, debug\n"
-                  "  cache                 the response cache: entries, memory, hits\n"
-                  "  purge PATTERN         remove cached responses: coap://host/path, with * and ?\n"
-                  "  reload                take the changed configuration over\n"
-                  "  stop                  stop cleanly\n"
-                  "  context import FILE   print a libcoap -E file as `contexts:`, with its secrets; needs no daemon\n");
+                  "  -c, --config FILE     ... or the configuration that names it\n");
+    for (size_t i = 0; i < OSP_COMMAND_COUNT; i++)
+        usage_line(to, osp_commands[i].name, osp_commands[i].argument, osp_commands[i].help);
+    usage_line(to, "context import", "FILE", "print a libcoap -E file as `contexts:`, with its secrets; needs no daemon");
 }
 
 static int
@@ -178,17 +180,12 @@ import(const char *file)
 static int
 run(int argc, char **argv, const char *path)
 {
-    static const struct { const char *name; int max_args; } commands[] = {
-        { "ping", 0 }, { "status", 0 }, { "metrics", 0 }, { "contexts", 1 }, { "log-level", 1 }, { "cache", 0 },
-        { "purge", 1 }, { "revoke", 1 }, { "reload", 0 }, { "stop", 0 },
-    };
+    const struct osp_command *c = argc > 0 ? osp_command_find(argv[0]) : NULL;
 
     if (argc == 3 && strcmp(argv[0], "context") == 0 && strcmp(argv[1], "import") == 0)
         return import(argv[2]);
-    for (size_t i = 0; argc > 0 && i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(argv[0], commands[i].name) == 0 && argc - 1 <= commands[i].max_args)
-            return ask(path, argv[0], argc > 1 ? argv[1] : NULL);
-    }
+    if (c && osp_command_takes(c, (size_t)argc - 1))
+        return ask(path, argv[0], argc > 1 ? argv[1] : NULL);
     usage(stderr);
     return USAGE;
 }

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/common/commands.h"
 #include "daemon/ospreyd/log.h"
 #include "daemon/ospreyd/control/oneshot.h"
 
@@ -24,7 +25,7 @@ struct osp_control {
     char                path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
-/* ---- commands: argument, where the answer goes; false: the answer is an error ---- */
+/* ---- what each command does: `arg` is "" without an argument, the answer goes to `to`; false: the answer is an error ---- */
 
 static bool
 do_ping(struct osp_daemon *d, const char *arg, FILE *to)
@@ -115,17 +116,11 @@ do_stop(struct osp_daemon *d, const char *arg, FILE *to)
     return true;
 }
 
-static const struct command {
-    const char *name;
-    bool        changes, changes_with_argument;
-    bool      (*run)(struct osp_daemon *d, const char *arg, FILE *to);
-} commands[] = {
-    { "ping", false, false, do_ping },         { "status", false, false, do_status },
-    { "metrics", false, false, do_metrics },   { "contexts", false, false, do_contexts },
-    { "reload", true, true, do_reload },       { "log-level", false, true, do_log_level },
-    { "cache", false, false, do_cache },       { "purge", true, true, do_purge },
-    { "revoke", true, true, do_revoke },       { "stop", true, true, do_stop },
-};
+typedef bool (*run_fn)(struct osp_daemon *d, const char *arg, FILE *to);
+
+#define RUN(id, name, argument, who, help) do_##id,
+static const run_fn runs[OSP_COMMAND_COUNT] = { OSP_COMMANDS(RUN) };
+#undef RUN
 
 static bool
 may_change(int fd)
@@ -139,26 +134,24 @@ may_change(int fd)
 static bool
 run_command(struct osp_daemon *d, int fd, char *line, FILE *to)
 {
-    char       *space = strchr(line, ' ');
-    const char *arg = "";
+    const struct osp_command *c;
+    char                     *space = strchr(line, ' ');
+    const char               *arg = "";
 
     if (space) {
         *space = '\0';
         arg = space + 1;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        const struct command *m = &commands[i];
-
-        if (strcmp(m->name, line) != 0)
-            continue;
-        if ((m->changes || (*arg && m->changes_with_argument)) && !may_change(fd)) {
-            (void)fprintf(to, "%s: only for root and the daemon's own user\n", line);
-            return false;
-        }
-        return m->run(d, arg, to);
+    c = osp_command_find(line);
+    if (!c) {
+        (void)fprintf(to, "no such command\n");
+        return false;
     }
-    (void)fprintf(to, "no such command\n");
-    return false;
+    if (osp_command_is_restricted(c, *arg != '\0') && !may_change(fd)) {
+        (void)fprintf(to, "%s: only for root and the daemon's own user\n", line);
+        return false;
+    }
+    return runs[c - osp_commands](d, arg, to);
 }
 
 /* ---- connections ---- */
