@@ -38,9 +38,7 @@ struct osp_daemon {
     struct osp_worker_stats *stats;             /* by worker, as of the last osp_daemon_metrics() */
     size_t                   worker_count, drained;
     struct osp_time          started;
-    uint64_t                 reloads, reloads_refused;
-    uint64_t                 restart_needed;    /* keys of the file that differ from what is in force until a restart */
-    uint64_t                 keys_worn, keys_over;      /* contexts that came near a limit of their keys, or to it */
+    struct osp_daemon_counts counts;
     int                      lock_error;        /* errno of why memory could not be locked; 0: it is */
     bool                     near_full;         /* state-near-full was said */
     bool                     has_inbox, unclean_start, draining, leaving, was_clean;

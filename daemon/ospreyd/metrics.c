@@ -4,20 +4,41 @@
 #include <inttypes.h>
 
 enum kind { COUNTER, GAUGE, SUMMARY };
+enum from { WORKERS, DAEMON };                  /* a field of struct osp_worker_stats, added up, or of struct osp_metrics */
+enum unit { NUMBER, MICROSECONDS, PERCENT };    /* of the field; the two others are shown as seconds and as a ratio */
 
-/* A counter that every worker keeps. size_t and uint64_t are the same on all machines this runs on. */
+/*
+ * One line of the text.  Lines of one name follow each other and differ in their label; the first of them has the help.
+ * size_t and uint64_t are the same on all machines this runs on.
+ */
 struct row {
     const char *name, *label, *help;
     enum kind   kind;
+    enum from   from;
     size_t      offset;
+    enum unit   unit;
 };
 
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "rows are read as 64-bit numbers");
 
-#define W(member) offsetof(struct osp_worker_stats, member)
+#define W(member) WORKERS, offsetof(struct osp_worker_stats, member), NUMBER
 #define U(kind, known) W(proxy.used[OSP_SHARE_##kind][known])
+#define D(member) DAEMON, offsetof(struct osp_metrics, member), NUMBER
+#define D_US(member) DAEMON, offsetof(struct osp_metrics, member), MICROSECONDS
+#define D_PERCENT(member) DAEMON, offsetof(struct osp_metrics, member), PERCENT
 
 static const struct row rows[] = {
+    { "osprey_uptime_seconds", "", "Seconds since the start.", GAUGE, D(uptime_s) },
+    { "osprey_workers", "", "Worker threads.", GAUGE, D(worker_count) },
+    { "osprey_workers_alive", "", "Worker threads that answered in time.", GAUGE, D(workers_alive) },
+    { "osprey_draining", "", "1 while stopping.", GAUGE, D(draining) },
+    { "osprey_own_addresses", "", "Addresses of this machine, which rules have to name.", GAUGE, D(own_addresses) },
+    { "osprey_own_addresses_changes_total", "", "Times that they changed.", COUNTER, D(own_changes) },
+    { "osprey_memory_locked", "", "1 if no memory of the daemon gets into swap.", GAUGE, D(memory_locked) },
+    { "osprey_reloads_total", "", "Configurations taken over by a reload.", COUNTER, D(own.reloads) },
+    { "osprey_restart_needed", "", "Keys of the configuration whose change waits for a restart.", GAUGE,
+      D(own.restart_needed) },
+    { "osprey_reloads_refused_total", "", "Reloads that changed nothing.", COUNTER, D(own.reloads_refused) },
     { "osprey_datagrams_received_total", "", "Datagrams read.", COUNTER, W(udp.rx_datagrams) },
     { "osprey_receive_batches_total", "", "System calls that read at least one datagram.", COUNTER, W(udp.rx_batches) },
     { "osprey_datagrams_truncated_total", "", "Datagrams too long for the receive buffer, dropped.", COUNTER,
@@ -42,7 +63,8 @@ static const struct row rows[] = {
     { "osprey_resets_total", "direction=\"sent\"", "Reset messages.", COUNTER, W(ep.resets_sent) },
     { "osprey_resets_total", "direction=\"received\"", NULL, COUNTER, W(ep.resets_received) },
     { "osprey_early_acks_total", "", "Empty ACKs sent because the answer took long.", COUNTER, W(ep.early_acks) },
-    { "osprey_responses_sent_total", "how=\"piggybacked\"", "Responses to clients, by the message that carried them.", COUNTER,
+    { "osprey_responses_sent_total", "how=\"piggybacked\"", "Responses to clients, by the message that carried them.",
+      COUNTER,
       W(ep.piggybacked) },
     { "osprey_responses_sent_total", "how=\"separate\"", NULL, COUNTER, W(ep.separate) },
     { "osprey_deduplication_evicted_total", "", "Deduplication entries that had to go before their time.", COUNTER,
@@ -64,10 +86,12 @@ static const struct row rows[] = {
     { "osprey_oscore_layers_removed_total", "", "OSCORE layers taken off.", COUNTER, W(proxy.layers_removed) },
     { "osprey_oscore_layers_left_total", "", "Requests under a kid of ours whose layer was another's, sent on as they were.",
       COUNTER, W(proxy.layers_left) },
-    { "osprey_outer_authority_ignored_total", "", "Protected requests with a Uri-Host or Uri-Port outside that chose no route.",
+    { "osprey_outer_authority_ignored_total", "",
+      "Protected requests with a Uri-Host or Uri-Port outside that chose no route.",
       COUNTER, W(proxy.outer_ignored) },
     { "osprey_oscore_layers_added_total", "", "OSCORE layers put on.", COUNTER, W(proxy.layers_added) },
-    { "osprey_echo_challenges_total", "kind=\"new\"", "Requests answered with an Echo challenge.", COUNTER, W(proxy.challenges) },
+    { "osprey_echo_challenges_total", "kind=\"new\"", "Requests answered with an Echo challenge.",
+      COUNTER, W(proxy.challenges) },
     { "osprey_echo_challenges_total", "kind=\"repeated\"", NULL, COUNTER, W(proxy.challenges_repeated) },
     { "osprey_echo_challenges_total", "kind=\"withheld\"", NULL, COUNTER, W(proxy.errors[OSP_E_WITHHELD]) },
     { "osprey_answers_shortened_total", "", "Answers cut into blocks, or without their text, for an unverified address.",
@@ -90,7 +114,8 @@ static const struct row rows[] = {
       W(proxy.agreed) },
     { "osprey_edhoc_runs_total", "result=\"failed\"", NULL, COUNTER, W(proxy.not_agreed) },
     { "osprey_edhoc_combined_total", "", "Requests that took message_3 along.", COUNTER, W(proxy.combined) },
-    { "osprey_requests_joined_total", "", "Requests that waited for the answer to an equal one (cache.single-flight).", COUNTER,
+    { "osprey_requests_joined_total", "", "Requests that waited for the answer to an equal one (cache.single-flight).",
+      COUNTER,
       W(proxy.joined) },
     { "osprey_registrations_merged_total", "", "Registrations of clients that joined one that was there.", COUNTER,
       W(proxy.merged) },
@@ -102,7 +127,8 @@ static const struct row rows[] = {
     { "osprey_bodies_total", "what=\"sent\"", NULL, COUNTER, W(proxy.bodies_sent) },
     { "osprey_bodies_total", "what=\"collected\"", NULL, COUNTER, W(proxy.bodies_collected) },
     { "osprey_bodies_total", "what=\"gathered\"", NULL, COUNTER, W(proxy.bodies_gathered) },
-    { "osprey_blocks_total", "what=\"served\"", "Blocks given out of messages that were cut.", COUNTER, W(proxy.blocks_served) },
+    { "osprey_blocks_total", "what=\"served\"", "Blocks given out of messages that were cut.",
+      COUNTER, W(proxy.blocks_served) },
     { "osprey_blocks_total", "what=\"sent\"", NULL, COUNTER, W(proxy.blocks_sent) },
     { "osprey_bodies_lost_total", "why=\"evicted\"", "Block-wise transfers given up.", COUNTER, W(proxy.bodies_evicted) },
     { "osprey_bodies_lost_total", "why=\"expired\"", NULL, COUNTER, W(proxy.bodies_expired) },
@@ -123,14 +149,81 @@ static const struct row rows[] = {
     { "osprey_names_cached", "", "Entries of the name caches.", GAUGE, W(proxy.names) },
     { "osprey_pool_bytes", "", "Memory of exchanges and stored messages in use.", GAUGE, W(proxy.pool_used) },
     { "osprey_pool_limit_bytes", "", "Its limit.", GAUGE, W(proxy.pool_limit) },
+    { "osprey_cache_lookups_total", "result=\"hit\"", "Questions to the cache, by what came of them.", COUNTER,
+      D(cache.hits) },
+    { "osprey_cache_lookups_total", "result=\"not_modified\"", NULL, COUNTER, D(cache.not_modified) },
+    { "osprey_cache_lookups_total", "result=\"stale\"", NULL, COUNTER, D(cache.stale) },
+    { "osprey_cache_lookups_total", "result=\"miss\"", NULL, COUNTER, D(cache.misses) },
+    { "osprey_cache_changes_total", "what=\"stored\"", "What became of responses and entries.", COUNTER, D(cache.stored) },
+    { "osprey_cache_changes_total", "what=\"refreshed\"", NULL, COUNTER, D(cache.refreshed) },
+    { "osprey_cache_changes_total", "what=\"invalidated\"", NULL, COUNTER, D(cache.invalidated) },
+    { "osprey_cache_changes_total", "what=\"evicted\"", NULL, COUNTER, D(cache.evicted) },
+    { "osprey_cache_changes_total", "what=\"expired\"", NULL, COUNTER, D(cache.expired) },
+    { "osprey_cache_changes_total", "what=\"purged\"", NULL, COUNTER, D(cache.purged) },
+    { "osprey_cache_changes_total", "what=\"refused\"", NULL, COUNTER, D(cache.refused) },
+    { "osprey_cache_changes_total", "what=\"unprotected\"", NULL, COUNTER, D(cache.unprotected) },
+    { "osprey_cache_entries", "", "Responses in the cache.", GAUGE, D(cache.entries) },
+    { "osprey_cache_bytes", "", "Memory of the cache, tables included.", GAUGE, D(cache.bytes) },
+    { "osprey_cache_limit_bytes", "", "Its limit, 0 without a cache.", GAUGE, D(cache.limit) },
+    { "osprey_edhoc_sessions_total", "what=\"started\"", "EDHOC sessions as the Responder, by what became of them.",
+      COUNTER, D(edhoc.started) },
+    { "osprey_edhoc_sessions_total", "what=\"completed\"", NULL, COUNTER, D(edhoc.completed) },
+    { "osprey_edhoc_sessions_total", "what=\"failed\"", NULL, COUNTER, D(edhoc.failed) },
+    { "osprey_edhoc_sessions_total", "what=\"expired\"", NULL, COUNTER, D(edhoc.expired) },
+    { "osprey_edhoc_sessions_total", "what=\"evicted\"", NULL, COUNTER, D(edhoc.evicted) },
+    { "osprey_edhoc_sessions_total", "what=\"duplicate\"", NULL, COUNTER, D(edhoc.duplicates) },
+    { "osprey_edhoc_sessions_total", "what=\"challenged\"", NULL, COUNTER, D(edhoc.verified) },
+    { "osprey_edhoc_sessions", "", "Sessions that wait for message_3.", GAUGE, D(edhoc.unfinished) },
+    { "osprey_kept_contexts_total", "what=\"made\"", "Security contexts made at run time, by what became of them.",
+      COUNTER, D(kept.added) },
+    { "osprey_kept_contexts_total", "what=\"replaced\"", NULL, COUNTER, D(kept.replaced) },
+    { "osprey_kept_contexts_total", "what=\"no_room\"", NULL, COUNTER, D(kept.no_room) },
+    { "osprey_kept_contexts_total", "what=\"expired\"", NULL, COUNTER, D(kept.expired) },
+    { "osprey_kept_contexts_total", "what=\"revoked\"", NULL, COUNTER, D(kept.revoked) },
+    { "osprey_kept_contexts", "", "Security contexts made at run time that are kept now.", GAUGE, D(kept.count) },
+    { "osprey_kept_contexts_limit", "", "How many may be kept, by the configuration and the room in the state file.",
+      GAUGE, D(kept.limit) },
+    { "osprey_local_connections_total", "socket=\"control\",end=\"answered\"",
+      "Connections to the control socket and the status page, by how they ended.", COUNTER, D(control.answered) },
+    { "osprey_local_connections_total", "socket=\"control\",end=\"dropped\"", NULL, COUNTER, D(control.dropped) },
+    { "osprey_local_connections_total", "socket=\"control\",end=\"late\"", NULL, COUNTER, D(control.late) },
+    { "osprey_local_connections_total", "socket=\"control\",end=\"displaced\"", NULL, COUNTER, D(control.displaced) },
+    { "osprey_local_connections_total", "socket=\"status\",end=\"answered\"", NULL, COUNTER, D(status.answered) },
+    { "osprey_local_connections_total", "socket=\"status\",end=\"dropped\"", NULL, COUNTER, D(status.dropped) },
+    { "osprey_local_connections_total", "socket=\"status\",end=\"late\"", NULL, COUNTER, D(status.late) },
+    { "osprey_local_connections_total", "socket=\"status\",end=\"displaced\"", NULL, COUNTER, D(status.displaced) },
+    { "osprey_accept_pauses_total", "", "Times that the system had no descriptor left for a connection to them.", COUNTER,
+      D(accept_pauses) },
+    { "osprey_status_foreign_host_total", "", "Requests to the status page under a host name that is not ours.", COUNTER,
+      D(status_foreign) },
+    { "osprey_leases_asked_total", "", "Requests to lease numbers or to write key usage down.", COUNTER, D(lease.asked) },
+    { "osprey_leases_granted_total", "", "Such requests that were done.", COUNTER, D(lease.granted) },
+    { "osprey_lease_numbers_total", "", "Sequence numbers that the leases have taken.", COUNTER, D(lease.numbers) },
+    { "osprey_leases_failed_total", "", "Leases that the store refused.", COUNTER, D(lease.failed) },
+    { "osprey_store_commit_longest_seconds", "", "The longest commit since the start.", GAUGE, D_US(lease.commit_us_max) },
+    { "osprey_state_used_bytes", "", "Bytes of the state file in use.", GAUGE, D(state_used) },
+    { "osprey_state_size_bytes", "", "Size of the state file.", GAUGE, D(state_size) },
+    { "osprey_state_fill_ratio", "", "Part of the state file's room for records that is in use.", GAUGE,
+      D_PERCENT(state_fill) },
+    { "osprey_unclean_start", "", "1 if the stop before this run was unclean.", GAUGE, D(unclean_start) },
+    { "osprey_contexts", "", "Security contexts configured.", GAUGE, D(contexts) },
+    { "osprey_key_limits_total", "state=\"worn\"",
+      "Security contexts whose keys came near a usage limit, or to it, in this run.", COUNTER, D(own.keys_worn) },
+    { "osprey_key_limits_total", "state=\"over\"", NULL, COUNTER, D(own.keys_over) },
+    { "osprey_dns_asked_total", "", "Host names that workers asked for.", COUNTER, D(dns.asked) },
+    { "osprey_dns_shared_total", "", "Of these, names that joined a query under way.", COUNTER, D(dns.shared) },
+    { "osprey_dns_answered_total", "", "Queries with an address.", COUNTER, D(dns.answered) },
+    { "osprey_dns_failed_total", "", "Queries without one.", COUNTER, D(dns.failed) },
+    { "osprey_dns_refused_total", "", "Names refused because too many were pending.", COUNTER, D(dns.refused) },
+    { "osprey_dns_pending", "", "Queries under way.", GAUGE, D(dns.pending) },
 };
 
 static uint64_t
-value_at(const struct osp_worker_stats *s, size_t offset)
+value_at(const void *stats, size_t offset)
 {
     uint64_t v;
 
-    memcpy(&v, (const char *)s + offset, sizeof(v));
+    memcpy(&v, (const char *)stats + offset, sizeof(v));
     return v;
 }
 
@@ -152,14 +245,7 @@ head(FILE *to, const char *name, const char *help, enum kind kind)
     (void)fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, types[kind]);
 }
 
-static void
-one(FILE *to, const char *name, const char *help, enum kind kind, uint64_t v)
-{
-    head(to, name, help, kind);
-    (void)fprintf(to, "%s %" PRIu64 "\n", name, v);
-}
-
-/* A row per error: which can occur is known from the list, so a counter exists before its first event. */
+/* A line for each error of the list, so that a counter exists before its first event. */
 static void
 by_reason(const struct osp_metrics *m, FILE *to, const char *name, const char *help, size_t offset)
 {
@@ -170,12 +256,27 @@ by_reason(const struct osp_metrics *m, FILE *to, const char *name, const char *h
 }
 
 static void
-seconds(FILE *to, const char *name, uint64_t us)
+put_value(FILE *to, uint64_t v, enum unit unit)
 {
-    (void)fprintf(to, "%s %" PRIu64 ".%06" PRIu64 "\n", name, us / 1000000, us % 1000000);
+    switch (unit) {
+    case NUMBER: (void)fprintf(to, " %" PRIu64 "\n", v); break;
+    case MICROSECONDS: (void)fprintf(to, " %" PRIu64 ".%06" PRIu64 "\n", v / 1000000, v % 1000000); break;
+    case PERCENT: (void)fprintf(to, " %" PRIu64 ".%02" PRIu64 "\n", v / 100, v % 100); break;
+    }
 }
 
-/* Of the worker that remembers least. */
+static void
+put_row(const struct osp_metrics *m, const struct row *r, FILE *to)
+{
+    bool labelled = *r->label != '\0';
+
+    if (r->help)
+        head(to, r->name, r->help, r->kind);
+    (void)fprintf(to, "%s%s%s%s", r->name, labelled ? "{" : "", r->label, labelled ? "}" : "");
+    put_value(to, r->from == WORKERS ? osp_metrics_sum(m, r->offset) : value_at(m, r->offset), r->unit);
+}
+
+/* How far back the worker remembers that remembers least. */
 static uint64_t
 dedup_span_us(const struct osp_metrics *m)
 {
@@ -187,111 +288,13 @@ dedup_span_us(const struct osp_metrics *m)
 }
 
 static void
-render_state(const struct osp_metrics *m, FILE *to)
+render_commits(const struct osp_metrics *m, FILE *to)
 {
-    one(to, "osprey_leases_asked_total", "Requests to lease numbers or to write key usage down.", COUNTER, m->lease.asked);
-    one(to, "osprey_leases_granted_total", "Such requests that were done.", COUNTER, m->lease.granted);
-    one(to, "osprey_lease_numbers_total", "Sequence numbers that the leases have taken.", COUNTER, m->lease.numbers);
-    one(to, "osprey_leases_failed_total", "Leases that the store refused.", COUNTER, m->lease.failed);
     head(to, "osprey_store_commit_seconds", "Time of the store's commits.", SUMMARY);
-    seconds(to, "osprey_store_commit_seconds_sum", m->lease.commit_us_sum);
-    (void)fprintf(to, "osprey_store_commit_seconds_count %" PRIu64 "\n", m->lease.commits);
-    head(to, "osprey_store_commit_longest_seconds", "The longest commit since the start.", GAUGE);
-    seconds(to, "osprey_store_commit_longest_seconds", m->lease.commit_us_max);
-    one(to, "osprey_state_used_bytes", "Bytes of the state file in use.", GAUGE, m->state_used);
-    one(to, "osprey_state_size_bytes", "Size of the state file.", GAUGE, m->state_size);
-    head(to, "osprey_state_fill_ratio", "Part of the state file's room for records that is in use.", GAUGE);
-    (void)fprintf(to, "osprey_state_fill_ratio %u.%02u\n", m->state_fill / 100, m->state_fill % 100);
-    one(to, "osprey_unclean_start", "1 if the stop before this run was unclean.", GAUGE, m->unclean_start);
-    one(to, "osprey_contexts", "Security contexts configured.", GAUGE, m->contexts);
-    head(to, "osprey_key_limits_total", "Security contexts whose keys came near a usage limit, or to it, in this run.", COUNTER);
-    (void)fprintf(to, "osprey_key_limits_total{state=\"worn\"} %" PRIu64 "\n", m->keys_worn);
-    (void)fprintf(to, "osprey_key_limits_total{state=\"over\"} %" PRIu64 "\n", m->keys_over);
-}
-
-static void
-render_names(const struct osp_metrics *m, FILE *to)
-{
-    one(to, "osprey_dns_asked_total", "Host names that workers asked for.", COUNTER, m->dns.asked);
-    one(to, "osprey_dns_shared_total", "... that joined a query under way.", COUNTER, m->dns.shared);
-    one(to, "osprey_dns_answered_total", "Queries with an address.", COUNTER, m->dns.answered);
-    one(to, "osprey_dns_failed_total", "Queries without one.", COUNTER, m->dns.failed);
-    one(to, "osprey_dns_refused_total", "Names refused because too many were pending.", COUNTER, m->dns.refused);
-    one(to, "osprey_dns_pending", "Queries under way.", GAUGE, m->dns.pending);
-}
-
-static void
-render_cache(const struct osp_metrics *m, FILE *to)
-{
-    const struct osp_cache_stats *c = &m->cache;
-    const struct { const char *result; uint64_t v; } lookups[] = {
-        { "hit", c->hits }, { "not_modified", c->not_modified }, { "stale", c->stale }, { "miss", c->misses },
-    }, changes[] = {
-        { "stored", c->stored },   { "refreshed", c->refreshed }, { "invalidated", c->invalidated }, { "evicted", c->evicted },
-        { "expired", c->expired }, { "purged", c->purged },       { "refused", c->refused },
-        { "unprotected", c->unprotected },
-    };
-
-    head(to, "osprey_cache_lookups_total", "Questions to the cache, by what came of them.", COUNTER);
-    for (size_t i = 0; i < sizeof(lookups) / sizeof(lookups[0]); i++)
-        (void)fprintf(to, "osprey_cache_lookups_total{result=\"%s\"} %" PRIu64 "\n", lookups[i].result, lookups[i].v);
-    head(to, "osprey_cache_changes_total", "What became of responses and entries.", COUNTER);
-    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
-        (void)fprintf(to, "osprey_cache_changes_total{what=\"%s\"} %" PRIu64 "\n", changes[i].result, changes[i].v);
-    one(to, "osprey_cache_entries", "Responses in the cache.", GAUGE, c->entries);
-    one(to, "osprey_cache_bytes", "Memory of the cache, tables included.", GAUGE, c->bytes);
-    one(to, "osprey_cache_limit_bytes", "Its limit, 0 without a cache.", GAUGE, c->limit);
-}
-
-static void
-render_edhoc(const struct osp_metrics *m, FILE *to)
-{
-    const struct osp_responder_stats *r = &m->edhoc;
-    const struct { const char *what; uint64_t v; } sessions[] = {
-        { "started", r->started }, { "completed", r->completed }, { "failed", r->failed }, { "expired", r->expired },
-        { "evicted", r->evicted }, { "duplicate", r->duplicates }, { "challenged", r->verified },
-    }, contexts[] = {
-        { "made", m->kept.added },
-        { "replaced", m->kept.replaced },
-        { "no_room", m->kept.no_room },
-        { "expired", m->kept.expired },
-        { "revoked", m->kept.revoked },
-    };
-
-    head(to, "osprey_edhoc_sessions_total", "EDHOC sessions as the Responder, by what became of them.", COUNTER);
-    for (size_t i = 0; i < sizeof(sessions) / sizeof(sessions[0]); i++)
-        (void)fprintf(to, "osprey_edhoc_sessions_total{what=\"%s\"} %" PRIu64 "\n", sessions[i].what, sessions[i].v);
-    one(to, "osprey_edhoc_sessions", "Sessions that wait for message_3.", GAUGE, r->unfinished);
-    head(to, "osprey_kept_contexts_total", "Security contexts made at run time, by what became of them.", COUNTER);
-    for (size_t i = 0; i < sizeof(contexts) / sizeof(contexts[0]); i++)
-        (void)fprintf(to, "osprey_kept_contexts_total{what=\"%s\"} %" PRIu64 "\n", contexts[i].what, contexts[i].v);
-    one(to, "osprey_kept_contexts", "Security contexts made at run time that are kept now.", GAUGE, m->kept.count);
-    one(to, "osprey_kept_contexts_limit", "How many may be kept, by the configuration and the room in the state file.", GAUGE,
-        m->kept.limit == SIZE_MAX ? 0 : m->kept.limit);
-}
-
-static void
-render_access(const struct osp_metrics *m, FILE *to)
-{
-    static const char name[] = "osprey_local_connections_total";
-    const struct { const char *socket; const struct osp_oneshot_stats *s; } all[] = {
-        { "control", &m->control }, { "status", &m->status },
-    };
-
-    head(to, name, "Connections to the control socket and the status page, by how they ended.", COUNTER);
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        const struct osp_oneshot_stats *s = all[i].s;
-        const struct { const char *end; uint64_t v; } ends[] = {
-            { "answered", s->answered }, { "dropped", s->dropped }, { "late", s->late }, { "displaced", s->displaced },
-        };
-
-        for (size_t k = 0; k < sizeof(ends) / sizeof(ends[0]); k++)
-            (void)fprintf(to, "%s{socket=\"%s\",end=\"%s\"} %" PRIu64 "\n", name, all[i].socket, ends[k].end, ends[k].v);
-    }
-    one(to, "osprey_accept_pauses_total", "Times that the system had no descriptor left for a connection to them.", COUNTER,
-        m->control.pauses + m->status.pauses);
-    one(to, "osprey_status_foreign_host_total", "Requests to the status page under a host name that is not ours.", COUNTER,
-        m->status_foreign);
+    (void)fprintf(to, "osprey_store_commit_seconds_sum");
+    put_value(to, m->lease.commit_us_sum, MICROSECONDS);
+    (void)fprintf(to, "osprey_store_commit_seconds_count");
+    put_value(to, m->lease.commits, NUMBER);
 }
 
 static void
@@ -321,33 +324,15 @@ osp_metrics_render(const struct osp_metrics *m, FILE *to)
 {
     head(to, "osprey_build_info", "The version, as a label.", GAUGE);
     (void)fprintf(to, "osprey_build_info{version=\"%s\"} 1\n", OSP_VERSION);
-    one(to, "osprey_uptime_seconds", "Seconds since the start.", GAUGE, m->uptime_s);
-    one(to, "osprey_workers", "Worker threads.", GAUGE, m->worker_count);
-    one(to, "osprey_workers_alive", "Worker threads that answered in time.", GAUGE, m->workers_alive);
-    one(to, "osprey_draining", "1 while stopping.", GAUGE, m->draining);
-    one(to, "osprey_own_addresses", "Addresses of this machine, which rules have to name.", GAUGE, m->own_addresses);
-    one(to, "osprey_own_addresses_changes_total", "Times that they changed.", COUNTER, m->own_changes);
-    one(to, "osprey_memory_locked", "1 if no memory of the daemon gets into swap.", GAUGE, m->memory_locked);
-    one(to, "osprey_reloads_total", "Configurations taken over by a reload.", COUNTER, m->reloads);
-    one(to, "osprey_restart_needed", "Keys of the configuration whose change waits for a restart.", GAUGE, m->restart_needed);
-    one(to, "osprey_reloads_refused_total", "Reloads that changed nothing.", COUNTER, m->reloads_refused);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const struct row *r = &rows[i];
-        bool              labelled = *r->label != '\0';
-
-        if (r->help)
-            head(to, r->name, r->help, r->kind);
-        (void)fprintf(to, "%s%s%s%s %" PRIu64 "\n", r->name, labelled ? "{" : "", r->label, labelled ? "}" : "",
-                      osp_metrics_sum(m, r->offset));
-    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        put_row(m, &rows[i], to);
     head(to, "osprey_deduplication_seconds", "For how long a finished message is remembered at present.", GAUGE);
-    seconds(to, "osprey_deduplication_seconds", dedup_span_us(m));
-    by_reason(m, to, "osprey_datagrams_dropped_total", "Datagrams that the message layer refused, by reason.", W(ep.dropped));
-    by_reason(m, to, "osprey_errors_total", "Requests that ended with an error, by reason.", W(proxy.errors));
+    (void)fprintf(to, "osprey_deduplication_seconds");
+    put_value(to, dedup_span_us(m), MICROSECONDS);
+    by_reason(m, to, "osprey_datagrams_dropped_total", "Datagrams that the message layer refused, by reason.",
+              offsetof(struct osp_worker_stats, ep.dropped));
+    by_reason(m, to, "osprey_errors_total", "Requests that ended with an error, by reason.",
+              offsetof(struct osp_worker_stats, proxy.errors));
     render_shares(m, to);
-    render_cache(m, to);
-    render_edhoc(m, to);
-    render_access(m, to);
-    render_state(m, to);
-    render_names(m, to);
+    render_commits(m, to);
 }

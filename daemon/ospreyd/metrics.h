@@ -2,6 +2,9 @@
 /*
  * What the daemon did, as numbers: one struct, filled by the main thread, rendered in the Prometheus
  * text form.  docs/metrics.md explains each; a test compares the two.
+ *
+ * A new metric is a field of the struct where it is counted (that of a worker, of a module, or osp_daemon_counts), and a row in
+ * metrics.c.
  */
 #ifndef OSP_DAEMON_OSPREYD_METRICS_H
 #define OSP_DAEMON_OSPREYD_METRICS_H
@@ -16,34 +19,42 @@
 #include "daemon/ospreyd/worker/worker.h"
 #include "proxy/edhoc/sessions.h"
 
-struct osp_metrics {
-    const struct osp_worker_stats *workers;     /* summed up when rendered */
-    size_t                         worker_count;
-    size_t                         workers_alive;       /* answered in time */
-    struct osp_lease_stats         lease;
-    struct osp_dns_stats           dns;
-    const struct osp_shares       *shares;              /* NULL: none */
-    struct osp_responder_stats     edhoc;
-    struct osp_kept_stats          kept;
-    struct osp_cache_stats         cache;               /* zeroes without one */
-    size_t                         state_used, state_size;      /* bytes */
-    unsigned                       state_fill;          /* per cent, osp_store_fill_committed() */
-    size_t                         contexts;
-    uint64_t                       keys_worn, keys_over;
-    uint64_t                       reloads, reloads_refused;
-    uint64_t                       restart_needed;      /* keys of the configuration whose change waits for one */
-    uint64_t                       own_addresses, own_changes;
-    struct osp_oneshot_stats       control, status;     /* connections of the control socket and the status page */
-    uint64_t                       status_foreign;      /* requests to the status page under a host name that is not ours */
-    uint64_t                       uptime_s;
-    bool                           draining;
-    bool                           memory_locked;       /* none of it gets into swap */
-    bool                           unclean_start;       /* the stop before this run was unclean */
+/* What the main thread itself counts; a member of struct osp_daemon. */
+struct osp_daemon_counts {
+    uint64_t reloads, reloads_refused;
+    uint64_t restart_needed;            /* keys of the file that differ from what is in force until a restart; now */
+    uint64_t keys_worn, keys_over;      /* contexts that came near a limit of their keys, or to it */
 };
 
+/* Numbers are of 64 bits, so that rows of metrics.c can name them. */
+struct osp_metrics {
+    const struct osp_worker_stats *workers;             /* added up when rendered; borrowed */
+    size_t                         worker_count;
+    size_t                         workers_alive;       /* answered in time */
+    const struct osp_shares       *shares;              /* borrowed; NULL: none */
+    struct osp_daemon_counts       own;
+    struct osp_lease_stats         lease;
+    struct osp_dns_stats           dns;
+    struct osp_responder_stats     edhoc;
+    struct osp_kept_stats          kept;                /* limit 0: none */
+    struct osp_cache_stats         cache;               /* zeroes without one */
+    struct osp_oneshot_stats       control, status;     /* connections of the control socket and of the status page */
+    uint64_t                       accept_pauses;       /* of both */
+    uint64_t                       status_foreign;      /* requests to the status page under a host name that is not ours */
+    size_t                         state_used, state_size;      /* bytes */
+    uint64_t                       state_fill;          /* per cent, osp_store_fill_committed() */
+    size_t                         contexts;            /* configured */
+    uint64_t                       own_addresses, own_changes;
+    uint64_t                       uptime_s;
+    uint64_t                       draining;            /* 1 or 0, as the next two */
+    uint64_t                       memory_locked;       /* none of it gets into swap */
+    uint64_t                       unclean_start;       /* the stop before this run was unclean */
+};
+
+/* Writes all of `m` in the Prometheus text form. */
 void osp_metrics_render(const struct osp_metrics *m, FILE *to);
 
-/* One counter of all workers together. */
+/* The counter at `offset` of struct osp_worker_stats, of all workers together. */
 uint64_t osp_metrics_sum(const struct osp_metrics *m, size_t offset);
 
 #endif

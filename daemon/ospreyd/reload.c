@@ -190,7 +190,7 @@ commit(struct osp_daemon *d, struct plan *p)
         osp_cache_cap_age(d->cache, d->policy->max_age);
     log_setup(cfg->log.level, cfg->log.format);
     osp_dns_reload(d->dns);
-    d->reloads++;
+    d->counts.reloads++;
     log_info("reloaded", "contexts=%zu routes=%zu file=%s", cfg->context_count, cfg->route_count, cfg->file);
 }
 
@@ -213,7 +213,7 @@ osp_daemon_reload(struct osp_daemon *d, FILE *say)
         ok = prepare(d, &p, why) == OSP_OK;
         if (ok) {
             commit(d, &p);
-            d->restart_needed = restart_needed;
+            d->counts.restart_needed = restart_needed;
         } else {
             undo(d, &p);
         }
@@ -222,7 +222,7 @@ osp_daemon_reload(struct osp_daemon *d, FILE *say)
     if (say && *why)
         (void)fprintf(say, "%s\n", why);
     if (!ok) {
-        d->reloads_refused++;
+        d->counts.reloads_refused++;
         log_error("reload-refused", "reason=%s effect=%s", *why ? why : "the file has errors", "everything goes on as before");
         if (say)
             (void)fprintf(say, "nothing was changed\n");

@@ -49,15 +49,14 @@ osp_daemon_metrics(struct osp_daemon *d, struct osp_metrics *out)
         osp_cache_stats(d->cache, &m.cache);
     osp_responder_stats(d->edhoc.responder, &m.edhoc);
     osp_kept_stats(d->edhoc.kept, &m.kept);
+    if (m.kept.limit == SIZE_MAX)
+        m.kept.limit = 0;
     m.shares = d->shares;
     m.contexts = osp_daemon_cfg(d)->context_count;
-    m.keys_worn = d->keys_worn;
-    m.keys_over = d->keys_over;
-    m.reloads = d->reloads;
-    m.reloads_refused = d->reloads_refused;
-    m.restart_needed = d->restart_needed;
+    m.own = d->counts;
     m.control = osp_control_stats(d->control);
     m.status = osp_status_stats(d->status, &m.status_foreign);
+    m.accept_pauses = m.control.pauses + m.status.pauses;
     m.uptime_s = osp_time_between(d->started, osp_loop_now()) / OSP_SEC(1);
     m.draining = d->draining;
     m.memory_locked = d->lock_error == 0;
@@ -128,9 +127,9 @@ osp_daemon_status(struct osp_daemon *d, FILE *to)
     line(to, "exchanges-of-known-clients", SUM(proxy.used[OSP_SHARE_EXCHANGES][1]));
     line(to, "observations", SUM(proxy.observations));
     line(to, "observed-subjects", SUM(proxy.subjects));
-    line(to, "reloads", m.reloads);
-    line(to, "reloads-refused", m.reloads_refused);
-    line(to, "restart-needed", m.restart_needed);
+    line(to, "reloads", m.own.reloads);
+    line(to, "reloads-refused", m.own.reloads_refused);
+    line(to, "restart-needed", m.own.restart_needed);
     line(to, "leases", m.lease.granted);
 #undef SUM
 }
@@ -178,9 +177,9 @@ osp_daemon_worn(struct osp_daemon *d, struct osp_octx *c, enum osp_key_state sta
     bool                 renews;
 
     if (state == OSP_KEY_OVER)
-        d->keys_over++;
+        d->counts.keys_over++;
     else
-        d->keys_worn++;
+        d->counts.keys_worn++;
     renews = known && osp_state_set(d->state)->entries[i].is_base;
     log_warning("key-limit", "context=%s state=%s q=%" PRIu32 " q-limit=%" PRIu32 " v=%" PRIu32 " v-limit=%" PRIu32 " effect=%s",
                 name, state_text(state), u.q, u.limits.q, u.v, u.limits.v,
