@@ -20,7 +20,7 @@ ARROWS = {
     "msg": {"base", "msg"},
     "oscore": {"base", "crypto", "cbor", "msg", "oscore"},
     "group": {"base", "crypto", "cbor", "msg", "oscore", "group"},
-    "edhoc": {"base", "crypto", "cbor", "msg", "oscore", "edhoc"},
+    "edhoc": {"base", "crypto", "cbor", "oscore", "edhoc"},
     "cache": {"base", "crypto", "cbor", "msg", "cache"},
     "proxy": {"base", "crypto", "cbor", "msg", "oscore", "group", "edhoc", "cache", "proxy"},
 }
@@ -124,6 +124,41 @@ def check_python(path, text):
             report(path, number, f"{found.group(1)} comes with no package of `make demo`")
 
 
+def map_rows(text):
+    """The tables of docs/ARCHITECTURE.md whose first column is a folder: (line, folder, the other columns)."""
+    for number, line in enumerate(text.splitlines(), 1):
+        cells = [c.strip() for c in line.strip().strip("|").split("|")]
+        if re.fullmatch(r"`[a-z]+(/[a-z_]+)*`", cells[0]):
+            yield number, cells[0].strip("`"), cells[1:]
+
+
+def may_include(room):
+    """The rooms of lib/ that ARROWS, or CONFIG_MAY, lets a room include, itself not counted; None: it is not judged."""
+    if room == "config":
+        return {may.split("/")[0] for may in CONFIG_MAY} - {"config"}
+    name = room.split("/")[-1]
+    return ARROWS[name] - {name} if room == f"lib/{name}" and name in ARROWS else None
+
+
+def check_map(listed):
+    """docs/ARCHITECTURE.md names every room, and its column "may include" says what ARROWS says."""
+    page = "docs/ARCHITECTURE.md"
+    rows = list(map_rows((TOP / page).read_text()))
+    for number, room, cells in rows:
+        want = may_include(room)
+        if not any(name.startswith(room + "/") for name in listed):
+            report(page, number, f"there is no room {room}")
+        if want is None:
+            continue
+        said = set(ARROWS) - {room.split("/")[-1]} if cells[-1] == "all of lib" else set(re.findall(r"\w+", cells[-1])) & set(ARROWS)
+        if said != want:
+            report(page, number, f"{room} may include {' '.join(sorted(want)) or 'nothing'} (ARROWS in tests/lint.py)")
+    rooms = {f"lib/{name}" for name in ARROWS} | {"config"}
+    rooms |= {str(pathlib.PurePath(name).parent) for name in listed if name.startswith("daemon/") and name.endswith(".c")}
+    for room in sorted(rooms - {room for _, room, _ in rows}):
+        report(page, 1, f"the map has no row for {room}")
+
+
 def main():
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True, text=True,
                             check=True).stdout.split("\n")
@@ -150,6 +185,7 @@ def main():
             check_test(name, text)
         if name.startswith(PYTHON_ALONE) and path.suffix == ".py":
             check_python(name, text)
+    check_map(listed)
     for problem in problems:
         print(problem)
     print(f"lint: {len(problems)} findings")

@@ -15,7 +15,7 @@
 enum osp_command_who {
     OSP_COMMAND_ALL,            /* everybody: it changes nothing */
     OSP_COMMAND_OWNER,          /* root and the daemon's own user */
-    OSP_COMMAND_OWNER_SETS,     /* everybody without an argument, which shows; root and the daemon's own user with one, which sets */
+    OSP_COMMAND_OWNER_SETS,     /* everybody without an argument, to see; root and the daemon's own user with one, to set */
 };
 
 /* id, name, its argument as help shows it ("": none; in brackets: it may be left out), who may give it, help */
