@@ -208,11 +208,7 @@ client_context(void)
 static inline void
 protect(struct osp_octx *c, const struct osp_msg *m, struct osp_wr *wr, struct osp_msg *out, struct osp_layer *l)
 {
-    static const struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
-    uint8_t                     classes[OSP_MSG_OPTS_MAX];
-
-    EXPECT_OK(osp_classes(&leg, m, classes));
-    EXPECT_OK(osp_oscore_protect_request(cr, c, m, classes, wr, out, l));
+    world_protect(cr, c, m, wr, out, l);
 }
 
 /* Block `n` of the protected request `whole`. */

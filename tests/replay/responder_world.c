@@ -263,13 +263,11 @@ finish(struct client *c)
 void
 send_protected(struct client *c, const struct osp_msg *m, struct osp_slice m3, struct osp_layer *l)
 {
-    struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
     struct osp_msg out;
-    uint8_t        buf[1024], both[2048], classes[OSP_MSG_OPTS_MAX];
+    uint8_t        buf[1024], both[2048];
     struct osp_wr  b = osp_wr_to(buf, sizeof(buf)), d = osp_wr_to(both, sizeof(both));
 
-    EXPECT_OK(osp_classes(&leg, m, classes));
-    EXPECT_OK(osp_oscore_protect_request(edhoc_crypto, c->octx, m, classes, &b, &out, l));
+    world_protect(edhoc_crypto, c->octx, m, &b, &out, l);
     osp_wr_put(&d, m3);
     osp_wr_put(&d, out.payload);
     out.payload = osp_wr_slice(&d);
@@ -290,10 +288,7 @@ origin_answers(void)
     assert_true(take(&o, &q));
     assert_false(osp_msg_has(&q, OSP_OPT_EDHOC));
     osp_msg_init(&r, OSP_CODE(2, 5));
-    r.type = OSP_NON;
-    r.mid = ++next_mid;
-    r.token = q.token;
-    world_send(&w, o.to.sock, o.to.peer.ip.b[15], o.to.peer.port, &r);
+    world_answer(&w, &o, &q, &r, ++next_mid);
     return true;
 }
 

@@ -43,9 +43,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    world_run(&w, OSP_SEC(500));
-    world_stop(&w);
-    world_fini(&w);
+    world_end(&w);
     osp_octx_unref(client);
     osp_crypto_free(cr);
     return 0;
@@ -55,17 +53,15 @@ teardown(void **state)
 static void
 record(const uint8_t *echo, struct recorded *r)
 {
-    struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
-    struct osp_msg m, out;
-    uint8_t        buf[1024], classes[OSP_MSG_OPTS_MAX];
-    struct osp_wr  b = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg        m, out;
+    uint8_t               buf[1024];
+    struct osp_wr         b = osp_wr_to(buf, sizeof(buf));
     const struct osp_opt *o;
 
     world_get(&m);
     if (echo)
         EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_slice(echo, OSP_ECHO_LEN)));
-    EXPECT_OK(osp_classes(&leg, &m, classes));
-    EXPECT_OK(osp_oscore_protect_request(cr, client, &m, classes, &b, &out, &r->layer));
+    world_protect(cr, client, &m, &b, &out, &r->layer);
     assert_true(osp_slice_copy(out.payload, r->bytes, sizeof(r->bytes)));
     r->n = out.payload.n;
     o = osp_msg_get(&out, OSP_OPT_OSCORE);

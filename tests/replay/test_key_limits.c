@@ -23,9 +23,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    world_run(&w, OSP_SEC(500));
-    world_stop(&w);
-    world_fini(&w);
+    world_end(&w);
     osp_crypto_free(cr);
     return 0;
 }
@@ -59,15 +57,13 @@ send(struct osp_msg *m)
 static void
 send_protected(struct osp_octx *c, bool broken, struct osp_layer *l)
 {
-    struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
     struct osp_msg m, out;
-    uint8_t        buf[1024], body[256], classes[OSP_MSG_OPTS_MAX];
+    uint8_t        buf[1024], body[256];
     struct osp_wr  b = osp_wr_to(buf, sizeof(buf));
     size_t         n;
 
     world_get(&m);
-    EXPECT_OK(osp_classes(&leg, &m, classes));
-    EXPECT_OK(osp_oscore_protect_request(cr, c, &m, classes, &b, &out, l));
+    world_protect(cr, c, &m, &b, &out, l);
     n = out.payload.n;
     assert_true(osp_slice_copy(out.payload, body, sizeof(body)));
     body[n - 1] ^= broken;
@@ -92,10 +88,7 @@ origin_answers(void)
         return false;
     assert_int_equal(o.to.sock, 0);
     osp_msg_init(&r, OSP_CODE(2, 5));
-    r.type = OSP_NON;
-    r.mid = ++next_mid;
-    r.token = q.token;
-    world_send(&w, o.to.sock, o.to.peer.ip.b[15], o.to.peer.port, &r);
+    world_answer(&w, &o, &q, &r, ++next_mid);
     return true;
 }
 

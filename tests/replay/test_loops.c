@@ -30,9 +30,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    world_run(&w, OSP_SEC(500));
-    world_stop(&w);
-    world_fini(&w);
+    world_end(&w);
     osp_outbound_free(outbound);
     return 0;
 }

@@ -574,9 +574,8 @@ notification_without_a_lease_waits_and_the_newest_counts(void **state)
     struct osp_crypto     *cr;
     struct osp_octx       *server, *client;
     struct osp_layer       l;
-    struct osp_leg         leg = { OSP_LEG_TO_PROXY, true, false };
     struct osp_msg         m, out, q, a, plain;
-    uint8_t                classes[OSP_MSG_OPTS_MAX], buf[2048], got[2048];
+    uint8_t                buf[2048], got[2048];
     struct osp_wr          b = osp_wr_to(buf, sizeof(buf)), g;
 
     (void)state;
@@ -596,8 +595,7 @@ notification_without_a_lease_waits_and_the_newest_counts(void **state)
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
-    EXPECT_OK(osp_classes(&leg, &m, classes));
-    EXPECT_OK(osp_oscore_protect_request(cr, client, &m, classes, &b, &out, &l));
+    world_protect(cr, client, &m, &b, &out, &l);
     world_send(&w, WORLD_LISTENER, 1, 40000, &out);
     take(&q);
     origin_says(OSP_ACK, q.mid, q.token, OSP_CODE(2, 5), 10, "first");
@@ -705,10 +703,10 @@ beyond_the_bound_a_registration_is_a_request(void **state)
 static void
 draining_ends_observations_and_lets_exchanges_end(void **state)
 {
-    struct world_out      o;
-    struct osp_msg        q, m, a, running;
+    struct world_out       o;
+    struct osp_msg         q, m, a, running;
     struct osp_proxy_stats s;
-    uint32_t              age = 0;
+    uint32_t               age = 0;
 
     (void)state;
     established(1, "a", &q);

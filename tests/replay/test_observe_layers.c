@@ -65,10 +65,9 @@ to_proxy(uint16_t sock, uint8_t host, uint16_t port, const struct osp_msg *m)
 static void
 ask_more(uint8_t host, const char *observe, struct osp_layer *l, bool inner)
 {
-    static const struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
-    struct osp_msg              m, out;
-    uint8_t                     buf[1024], classes[OSP_MSG_OPTS_MAX];
-    struct osp_wr               b = osp_wr_to(buf, sizeof(buf));
+    struct osp_msg m, out;
+    uint8_t        buf[1024];
+    struct osp_wr  b = osp_wr_to(buf, sizeof(buf));
 
     osp_msg_init(&m, inner ? OSP_FETCH : OSP_GET);
     m.mid = ++next_mid;
@@ -82,8 +81,7 @@ ask_more(uint8_t host, const char *observe, struct osp_layer *l, bool inner)
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("t")));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
     if (l) {
-        EXPECT_OK(osp_classes(&leg, &m, classes));
-        EXPECT_OK(osp_oscore_protect_request(cr, client, &m, classes, &b, &out, l));
+        world_protect(cr, client, &m, &b, &out, l);
         out.mid = m.mid;
         out.token = m.token;
     }
@@ -246,10 +244,10 @@ observations_end_with_their_context(void **state)
 static void
 request_in_the_clear_does_not_end_a_protected_observation(void **state)
 {
-    static const char *const forged[] = { "\x01", "" };
-    struct osp_proxy_stats   st;
-    struct osp_layer         l, l2;
-    struct osp_msg           q, q2, a;
+    static const char     *const forged[] = { "\x01", "" };
+    struct osp_proxy_stats st;
+    struct osp_layer       l, l2;
+    struct osp_msg         q, q2, a;
 
     (void)state;
     world_start(&w);

@@ -43,9 +43,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    world_run(&w, OSP_SEC(500));
-    world_stop(&w);
-    world_fini(&w);
+    world_end(&w);
     return 0;
 }
 
@@ -147,16 +145,14 @@ dot_segments_are_refused_in_forward_form(void **state)
 static uint8_t
 code_under_a_layer(struct osp_octx *c, struct osp_msg *m, uint16_t outer, const char *value)
 {
-    static const struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
-    uint8_t                     classes[OSP_MSG_OPTS_MAX], buf[2048];
-    struct osp_wr               b = osp_wr_to(buf, sizeof(buf));
-    struct osp_layer            l;
-    struct osp_msg              out, a, inside;
-    struct world_out            o;
-    uint8_t                     code = 0;
+    uint8_t          buf[2048];
+    struct osp_wr    b = osp_wr_to(buf, sizeof(buf));
+    struct osp_layer l;
+    struct osp_msg   out, a, inside;
+    struct world_out o;
+    uint8_t          code = 0;
 
-    EXPECT_OK(osp_classes(&leg, m, classes));
-    EXPECT_OK(osp_oscore_protect_request(cr, c, m, classes, &b, &out, &l));
+    world_protect(cr, c, m, &b, &out, &l);
     if (outer)
         add(&out, outer, value);
     world_send(&w, WORLD_LISTENER, 1, 40000, &out);
@@ -222,12 +218,9 @@ location_of(const char *host, bool forward, const char *path, const char *locati
     o = world_next(&w, &q);
     assert_int_not_equal(o.to.sock, WORLD_LISTENER);
     osp_msg_init(&r, OSP_CODE(2, 1));
-    r.type = OSP_NON;
-    r.mid = ++next_mid;
-    r.token = q.token;
     add_path(&r, OSP_OPT_LOCATION_PATH, location);
     add(&r, OSP_OPT_LOCATION_QUERY, "q");
-    world_send(&w, o.to.sock, o.to.peer.ip.b[15], o.to.peer.port, &r);
+    world_answer(&w, &o, &q, &r, ++next_mid);
     (void)world_next(&w, &q);
     assert_int_equal(q.code, OSP_CODE(2, 1));           /* it was made, whatever is said of its place */
     text[0] = '\0';

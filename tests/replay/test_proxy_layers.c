@@ -21,13 +21,10 @@ client_side(const char *sid, const char *rid)
 static void
 wrap(struct osp_octx *c, struct osp_msg *m, uint8_t *buf, size_t cap, struct osp_layer *l)
 {
-    struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
-    uint8_t        classes[OSP_MSG_OPTS_MAX];
     struct osp_wr  b = osp_wr_to(buf, cap);
     struct osp_msg out;
 
-    EXPECT_OK(osp_classes(&leg, m, classes));
-    EXPECT_OK(osp_oscore_protect_request(cr, c, m, classes, &b, &out, l));
+    world_protect(cr, c, m, &b, &out, l);
     osp_msg_copy(m, &out);
 }
 

@@ -62,9 +62,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    world_run(&w, OSP_SEC(500));
-    world_stop(&w);
-    world_fini(&w);
+    world_end(&w);
     osp_crypto_free(cr);
     return 0;
 }
@@ -166,13 +164,13 @@ client_begins(struct client *c, const char *r1)
 static void
 client_goes_on(struct client *c)
 {
-    struct world_out o;
-    struct osp_msg   m, got;
-    struct osp_octx *second;
-    struct osp_slice r2, id1 = OSP_EMPTY;
-    uint8_t          id3[64], scratch[256];
-    struct osp_wr    b = osp_wr_to(id3, sizeof(id3)), s = osp_wr_to(scratch, sizeof(scratch));
-    struct osp_layer l = c->l;
+    struct world_out      o;
+    struct osp_msg        m, got;
+    struct osp_octx      *second;
+    struct osp_slice      r2, id1 = OSP_EMPTY;
+    uint8_t               id3[64], scratch[256];
+    struct osp_wr         b = osp_wr_to(id3, sizeof(id3)), s = osp_wr_to(scratch, sizeof(scratch));
+    struct osp_layer      l = c->l;
     struct osp_oscore_opt opt;
 
     assert_true(take(&o, &m));

@@ -132,8 +132,7 @@ repeated_combined_request_makes_no_second_context(void **state)
     struct osp_layer l = { 0 };
     struct client    c;
     struct osp_msg   m, out, resp;
-    struct osp_leg   leg = { OSP_LEG_TO_PROXY, true, false };
-    uint8_t          buf[1024], both[2048], classes[OSP_MSG_OPTS_MAX];
+    uint8_t          buf[1024], both[2048];
     struct osp_wr    b = osp_wr_to(buf, sizeof(buf)), d = osp_wr_to(both, sizeof(both));
 
     (void)state;
@@ -141,8 +140,7 @@ repeated_combined_request_makes_no_second_context(void **state)
     begin(&c, 3, 2, "I");
     derive(&c);
     world_get(&m);
-    EXPECT_OK(osp_classes(&leg, &m, classes));
-    EXPECT_OK(osp_oscore_protect_request(edhoc_crypto, c.octx, &m, classes, &b, &out, &l));
+    world_protect(edhoc_crypto, c.octx, &m, &b, &out, &l);
     osp_wr_put(&d, m3_of(&c));
     osp_wr_put(&d, out.payload);
     out.payload = osp_wr_slice(&d);

@@ -69,11 +69,11 @@ one_address_has_its_share_of_sessions(void **state)
 static void
 echo_is_for_one_address_and_one_minute(void **state)
 {
-    struct client        c;
-    struct osp_msg       resp;
-    uint8_t              value[16];
+    struct client         c;
+    struct osp_msg        resp;
+    uint8_t               value[16];
     const struct osp_opt *o;
-    size_t               n;
+    size_t                n;
 
     (void)state;
     again(64, 0);
@@ -107,8 +107,8 @@ echo_is_for_one_address_and_one_minute(void **state)
 static void
 begin_with_echo(struct client *c, const char *c_i)
 {
-    struct osp_msg       resp;
-    uint8_t              value[16];
+    struct osp_msg        resp;
+    uint8_t               value[16];
     const struct osp_opt *o;
 
     client_init(c, 3, 2, osp_slice_str(c_i));

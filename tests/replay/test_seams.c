@@ -23,9 +23,7 @@ static int
 teardown(void **state)
 {
     (void)state;
-    world_run(&w, OSP_SEC(500));
-    world_stop(&w);
-    world_fini(&w);
+    world_end(&w);
     return 0;
 }
 
@@ -60,10 +58,7 @@ take(struct osp_msg *m)
 static void
 origin_says(const struct world_out *to, const struct osp_msg *q, struct osp_msg *r)
 {
-    r->type = OSP_NON;
-    r->mid = ++next_mid;
-    r->token = q->token;
-    world_send(&w, to->to.sock, to->to.peer.ip.b[15], to->to.peer.port, r);
+    world_answer(&w, to, q, r, ++next_mid);
 }
 
 static struct osp_octx *
@@ -202,18 +197,16 @@ static void
 outer_authority_does_not_complete_the_inner_one(void **state)
 {
     struct osp_octx *c = other_side(" ", "P");
-    struct osp_leg   leg = { OSP_LEG_TO_PROXY, true, false };
     struct osp_layer l;
     struct osp_msg   m, out, q;
-    uint8_t          buf[4096], classes[OSP_MSG_OPTS_MAX];
+    uint8_t          buf[4096];
     struct osp_wr    b = osp_wr_to(buf, sizeof(buf));
 
     (void)state;
     world_context(&w, secret, "", "50", "20", 0);
     world_start(&w);
     get(&m, "s.example");
-    EXPECT_OK(osp_classes(&leg, &m, classes));
-    EXPECT_OK(osp_oscore_protect_request(cr, c, &m, classes, &b, &out, &l));
+    world_protect(cr, c, &m, &b, &out, &l);
     out.type = OSP_NON;
     out.mid = m.mid;
     out.token = m.token;

@@ -483,8 +483,7 @@ static void
 clients_with_a_context_are_not_asked(void **state)
 {
     static const char            secret[] = "000102030405060708090a0b0c0d0e0f";
-    static const struct osp_leg  leg = { OSP_LEG_TO_PROXY, true, false };
-    uint8_t                      key[16], buf[2048], classes[OSP_MSG_OPTS_MAX];
+    uint8_t                      key[16], buf[2048];
     struct osp_wr                wr = osp_wr_to(buf, sizeof(buf));
     struct osp_octx_params       p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .sender_id = osp_slice_str("C"),
                                        .recipient_id = osp_slice_str("P") };
@@ -502,8 +501,7 @@ clients_with_a_context_are_not_asked(void **state)
     EXPECT_OK(osp_octx_new(&p, &c));
     osp_octx_grant(c, 0, 1000);
     request(&m, OSP_GET, "x");
-    EXPECT_OK(osp_classes(&leg, &m, classes));
-    EXPECT_OK(osp_oscore_protect_request(cr, c, &m, classes, &wr, &out, &l));
+    world_protect(cr, c, &m, &wr, &out, &l);
     out.token = osp_slice_str("tk");
     send(&out);
     origin_says(OSP_CODE(2, 5), 1000, NULL, &q);

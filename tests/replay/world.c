@@ -173,6 +173,14 @@ world_fini(struct world *w)
     osp_txq_fini(&w->tx);
 }
 
+void
+world_end(struct world *w)
+{
+    world_run(w, OSP_SEC(500));
+    world_stop(w);
+    world_fini(w);
+}
+
 static void
 collect(struct world *w)
 {
@@ -291,6 +299,26 @@ world_send(struct world *w, uint16_t sock, uint8_t host, uint16_t port, const st
 
     EXPECT_OK(osp_msg_encode_udp(m, &d));
     world_in(w, sock, host, port, osp_wr_slice(&d));
+}
+
+void
+world_protect(struct osp_crypto *cr, struct osp_octx *c, const struct osp_msg *m, struct osp_wr *wr, struct osp_msg *out,
+              struct osp_layer *l)
+{
+    static const struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
+    uint8_t                     classes[OSP_MSG_OPTS_MAX];
+
+    EXPECT_OK(osp_classes(&leg, m, classes));
+    EXPECT_OK(osp_oscore_protect_request(cr, c, m, classes, wr, out, l));
+}
+
+void
+world_answer(struct world *w, const struct world_out *to, const struct osp_msg *q, struct osp_msg *r, uint16_t mid)
+{
+    r->type = OSP_NON;
+    r->mid = mid;
+    r->token = q->token;
+    world_send(w, to->to.sock, to->to.peer.ip.b[15], to->to.peer.port, r);
 }
 
 void

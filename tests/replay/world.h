@@ -69,6 +69,8 @@ void world_start(struct world *w);
 /* Ends what goes on without an end of its own; then nothing may be pending. */
 void world_stop(struct world *w);
 void world_fini(struct world *w);
+/* For a test's end: 500 s pass, then world_stop() and world_fini(). */
+void world_end(struct world *w);
 
 /* An allow entry for every client, forward or all routes. */
 void world_allow_all(struct world *w);
@@ -81,6 +83,13 @@ void world_in_from(struct world *w, uint16_t sock, const struct osp_addr *from, 
 
 /* The same as a message, complete but for its encoding. */
 void world_send(struct world *w, uint16_t sock, uint8_t host, uint16_t port, const struct osp_msg *m);
+
+/* Puts the layer of `c` for the proxy on the request `m`; `out` borrows from `wr`, the layer `l` is the caller's. */
+void world_protect(struct osp_crypto *cr, struct osp_octx *c, const struct osp_msg *m, struct osp_wr *wr, struct osp_msg *out,
+                   struct osp_layer *l);
+
+/* Whoever got `q`, which left as `to`, answers it with `r`: a NON with this Message ID. */
+void world_answer(struct world *w, const struct world_out *to, const struct osp_msg *q, struct osp_msg *r, uint16_t mid);
 
 /* The client at 192.0.2.x:port acknowledges what came with this Message ID. */
 void world_acknowledge(struct world *w, uint8_t host, uint16_t port, uint16_t mid);
