@@ -77,7 +77,7 @@ make_edhoc_parts(const struct cfg_edhoc *cfg, struct osp_edhoc_parts *out)
     if (e == OSP_OK)
         e = osp_kept_new(&k, &out->kept);
     if (e == OSP_OK)
-        e = osp_responder_new(&r, key, osp_kept_live(out->kept), &out->responder);
+        e = osp_responder_new(&r, key, osp_kept_runtime(out->kept), &out->responder);
     return e;
 }
 

@@ -156,7 +156,7 @@ stays(void *ctx, const struct osp_octx *c)
 {
     const struct osp_policy *p = ctx;
 
-    return osp_policy_trusts(p, osp_octx_label(c)) && !osp_octx_table_has_id(p->contexts, osp_octx_recipient_id(c));
+    return osp_policy_trusts(p, osp_octx_label(c)) && !osp_octx_configured_has_id(p->contexts, osp_octx_recipient_id(c));
 }
 
 void

@@ -60,9 +60,9 @@ uint32_t osp_octx_label(const struct osp_octx *c);
 struct osp_slice osp_octx_subject(const struct osp_octx *c);    /* as it was given, in lower case */
 void osp_octx_set_label(struct osp_octx *c, uint32_t label);     /* at reload, before workers see it */
 /*
- * True once it was let go, by the live table (live.h) or by a reload: an exchange may end with it, but what lasts does not go on
- * with it, and no request comes in under it, since another object may have its replay window then.  For a base (b2.h) what it is
- * derived to goes, too.
+ * True once the runtime table (runtime.h) or a reload let go of `c`.  An exchange in progress may end with it.  Nothing that
+ * lasts goes on with it, and no request is accepted under it, since another object may own its replay window by then.  A base
+ * (b2.h) takes the contexts that are derived from it along.
  */
 bool osp_octx_is_out_of_use(const struct osp_octx *c);
 void osp_octx_put_out_of_use(struct osp_octx *c);

@@ -2,7 +2,7 @@
 /*
  * OSCORE: one layer on or off one message [rfc8613#8], nested layers included [ocp#2].
  *
- * The caller chooses the context (table.h), says with which class each option travels (classes.h)
+ * The caller chooses the context (configured.h), says with which class each option travels (classes.h)
  * and keeps a struct osp_layer per layer and request, which ties the response to its request.
  * Results borrow from the input message and from the scratch writer handed in; after an error
  * `out` and what was written to the scratch writer mean nothing.

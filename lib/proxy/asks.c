@@ -33,10 +33,10 @@ px_count_use_during_lease(struct osp_proxy *px, struct osp_octx *ctx)
 }
 
 enum osp_err
-px_keep_made(struct osp_proxy *px, struct osp_made *m)
+px_keep_recipe(struct osp_proxy *px, struct osp_recipe *m)
 {
     if (px->keep_count == PX_KEEP_ASKS) {
-        (void)osp_octx_live_remove(px->policy->live, m->octx);
+        (void)osp_octx_runtime_remove(px->policy->runtime, m->octx);
         return OSP_E_OVERLOAD;
     }
     px->keep_asks[px->keep_count++] = m;
@@ -62,7 +62,7 @@ osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
 
     if (px->keep_count > 0) {   /* before a lease is asked for it */
         ask->kind = OSP_ASK_KEEP;
-        ask->made = px->keep_asks[--px->keep_count];
+        ask->recipe = px->keep_asks[--px->keep_count];
         return true;
     }
     if (px->ctx_ask_count > 0) {

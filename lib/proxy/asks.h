@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 
-struct osp_made;
+struct osp_recipe;
 struct osp_octx;
 struct osp_proxy;
 
@@ -18,8 +18,8 @@ void px_count_key_use(struct osp_proxy *px, struct osp_octx *ctx);
 /* A lease of `ctx` is over: asks for a record of what was used while it was under way. */
 void px_count_use_during_lease(struct osp_proxy *px, struct osp_octx *ctx);
 
-/* Hands a context that is in the live table to the daemon. OSP_E_OVERLOAD: it was taken out of the table again. */
-enum osp_err px_keep_made(struct osp_proxy *px, struct osp_made *m);
+/* Hands a context that is in the runtime table to the daemon. OSP_E_OVERLOAD: it was taken out of the table again. */
+enum osp_err px_keep_recipe(struct osp_proxy *px, struct osp_recipe *m);
 
 /* Tells how a session of EDHOC with a next hop ended, for the log; one that finds no room is only counted. */
 void px_tell_agreed(struct osp_proxy *px, const char *purpose, enum osp_err why);

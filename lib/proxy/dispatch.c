@@ -78,13 +78,13 @@ parse_option(const struct osp_msg *req, struct osp_oscore_opt *out)
 static struct osp_octx *
 find_context(const struct px_exchange *x, const struct osp_oscore_opt *o)
 {
-    struct osp_octx *c = osp_octx_table_find(x->policy->contexts, o->kid, o->has_kid_context, o->kid_context);
+    struct osp_octx *c = osp_octx_configured_find(x->policy->contexts, o->kid, o->has_kid_context, o->kid_context);
 
     if (c && !osp_b2_is_base(c)) {
         osp_octx_ref(c);
         return c;
     }
-    c = x->policy->live ? osp_octx_live_find(x->policy->live, o->kid, o->has_kid_context, o->kid_context) : NULL;
+    c = x->policy->runtime ? osp_octx_runtime_find(x->policy->runtime, o->kid, o->has_kid_context, o->kid_context) : NULL;
     return c ? c : px_rekey_find(x, o);
 }
 

@@ -23,7 +23,7 @@
 #include "msg/block.h"
 #include "msg/option.h"
 #include "oscore/b2.h"
-#include "oscore/made.h"
+#include "oscore/recipe.h"
 #include "proxy/asks.h"
 #include "proxy/edhoc/sessions.h"
 #include "proxy/park.h"
@@ -275,7 +275,7 @@ struct px_name {
 struct px_ctx_ask { struct osp_octx *ctx; enum osp_ask_kind kind; enum osp_key_state state; };
 
 /* How a run of EDHOC with a next hop ended. */
-struct px_agreed { enum osp_err why; char purpose[OSP_MADE_PEER_MAX]; };
+struct px_agreed { enum osp_err why; char purpose[OSP_RECIPE_PEER_MAX]; };
 
 struct osp_proxy {
     struct osp_proxy_cfg   cfg;
@@ -306,7 +306,7 @@ struct osp_proxy {
     struct px_ctx_ask      ctx_asks[PX_CTX_ASKS];       /* ring */
     size_t                 ctx_ask_head, ctx_ask_count;
     struct osp_wheel       patience;                    /* px_exchange.patience */
-    struct osp_made       *keep_asks[PX_KEEP_ASKS];     /* made, and to be kept by the daemon; taken after every input */
+    struct osp_recipe     *keep_asks[PX_KEEP_ASKS];     /* made, and to be kept by the daemon; taken after every input */
     size_t                 keep_count;
     struct px_agreed       agreed_asks[PX_AGREED_ASKS];  /* for the log: one that finds no room is only counted */
     size_t                 agreed_count;
@@ -746,11 +746,11 @@ struct osp_edhoc_profile px_edhoc_profile(struct px_finder *f, const struct osp_
 /* Chooses and reserves an identifier that nobody here uses, and that is not `other`. False: there is none left. */
 bool px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_slice other, struct osp_edhoc_cid *out);
 /* The context of a complete session; the caller owns it. */
-enum osp_err px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to, struct osp_made **out);
-/* Into the live table, and to the daemon, as above; takes `m` over. */
-enum osp_err px_edhoc_put_context(struct px_turn *t, const struct osp_policy *now, struct osp_made *m, bool confirmed);
+enum osp_err px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to, struct osp_recipe **out);
+/* Into the runtime table, and to the daemon, as above; takes `m` over. */
+enum osp_err px_edhoc_put_context(struct px_turn *t, const struct osp_policy *now, struct osp_recipe *m, bool confirmed);
 /*
- * The context of a complete session, into the live table and to the daemon; `leads_to`: its purpose, NULL: none.  Not
+ * The context of a complete session, into the runtime table and to the daemon; `leads_to`: its purpose, NULL: none.  Not
  * confirmed: the daemon keeps it when something verified under it, which px_agreement_verified() is told.
  */
 enum osp_err px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to,

@@ -125,7 +125,7 @@ osp_proxy_free(struct osp_proxy *px)
     px_subjects_free(px);
     while (px->ctx_ask_count + px->keep_count > 0 && osp_proxy_next_ask(px, &ask)) {
         if (ask.kind == OSP_ASK_KEEP)
-            osp_made_free(ask.made);
+            osp_recipe_free(ask.recipe);
         else
             osp_octx_unref(ask.ctx);
     }

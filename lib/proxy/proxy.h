@@ -17,8 +17,8 @@
 
 #include "base/share.h"
 #include "msg/endpoint.h"
-#include "oscore/made.h"
 #include "oscore/oscore.h"
+#include "oscore/recipe.h"
 #include "proxy/access/policy.h"
 
 struct osp_proxy;
@@ -67,7 +67,7 @@ enum osp_ask_kind {
     OSP_ASK_AGREED,     /* a run of EDHOC with a next hop is over: `host` says which one, as "coap://192.0.2.7:5683 NAME" or
                            "coap://192.0.2.7:5683 NAME SUBJECT", and `err` how it ended: tell the operator.  Nothing waits for
                            it. */
-    OSP_ASK_KEEP,       /* `made` is in the policy's live table: keep it, and lease numbers for it.  It is the caller's now */
+    OSP_ASK_KEEP,       /* `recipe` is in the policy's runtime table: keep it and lease numbers for it.  The caller owns it now */
 };
 
 struct osp_ask {
@@ -76,7 +76,7 @@ struct osp_ask {
     enum osp_err      err;
     struct osp_octx  *ctx;
     enum osp_key_state state;
-    struct osp_made  *made;
+    struct osp_recipe  *recipe;
 };
 
 /* Takes the next ask; false when there is none. Call after every input and expire. */

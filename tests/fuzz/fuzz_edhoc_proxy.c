@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct run {
     struct osp_proxy        *px;
     struct osp_responder    *responder;
-    struct osp_octx_live    *live;
+    struct osp_octx_runtime *runtime;
     struct osp_crypto       *crypto;
     struct osp_txq           tx;
     struct osp_time          now;
@@ -29,7 +29,7 @@ struct run {
     struct osp_edhoc         s;
     uint8_t                  m3[512], answer[512], last[600];
     size_t                   m3_len, answer_len, last_len;
-    struct osp_made         *made[MADE_MAX];
+    struct osp_recipe       *made[MADE_MAX];
     size_t                   made_count, right; /* right: message_3 as they were made that were sent */
     uint16_t                 mid;
 };
@@ -51,8 +51,8 @@ after(struct run *r)
     while (osp_proxy_next_ask(r->px, &ask)) {
         if (ask.kind == OSP_ASK_KEEP) {
             assert(r->made_count < MADE_MAX && r->made_count < r->right);       /* one for each at most */
-            osp_octx_grant(ask.made->octx, 0, 1000000);
-            r->made[r->made_count++] = ask.made;
+            osp_octx_grant(ask.recipe->octx, 0, 1000000);
+            r->made[r->made_count++] = ask.recipe;
         } else if (ask.ctx) {
             osp_octx_unref(ask.ctx);
         }
@@ -71,7 +71,7 @@ input(struct run *r, uint8_t host, struct osp_slice datagram)
     after(r);
     osp_responder_stats(r->responder, &s);
     assert(s.unfinished + s.finished <= SESSIONS);
-    assert(osp_octx_live_count(r->live) == r->made_count);
+    assert(osp_octx_runtime_count(r->runtime) == r->made_count);
 }
 
 /* A byte of `payload` is changed by `x` at `at`, if there. */
@@ -202,8 +202,8 @@ finish(struct run *r)
     osp_proxy_free(r->px);
     osp_responder_free(r->responder);
     for (size_t i = 0; i < r->made_count; i++)
-        osp_made_free(r->made[i]);
-    osp_octx_live_free(r->live);
+        osp_recipe_free(r->made[i]);
+    osp_octx_runtime_free(r->runtime);
     osp_edhoc_fini(&r->s);
     osp_txq_fini(&r->tx);
     osp_crypto_free(r->crypto);
@@ -216,11 +216,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const         names[] = { "client", "unknown" };
     static struct identity           client, proxy;
     const uint16_t                   ports[2] = { 0, 5683 };
-    struct osp_edhoc_peer            trusted = { .label = OSP_MADE_LABEL }, server = { 0 };
+    struct osp_edhoc_peer            trusted = { .label = OSP_RECIPE_LABEL }, server = { 0 };
     struct osp_edhoc_peers           servers;
-    struct osp_octx_table           *table;
+    struct osp_octx_configured      *table;
     struct osp_responder_cfg         bounds = { SESSIONS, 2, OSP_SEC(60) };
-    struct osp_edhoc_conf            conf = { .names = names, .name_count = 2, .unknown_label = OSP_MADE_LABEL | 1,
+    struct osp_edhoc_conf            conf = { .names = names, .name_count = 2, .unknown_label = OSP_RECIPE_LABEL | 1,
                                               .profile = { .methods = 0xf, .suites = { { 2 }, 1 }, .own_count = 1 } };
     struct osp_rule                  rule = { .any = true };
     struct osp_policy                policy = { .release = released, .max_layers = 3, .node_name = "p", .edhoc = &conf,
@@ -246,8 +246,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cfg.ep.max_peers = 2;
     atomic_init(&policy.refs, 1);
     if (osp_edhoc_peers_init(&conf.trusted, &trusted, 1) != OSP_OK || osp_edhoc_peers_init(&servers, &server, 1) != OSP_OK ||
-        osp_crypto_new(&r.crypto) != OSP_OK || osp_octx_table_new(4, key, &table) != OSP_OK ||
-        osp_octx_live_new(1000, key, &r.live) != OSP_OK || osp_responder_new(&bounds, key, r.live, &r.responder) != OSP_OK ||
+        osp_crypto_new(&r.crypto) != OSP_OK || osp_octx_configured_new(4, key, &table) != OSP_OK ||
+        osp_octx_runtime_new(1000, key, &r.runtime) != OSP_OK ||
+        osp_responder_new(&bounds, key, r.runtime, &r.responder) != OSP_OK ||
         osp_txq_init(&r.tx, 64, 64 * 2048) != OSP_OK ||
         osp_proxy_new(&cfg, (struct osp_rand){ prng_fill, &seed }, r.now, &r.px) != OSP_OK)
         abort();
@@ -255,11 +256,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                             .find = osp_edhoc_peers_find, .find_ctx = &servers };
     conf.responder = r.responder;
     policy.contexts = table;
-    policy.live = r.live;
+    policy.runtime = r.runtime;
     osp_proxy_set_policy(r.px, &policy);
     for (int i = 0; i < 24 && osp_rd_left(&in) > 0; i++)
         step(&r, &in);
     finish(&r);
-    osp_octx_table_free(table);
+    osp_octx_configured_free(table);
     return 0;
 }

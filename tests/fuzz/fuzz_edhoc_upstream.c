@@ -32,7 +32,7 @@ struct datagram { uint8_t bytes[1400]; size_t n; };
 struct run {
     struct osp_proxy        *px;
     struct osp_responder    *responder;
-    struct osp_octx_live    *live;
+    struct osp_octx_runtime *runtime;
     struct osp_crypto       *crypto;
     struct osp_txq           tx;
     struct osp_time          now;
@@ -43,7 +43,7 @@ struct run {
     struct osp_octx         *octx;                      /* what it has; NULL: none */
     struct datagram          waiting[WAITING];
     size_t                   waiting_count;
-    struct osp_made         *made[MADE_MAX];
+    struct osp_recipe       *made[MADE_MAX];
     size_t                   made_count, kept, completed;
     struct seen              seen[SEEN_MAX];
     size_t                   seen_count, plain_count;
@@ -55,7 +55,7 @@ struct run {
 static bool
 has_context(struct run *r)
 {
-    struct osp_octx *c = osp_octx_live_for(r->live, osp_slice_str(PURPOSE));
+    struct osp_octx *c = osp_octx_runtime_find_for(r->runtime, osp_slice_str(PURPOSE));
 
     osp_octx_unref(c);
     return c != NULL;
@@ -127,12 +127,12 @@ on_sent(struct run *r, struct osp_slice bytes, bool had_context)
 
 /* As the daemon: the context before it leads to this place goes. */
 static void
-keep(struct run *r, struct osp_made *m)
+keep(struct run *r, struct osp_recipe *m)
 {
     r->kept++;
     assert(r->kept <= r->completed && r->made_count < MADE_MAX);
     for (size_t i = 0; i < r->made_count; i++)
-        (void)osp_octx_live_remove(r->live, r->made[i]->octx);
+        (void)osp_octx_runtime_remove(r->runtime, r->made[i]->octx);
     r->made[r->made_count++] = m;
     osp_octx_grant(m->octx, 0, 1000000);
 }
@@ -149,7 +149,7 @@ after(struct run *r, bool had)
     osp_txq_reset(&r->tx);
     while (osp_proxy_next_ask(r->px, &ask)) {
         if (ask.kind == OSP_ASK_KEEP)
-            keep(r, ask.made);
+            keep(r, ask.recipe);
         else
             osp_octx_unref(ask.ctx);
     }
@@ -364,8 +364,8 @@ lose(struct run *r, uint8_t what)
         osp_octx_unref(r->octx);
         r->octx = NULL;
     }
-    if (what & 2 && (c = osp_octx_live_for(r->live, osp_slice_str(PURPOSE))) != NULL) {
-        (void)osp_octx_live_remove(r->live, c);
+    if (what & 2 && (c = osp_octx_runtime_find_for(r->runtime, osp_slice_str(PURPOSE))) != NULL) {
+        (void)osp_octx_runtime_remove(r->runtime, c);
         osp_octx_unref(c);
     }
     if (what & 4)
@@ -414,17 +414,17 @@ finish(struct run *r)
     assert(osp_proxy_idle(r->px));
     for (uint8_t i = 0; i < 48; i++) {          /* C_I are free again, but for those of contexts */
         uint8_t          id = (uint8_t)(i < 24 ? i : 0x20 + i - 24);
-        struct osp_octx *c = osp_octx_live_find(r->live, osp_slice(&id, 1), false, OSP_EMPTY);
+        struct osp_octx *c = osp_octx_runtime_find(r->runtime, osp_slice(&id, 1), false, OSP_EMPTY);
 
         osp_octx_unref(c);
-        assert(c || osp_octx_live_reserve(r->live, osp_slice(&id, 1)) == OSP_OK);
+        assert(c || osp_octx_runtime_reserve(r->runtime, osp_slice(&id, 1)) == OSP_OK);
     }
     osp_proxy_free(r->px);
     osp_responder_free(r->responder);
     for (size_t i = 0; i < r->made_count; i++)
-        osp_made_free(r->made[i]);
+        osp_recipe_free(r->made[i]);
     osp_octx_unref(r->octx);
-    osp_octx_live_free(r->live);
+    osp_octx_runtime_free(r->runtime);
     osp_edhoc_fini(&r->s);
     osp_txq_fini(&r->tx);
     osp_crypto_free(r->crypto);
@@ -438,11 +438,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t             plant_only[1] = { 2 };
     static struct identity           proxy, plant;
     const uint16_t                   ports[2] = { 0, 5683 };
-    struct osp_edhoc_peer            trusted = { .label = OSP_MADE_LABEL | 1 }, client = { 0 };
+    struct osp_edhoc_peer            trusted = { .label = OSP_RECIPE_LABEL | 1 }, client = { 0 };
     struct osp_edhoc_peers           clients;
-    struct osp_octx_table           *table;
+    struct osp_octx_configured      *table;
     struct osp_responder_cfg         bounds = { 4, 4, OSP_SEC(60) };
-    struct osp_edhoc_conf            conf = { .names = names, .name_count = 2, .unknown_label = OSP_MADE_LABEL,
+    struct osp_edhoc_conf            conf = { .names = names, .name_count = 2, .unknown_label = OSP_RECIPE_LABEL,
                                               .profile = { .methods = 0xf, .suites = { { 2 }, 1 }, .own_count = 1 } };
     struct osp_edhoc_conf            bare;
     struct osp_allow                 allow = { .kind = OSP_ALLOW_FORWARD,
@@ -472,8 +472,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cfg.ep.max_requests = 16;
     cfg.ep.max_peers = 2;
     if (osp_edhoc_peers_init(&conf.trusted, &trusted, 1) != OSP_OK || osp_edhoc_peers_init(&clients, &client, 1) != OSP_OK ||
-        osp_crypto_new(&r.crypto) != OSP_OK || osp_octx_table_new(4, key, &table) != OSP_OK ||
-        osp_octx_live_new(1000, key, &r.live) != OSP_OK || osp_responder_new(&bounds, key, r.live, &r.responder) != OSP_OK ||
+        osp_crypto_new(&r.crypto) != OSP_OK || osp_octx_configured_new(4, key, &table) != OSP_OK ||
+        osp_octx_runtime_new(1000, key, &r.runtime) != OSP_OK ||
+        osp_responder_new(&bounds, key, r.runtime, &r.responder) != OSP_OK ||
         osp_txq_init(&r.tx, 64, 64 * 2048) != OSP_OK ||
         osp_proxy_new(&cfg, (struct osp_rand){ prng_fill, &seed }, r.now, &r.px) != OSP_OK)
         abort();
@@ -485,7 +486,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r.policy = (struct osp_policy){ .release = released, .max_layers = 3, .node_name = "p", .edhoc = &conf, .forward = true,
                                     .response_timeout_us = OSP_SEC(50), .sock_port = ports, .sock_count = 2, .rules = &rule,
                                     .rule_count = 1, .upstreams = &upstream, .upstream_count = 1, .contexts = table,
-                                    .live = r.live };
+                                    .runtime = r.runtime };
     r.without = r.policy;
     r.without.edhoc = flags & 8 ? NULL : &bare;
     r.without.forward = !(flags & 8);   /* without EDHOC no leg has it */
@@ -495,6 +496,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < 40 && osp_rd_left(&in) > 0; i++)
         step(&r, &in);
     finish(&r);
-    osp_octx_table_free(table);
+    osp_octx_configured_free(table);
     return 0;
 }

@@ -139,7 +139,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct osp_octx       *cp = context("f3c1069684c4e754e92101e3ab437a5b", "9f5fe9ab96396938", "50", "20", false);
     struct osp_octx       *ps = context("60b10541742f5001910d0102cfae17cb", "c06994ff8058dd0e", "d4", "54", false);
     struct osp_octx       *b2 = context("0102030405060708090a0b0c0d0e0f10", "9e7ca92223786340", "53", "43", true);
-    struct osp_octx_table *table;
+    struct osp_octx_configured *table;
     struct osp_allow       allow[2] = { { .kind = OSP_ALLOW_FORWARD, .target = { .scheme = OSP_SCHEME_UNKNOWN } },
                                         { .kind = OSP_ALLOW_ROUTE, .routes = all } };
     struct osp_rule        rule = { .any = true, .allow = allow, .allow_count = 2, .rate = 100, .burst = 50 };
@@ -175,8 +175,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cfg.max_bodies = 3;
     cfg.max_bodies_per_peer = 2;
     atomic_init(&policy.refs, 1);
-    if (osp_octx_table_new(4, key, &table) != OSP_OK || osp_octx_table_add(table, cp) != OSP_OK ||
-        osp_octx_table_add(table, ps) != OSP_OK || osp_octx_table_add(table, b2) != OSP_OK ||
+    if (osp_octx_configured_new(4, key, &table) != OSP_OK || osp_octx_configured_add(table, cp) != OSP_OK ||
+        osp_octx_configured_add(table, ps) != OSP_OK || osp_octx_configured_add(table, b2) != OSP_OK ||
         osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
         osp_proxy_new(&cfg, (struct osp_rand){ prng_fill, &seed }, r.now, &r.px) != OSP_OK)
         abort();
@@ -191,7 +191,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     osp_proxy_abort_all(r.px, r.now, &r.tx);
     assert(osp_proxy_idle(r.px));
     osp_proxy_free(r.px);
-    osp_octx_table_free(table);
+    osp_octx_configured_free(table);
     osp_octx_unref(cp);
     osp_octx_unref(ps);
     osp_octx_unref(b2);

@@ -4,7 +4,7 @@
 #include "crypto/pk.h"
 #include "msg/block.h"
 
-#define LABEL(i) (OSP_MADE_LABEL | (uint32_t)(i))
+#define LABEL(i) (OSP_RECIPE_LABEL | (uint32_t)(i))
 
 const char *const initiator_names[] = { "unknown", "plant", "other" };
 static uint8_t    plant_only[1] = { 1u << 1 };
@@ -418,9 +418,9 @@ observe(void)
 void
 revoke(void)
 {
-    struct osp_octx *c = osp_octx_live_for(w.live, purpose);
+    struct osp_octx *c = osp_octx_runtime_find_for(w.runtime, purpose);
 
-    assert_true(osp_octx_live_remove(w.live, c));
+    assert_true(osp_octx_runtime_remove(w.runtime, c));
     osp_octx_unref(c);
 }
 

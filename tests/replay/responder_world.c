@@ -334,7 +334,7 @@ expect_error(const struct osp_msg *m, uint8_t code, int64_t err_code)
 bool
 is_live(const struct client *c)
 {
-    struct osp_octx *o = osp_octx_live_find(w.live, osp_slice(c->c_r.bytes, c->c_r.len), false, OSP_EMPTY);
+    struct osp_octx *o = osp_octx_runtime_find(w.runtime, osp_slice(c->c_r.bytes, c->c_r.len), false, OSP_EMPTY);
 
     osp_octx_unref(o);
     return o != NULL;

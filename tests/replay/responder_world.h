@@ -11,7 +11,7 @@
 #include "the_world.h"
 
 #define SESSION_S 60
-#define LABEL(i) (OSP_MADE_LABEL | (uint32_t)(i))
+#define LABEL(i) (OSP_RECIPE_LABEL | (uint32_t)(i))
 
 enum { ED25519, X25519, P256, KEYS };
 extern struct osp_edhoc_own        responder_own[2][KEYS];      /* of the Initiator, of the proxy */

@@ -125,7 +125,7 @@ named_context(const char *proxy, const char *client, char id)
         osp_octx_grant(c[i], 0, 1000);
         osp_octx_set_window(c[i], &(struct osp_replay){ 0 });
     }
-    EXPECT_OK(osp_octx_table_add(w.table, c[0]));
+    EXPECT_OK(osp_octx_configured_add(w.table, c[0]));
     w.ctxs[w.ctx_count++] = c[0];
     return c[1];
 }

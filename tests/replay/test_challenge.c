@@ -30,7 +30,7 @@ setup(void **state)
     assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
     p.master_secret = osp_slice(key, 16);
     EXPECT_OK(osp_octx_new(&p, &proxy));                /* as after an unclean stop: its window is unknown */
-    EXPECT_OK(osp_octx_table_add(w.table, proxy));
+    EXPECT_OK(osp_octx_configured_add(w.table, proxy));
     w.ctxs[w.ctx_count++] = proxy;
     osp_octx_grant(proxy, 0, 1u << 20);
     client = world_other_side(secret, " ", "P");

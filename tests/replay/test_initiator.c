@@ -221,7 +221,7 @@ initiator_asks_the_policy_of_now_whom_it_trusts(void **state)
         go();
         expect_answers(1, OSP_CODE(5, 2), "");
         assert_int_equal(0, w.kept);
-        assert_int_equal(0, osp_octx_live_count(w.live));
+        assert_int_equal(0, osp_octx_runtime_count(w.runtime));
         osp_proxy_set_policy(w.px, &w.policy);
     }
 }
@@ -353,7 +353,7 @@ initiator_asks_the_policy_of_now_after_message_2_too(void **state)
         expect_answers(1, combined ? OSP_CODE(2, 5) : OSP_CODE(5, 2), combined ? "hello" : "");    /* asked for before it */
         assert_int_equal(1, origin.m3);
         assert_int_equal(0, w.kept);
-        assert_int_equal(0, osp_octx_live_count(w.live));
+        assert_int_equal(0, osp_octx_runtime_count(w.runtime));
         osp_proxy_set_policy(w.px, &w.policy);
         assert_int_equal(1, atomic_load(&later.refs));
     }
@@ -374,7 +374,7 @@ initiator_asks_the_policy_of_now_before_it_keeps(void **state)
         ask_for(OSP_CODE(2, 5), "hello");     /* it was under way */
         assert_int_equal(1, origin.m3);
         assert_int_equal(0, w.kept);
-        assert_int_equal(0, osp_octx_live_count(w.live));
+        assert_int_equal(0, osp_octx_runtime_count(w.runtime));
         osp_proxy_set_policy(w.px, &w.policy);
         initiator_again(state);
     }
@@ -455,12 +455,12 @@ initiator_has_nothing_from_a_run_that_failed(void **state)
     ask_for(OSP_CODE(5, 2), "");
     assert_int_equal(1, origin.m3);
     assert_int_equal(0, w.kept);
-    assert_null(osp_octx_live_for(w.live, purpose));
+    assert_null(osp_octx_runtime_find_for(w.runtime, purpose));
     for (uint8_t i = 0; i < 48; i++) {  /* C_I was one of these */
         uint8_t id = (uint8_t)(i < 24 ? i : 0x20 + i - 24);
 
-        EXPECT_OK(osp_octx_live_reserve(w.live, osp_slice(&id, 1)));
-        osp_octx_live_release(w.live, osp_slice(&id, 1));
+        EXPECT_OK(osp_octx_runtime_reserve(w.runtime, osp_slice(&id, 1)));
+        osp_octx_runtime_release(w.runtime, osp_slice(&id, 1));
     }
 }
 

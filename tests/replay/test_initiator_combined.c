@@ -20,7 +20,7 @@ initiator_sends_message_3_with_the_first_request(void **state)
     assert_int_equal(10, origin.requests);
     assert_int_equal(1, w.kept);
     assert_int_equal(1, w.agreed[OSP_OK]);
-    assert_int_equal(1, osp_octx_live_count(w.live));
+    assert_int_equal(1, osp_octx_runtime_count(w.runtime));
 }
 
 /* Nobody uses the context before the other side has it; a copy of the request is a copy of message_3. */
@@ -34,7 +34,7 @@ initiator_lets_others_wait_for_the_combined_request(void **state)
     send_request(21, "x");
     go();
     assert_int_equal(0, origin.requests);
-    assert_int_equal(0, osp_octx_live_count(w.live));
+    assert_int_equal(0, osp_octx_runtime_count(w.runtime));
     ask(22);
     assert_int_equal(0, origin.requests);
     run(OSP_SEC(60));
@@ -106,7 +106,7 @@ initiator_ends_a_run_with_its_combined_request(void **state)
             answers[i] = 0;
         }
         assert_int_equal(0, w.kept);
-        assert_int_equal(0, osp_octx_live_count(w.live));
+        assert_int_equal(0, osp_octx_runtime_count(w.runtime));
         assert_int_equal(0, w.agreed[OSP_OK]);
         origin_init(&plant);
         run(OSP_SEC(11));
@@ -162,7 +162,7 @@ initiator_ends_a_combined_request_with_the_proxy(void **state)
     osp_proxy_abort_all(w.px, w.now, &w.tx);
     osp_txq_reset(&w.tx);
     assert_true(osp_proxy_idle(w.px));
-    assert_int_equal(0, osp_octx_live_count(w.live));
+    assert_int_equal(0, osp_octx_runtime_count(w.runtime));
 }
 
 int

@@ -54,9 +54,9 @@ initiator_asks_again_when_the_context_is_out_of_use(void **state)
     (void)state;
     ask_for(OSP_CODE(2, 5), "hello");
     send_request(20, "x");
-    c = osp_octx_live_for(w.live, purpose);
+    c = osp_octx_runtime_find_for(w.runtime, purpose);
     assert_non_null(c);
-    assert_true(osp_octx_live_remove(w.live, c));
+    assert_true(osp_octx_runtime_remove(w.runtime, c));
     osp_octx_unref(c);
     osp_octx_unref(origin.octx);
     origin.octx = NULL;
@@ -157,8 +157,8 @@ initiator_observes_under_what_is_in_use(void **state)
 
     (void)state;
     observe();
-    c = osp_octx_live_for(w.live, purpose);
-    assert_true(osp_octx_live_remove(w.live, c));
+    c = osp_octx_runtime_find_for(w.runtime, purpose);
+    assert_true(osp_octx_runtime_remove(w.runtime, c));
     run(OSP_SEC(80));
     assert_int_equal(2, origin.m1);
     assert_int_equal(2, origin.observed);
@@ -372,7 +372,7 @@ initiator_renews_a_worn_context_in_time(void **state)
 
     (void)state;
     ask_for(OSP_CODE(2, 5), "hello");
-    c = osp_octx_live_for(w.live, purpose);
+    c = osp_octx_runtime_find_for(w.runtime, purpose);
     assert_non_null(c);
     osp_octx_set_limits(c, &tight);
     osp_octx_unref(c);
@@ -414,7 +414,7 @@ initiator_ignores_forged_notifications(void **state)
     go();
     assert_int_equal(0, answers[20]);
     assert_int_equal(1, origin.m1);
-    c = osp_octx_live_for(w.live, purpose);
+    c = osp_octx_runtime_find_for(w.runtime, purpose);
     assert_non_null(c);
     osp_octx_unref(c);
 }

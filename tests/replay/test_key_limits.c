@@ -277,7 +277,7 @@ parked_challenge_and_name_end_at_their_deadline(void **state)
     assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
     params.master_secret = osp_slice(key, 16);
     EXPECT_OK(osp_octx_new(&params, &p));
-    EXPECT_OK(osp_octx_table_add(w.table, p));          /* window unknown, no numbers */
+    EXPECT_OK(osp_octx_configured_add(w.table, p));     /* window unknown, no numbers */
     w.hold_leases = true;
     world_start(&w);
     send_protected(c, false, &l);
@@ -313,7 +313,7 @@ late_challenge_is_not_confirmable(void **state)
     assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
     params.master_secret = osp_slice(key, 16);
     EXPECT_OK(osp_octx_new(&params, &p));
-    EXPECT_OK(osp_octx_table_add(w.table, p));          /* window unknown, no numbers */
+    EXPECT_OK(osp_octx_configured_add(w.table, p));     /* window unknown, no numbers */
     w.hold_leases = true;
     world_start(&w);
     request_type = OSP_CON;

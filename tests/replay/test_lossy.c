@@ -41,7 +41,7 @@ struct net {
     struct osp_proxy *px;
     struct osp_policy policy;
     struct osp_octx  *cp[CLIENTS], *ps, *sp;
-    struct osp_octx_table *table;
+    struct osp_octx_configured *table;
     struct osp_ep    *origin;
     struct client     clients[CLIENTS];
     struct packet    *flight;
@@ -363,7 +363,7 @@ build(void)
     osp_pool_init(&n.pool, (size_t)256 << 20);
     EXPECT_OK(osp_txq_init(&n.tx, 256, 256 * 1500));
     EXPECT_OK(osp_crypto_new(&n.cr));
-    EXPECT_OK(osp_octx_table_new(CLIENTS + 1, (struct osp_hash_key){ 3, 4 }, &n.table));
+    EXPECT_OK(osp_octx_configured_new(CLIENTS + 1, (struct osp_hash_key){ 3, 4 }, &n.table));
     osp_ep_cfg_default(&ep);
     ep.max_messages = 4096;
     ep.max_requests = 64;
@@ -372,7 +372,7 @@ build(void)
         char id[4] = { (char)('A' + i / 26), (char)('a' + i % 26), 0 };
 
         n.cp[i] = context(i, "P", id, i);
-        EXPECT_OK(osp_octx_table_add(n.table, n.cp[i]));
+        EXPECT_OK(osp_octx_configured_add(n.table, n.cp[i]));
         n.clients[i].ctx = context(i, id, "P", 0);
         EXPECT_OK(osp_ep_new(&ep, rand, &n.pool, n.now, &n.clients[i].ep));
     }
@@ -404,7 +404,7 @@ tear_down(void)
         osp_octx_unref(n.clients[i].ctx);
         osp_octx_unref(n.cp[i]);
     }
-    osp_octx_table_free(n.table);
+    osp_octx_configured_free(n.table);
     osp_octx_unref(n.ps);
     osp_octx_unref(n.sp);
     osp_crypto_free(n.cr);

@@ -582,7 +582,7 @@ notification_without_a_lease_waits_and_the_newest_counts(void **state)
     EXPECT_OK(osp_crypto_new(&cr));
     EXPECT_OK(osp_octx_new(&p, &server));       /* no number is leased */
     osp_octx_set_window(server, &(struct osp_replay){ 0 });
-    EXPECT_OK(osp_octx_table_add(w.table, server));
+    EXPECT_OK(osp_octx_configured_add(w.table, server));
     w.ctxs[w.ctx_count++] = server;
     p.sender_id = osp_slice_str("C");
     p.recipient_id = osp_slice_str("P");

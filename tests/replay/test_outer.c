@@ -248,11 +248,11 @@ kid_at(unsigned i)
 static void
 fill_live(void)
 {
-    EXPECT_OK(osp_octx_live_new(256, (struct osp_hash_key){ 3, 4 }, &w.live));
-    w.policy.live = w.live;
+    EXPECT_OK(osp_octx_runtime_new(256, (struct osp_hash_key){ 3, 4 }, &w.runtime));
+    w.policy.runtime = w.runtime;
     for (unsigned i = 0; i < KIDS; i++) {
         uint8_t                kid = kid_at(i), key[16] = { 9, (uint8_t)i };
-        struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .label = OSP_MADE_LABEL,
+        struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256, .label = OSP_RECIPE_LABEL,
                                      .master_secret = osp_slice(key, sizeof(key)), .sender_id = osp_slice_str("peer"),
                                      .recipient_id = osp_slice(&kid, 1) };
         struct osp_octx       *c;
@@ -263,7 +263,7 @@ fill_live(void)
             osp_octx_unref(c);
             continue;
         }
-        EXPECT_OK(osp_octx_live_add(w.live, c));
+        EXPECT_OK(osp_octx_runtime_add(w.runtime, c));
         osp_octx_unref(c);
     }
 }

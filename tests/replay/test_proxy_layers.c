@@ -198,7 +198,7 @@ unknown_window_is_challenged_and_executes_nothing(void **state)
     assert_true(osp_hex_decode(osp_slice_str(secret), key, 16, &n));
     p.master_secret = osp_slice(key, 16);
     EXPECT_OK(osp_octx_new(&p, &server));
-    EXPECT_OK(osp_octx_table_add(w.table, server));
+    EXPECT_OK(osp_octx_configured_add(w.table, server));
     w.ctxs[w.ctx_count++] = server;
     c = client_side(" ", "P");
     w.hold_leases = true;

@@ -42,7 +42,7 @@ static struct osp_octx *
 shared(bool with_next_hop)
 {
     proxys = new_base("P", "X");
-    EXPECT_OK(osp_octx_table_add(w.table, proxys));
+    EXPECT_OK(osp_octx_configured_add(w.table, proxys));
     w.ctxs[w.ctx_count++] = proxys;
     if (with_next_hop)
         world_protect_upstream(&w, proxys);

@@ -90,8 +90,8 @@ c_r_is_never_taken_twice(void **state)
         EXPECT_OK(osp_edhoc_take_message_2(&c.s, resp.payload, NULL));
         c_r = osp_edhoc_c_r(&c.s);
         assert_false(osp_slice_eq(c_r, osp_slice_str(c_i)));
-        assert_false(osp_octx_table_has_id(w.table, c_r));
-        assert_int_equal(OSP_E_EXISTS, osp_octx_live_reserve(w.live, c_r));
+        assert_false(osp_octx_configured_has_id(w.table, c_r));
+        assert_int_equal(OSP_E_EXISTS, osp_octx_runtime_reserve(w.runtime, c_r));
         if (c_r.n == 1) {
             assert_false(used[c_r.p[0]]);
             used[c_r.p[0]] = true;
@@ -156,7 +156,7 @@ repeated_combined_request_makes_no_second_context(void **state)
     assert_int_equal(1, sessions().completed);
     assert_int_equal(2, sessions().duplicates);
     assert_int_equal(1, w.kept);
-    assert_int_equal(1, osp_octx_live_count(w.live));
+    assert_int_equal(1, osp_octx_runtime_count(w.runtime));
     osp_layer_fini(&l);
     client_fini(&c);
 }
@@ -329,8 +329,8 @@ session_ends_at_its_time(void **state)
     assert_int_equal(OSP_CODE(4, 0), send_3(&c, m3_of(&c), &resp));
     assert_int_equal(1, sessions().expired);
     finish(&d);
-    EXPECT_OK(osp_octx_live_reserve(w.live, osp_slice(c.c_r.bytes, c.c_r.len)));        /* it was given back */
-    osp_octx_live_release(w.live, osp_slice(c.c_r.bytes, c.c_r.len));
+    EXPECT_OK(osp_octx_runtime_reserve(w.runtime, osp_slice(c.c_r.bytes, c.c_r.len)));  /* it was given back */
+    osp_octx_runtime_release(w.runtime, osp_slice(c.c_r.bytes, c.c_r.len));
     client_fini(&c);
     client_fini(&d);
 }

@@ -45,7 +45,7 @@ world_init(struct world *w)
     w->policy.upstreams = w->upstreams;
     w->policy.hosts = w->hosts;
     w->policy.own = w->own;
-    EXPECT_OK(osp_octx_table_new(WORLD_CTXS, (struct osp_hash_key){ 1, 2 }, &w->table));
+    EXPECT_OK(osp_octx_configured_new(WORLD_CTXS, (struct osp_hash_key){ 1, 2 }, &w->table));
     w->policy.contexts = w->table;
 }
 
@@ -82,7 +82,7 @@ world_context(struct world *w, const char *secret, const char *salt, const char 
     EXPECT_OK(osp_octx_new(&p, &c));
     osp_octx_grant(c, ssn, ssn + 1000);
     osp_octx_set_window(c, &(struct osp_replay){ 0 });
-    EXPECT_OK(osp_octx_table_add(w->table, c));
+    EXPECT_OK(osp_octx_configured_add(w->table, c));
     w->ctxs[w->ctx_count++] = c;
     return c;
 }
@@ -124,10 +124,10 @@ world_edhoc(struct world *w, const struct osp_responder_cfg *cfg)
 {
     const struct osp_hash_key key = { 3, 4 };
 
-    EXPECT_OK(osp_octx_live_new(4096, key, &w->live));
-    EXPECT_OK(osp_responder_new(cfg, key, w->live, &w->responder));
+    EXPECT_OK(osp_octx_runtime_new(4096, key, &w->runtime));
+    EXPECT_OK(osp_responder_new(cfg, key, w->runtime, &w->responder));
     w->edhoc.responder = w->responder;
-    w->policy.live = w->live;
+    w->policy.runtime = w->runtime;
     w->policy.edhoc = &w->edhoc;
 }
 
@@ -165,9 +165,9 @@ world_fini(struct world *w)
     for (size_t i = 0; i < w->held_count; i++)
         osp_octx_unref(w->held[i]);
     for (size_t i = 0; i < w->made_count; i++)
-        osp_made_free(w->made[i]);
-    osp_octx_live_free(w->live);
-    osp_octx_table_free(w->table);
+        osp_recipe_free(w->made[i]);
+    osp_octx_runtime_free(w->runtime);
+    osp_octx_configured_free(w->table);
     for (size_t i = 0; i < w->ctx_count; i++)
         osp_octx_unref(w->ctxs[i]);
     osp_txq_fini(&w->tx);
@@ -209,17 +209,17 @@ write_and_grant(struct osp_octx *c)
 
 /* As the daemon: what was made is written down, and then has numbers. */
 static void
-keep(struct world *w, struct osp_made *m)
+keep(struct world *w, struct osp_recipe *m)
 {
     assert_false(osp_octx_wants_lease(m->octx, 128));   /* another worker that has found it asked for no lease so far */
     w->kept++;
     if (w->made_count == WORLD_MADE) {
-        osp_made_free(w->made[0]);
+        osp_recipe_free(w->made[0]);
         memmove(&w->made[0], &w->made[1], --w->made_count * sizeof(w->made[0]));
     }
     w->made[w->made_count++] = m;
     write_and_grant(m->octx);
-    osp_made_wipe(m);
+    osp_recipe_wipe(m);
 }
 
 static void
@@ -238,7 +238,7 @@ answer_asks(struct world *w)
             continue;
         }
         if (ask.kind == OSP_ASK_KEEP) {
-            keep(w, ask.made);
+            keep(w, ask.recipe);
             continue;
         }
         if (ask.kind == OSP_ASK_WORN) {

@@ -17,40 +17,40 @@
 struct world_out { struct osp_flow to; uint8_t bytes[2048]; size_t n; };
 
 struct world {
-    struct osp_proxy      *px;
-    struct osp_policy      policy;
-    struct osp_octx       *ctxs[WORLD_CTXS];
-    size_t                 ctx_count;
-    struct osp_octx_table *table;
-    struct osp_rule        rules[4];
-    struct osp_allow       allow[4][4];
-    struct osp_route       routes[4];
-    struct osp_upstream    upstreams[4];
-    struct osp_host        hosts[8];
-    struct osp_target      own[4];
-    struct osp_slice       segs[16];
-    uint16_t               ports[2];
-    uint8_t                ctx_bits[4], route_bits[1];
-    struct osp_time        now;
-    struct osp_txq         tx;
-    struct world_out       out[WORLD_OUT];      /* what left the proxy, oldest first */
-    size_t                 out_count;
-    uint64_t               counter;             /* randomness */
-    uint64_t               leases;              /* asks that came */
-    uint64_t               worn;                /* contexts that came near a limit of their keys, or to it */
-    size_t                 exchanges;           /* bound, 0: 1024 */
-    bool                   hold_leases;         /* leave lease asks unanswered, kept below */
+    struct osp_proxy           *px;
+    struct osp_policy           policy;
+    struct osp_octx            *ctxs[WORLD_CTXS];
+    size_t                      ctx_count;
+    struct osp_octx_configured *table;
+    struct osp_rule             rules[4];
+    struct osp_allow            allow[4][4];
+    struct osp_route            routes[4];
+    struct osp_upstream         upstreams[4];
+    struct osp_host             hosts[8];
+    struct osp_target           own[4];
+    struct osp_slice            segs[16];
+    uint16_t                    ports[2];
+    uint8_t                     ctx_bits[4], route_bits[1];
+    struct osp_time             now;
+    struct osp_txq              tx;
+    struct world_out            out[WORLD_OUT]; /* what left the proxy, oldest first */
+    size_t                      out_count;
+    uint64_t                    counter;        /* randomness */
+    uint64_t                    leases;         /* asks that came */
+    uint64_t                    worn;           /* contexts that came near a limit of their keys, or to it */
+    size_t                      exchanges;      /* bound, 0: 1024 */
+    bool                        hold_leases;    /* leave lease asks unanswered, kept below */
     void                 (*tune)(struct osp_proxy_cfg *);   /* changes what world_start() sets up; NULL: nothing */
-    struct osp_octx       *held[8];
-    size_t                 held_count;
-    struct osp_edhoc_conf  edhoc;               /* of the policy, once world_edhoc() was called */
-    struct osp_octx_live  *live;
-    struct osp_responder  *responder;
-    struct osp_made       *made[WORLD_MADE];    /* contexts that EDHOC made, oldest first; older ones are only live */
-    uint64_t               agreed[OSP_ERR_COUNT];       /* runs of ours that ended, by how */
-    size_t                 made_count, kept;    /* kept: asks that came */
-    char                   resolving[8][256];   /* names asked for and not answered yet */
-    size_t                 resolving_count;
+    struct osp_octx         *held[8];
+    size_t                   held_count;
+    struct osp_edhoc_conf    edhoc;             /* of the policy, once world_edhoc() was called */
+    struct osp_octx_runtime *runtime;
+    struct osp_responder    *responder;
+    struct osp_recipe       *made[WORLD_MADE];  /* contexts that EDHOC made, oldest first; older ones are only live */
+    uint64_t                 agreed[OSP_ERR_COUNT];     /* runs of ours that ended, by how */
+    size_t                   made_count, kept;  /* kept: asks that came */
+    char                     resolving[8][256]; /* names asked for and not answered yet */
+    size_t                   resolving_count;
 };
 
 /* An empty proxy that allows nothing; tests set w->policy before world_start(). */

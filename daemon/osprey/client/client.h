@@ -22,7 +22,7 @@
 #include "daemon/osprey/net.h"
 #include "daemon/osprey/show.h"
 #include "msg/block.h"
-#include "oscore/made.h"
+#include "oscore/recipe.h"
 
 #define CLIENT_ETAG_MAX 8
 #define CLIENT_TAG_MAX 8        /* Request-Tag [rfc9175#3.2.1] */
@@ -69,7 +69,7 @@ struct client_key {
     size_t                    hop;      /* its place among the proxies; their number: the origin */
     struct osprey_edhoc_plan  plan;
     struct osprey_context    *ctx;      /* NULL: none yet */
-    struct osp_made          *made;     /* to be kept once the peer has confirmed it */
+    struct osp_recipe        *recipe;   /* to be kept once the peer has confirmed it */
     uint8_t                   record[32];       /* names what is kept of it */
     uint8_t                   c_i[OSP_EDHOC_CID_MAX];
     size_t                    c_i_len;

@@ -128,13 +128,13 @@ adopt(struct client *c, struct client_key *k, const struct osp_octx_params *p, b
 static enum osp_err
 take_kept(struct client *c, struct client_key *k)
 {
-    struct osp_made *m = NULL;
+    struct osp_recipe *m = NULL;
     enum osp_err     e = osprey_kept_get(c->state, k->record, &m);
 
     if (e != OSP_OK)
         return e;
     e = adopt(c, k, &m->params, false);
-    osp_made_free(m);
+    osp_recipe_free(m);
     if (e == OSP_OK && osp_octx_is_worn(k->ctx->sec.octx)) {
         k->ctx = NULL;
         *k->slot = &unmade;
@@ -150,10 +150,10 @@ take_kept(struct client *c, struct client_key *k)
 static void
 keep(struct client *c, struct client_key *k)
 {
-    if (k->made && osprey_kept_put(c->state, k->record, k->made) != OSP_OK)
+    if (k->recipe && osprey_kept_put(c->state, k->record, k->recipe) != OSP_OK)
         client_complain("a context made by EDHOC is not kept", osprey_state_why());
-    osp_made_free(k->made);
-    k->made = NULL;
+    osp_recipe_free(k->recipe);
+    k->recipe = NULL;
 }
 
 static enum osp_err
@@ -166,7 +166,7 @@ make_context(struct client *c, struct client_key *k, struct osp_edhoc *s)
     if (e != OSP_OK)
         return e;
     p = osp_edhoc_octx_params(&o, 0);
-    e = osp_made_new(&p, k->plan.peer, osp_edhoc_who(s)->name, &k->made);
+    e = osp_recipe_new(&p, k->plan.peer, osp_edhoc_who(s)->name, &k->recipe);
     if (e == OSP_OK)
         e = adopt(c, k, &p, true);
     osp_wipe(&o, sizeof(o));
@@ -561,6 +561,6 @@ void
 client_edhoc_fini(struct client *c)
 {
     for (size_t i = 0; i < OSPREY_LAYERS_MAX; i++)
-        osp_made_free(c->keys[i].made);
+        osp_recipe_free(c->keys[i].recipe);
     osprey_edhoc_fini(&c->edhoc);
 }

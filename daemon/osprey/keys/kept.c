@@ -5,7 +5,7 @@
 
 #define NAME_BYTES 16           /* of the key in a file name */
 #define NAME_CAP 64
-#define MADE_MAX 448            /* bytes that osp_made_write() may write */
+#define MADE_MAX 448            /* bytes that osp_recipe_write() may write */
 #define SUFFIX ".edhoc"
 
 static void
@@ -31,7 +31,7 @@ parse(const char *text, uint8_t bytes[MADE_MAX], size_t *n)
 }
 
 static enum osp_err
-load(struct osprey_state *s, const char *name, struct osp_made **out)
+load(struct osprey_state *s, const char *name, struct osp_recipe **out)
 {
     char          text[OSPREY_TEXT_MAX];
     uint8_t       bytes[MADE_MAX];
@@ -43,7 +43,7 @@ load(struct osprey_state *s, const char *name, struct osp_made **out)
         return e;
     if (parse(text, bytes, &n)) {
         r = osp_rd_from(osp_slice(bytes, n));
-        e = osp_made_read(&r, out);
+        e = osp_recipe_read(&r, out);
         if (e != OSP_OK && e != OSP_E_NOMEM)
             e = OSP_E_NOT_FOUND;
     } else {
@@ -55,7 +55,7 @@ load(struct osprey_state *s, const char *name, struct osp_made **out)
 }
 
 enum osp_err
-osprey_kept_get(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], struct osp_made **out)
+osprey_kept_get(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], struct osp_recipe **out)
 {
     char name[NAME_CAP];
 
@@ -64,7 +64,7 @@ osprey_kept_get(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], stru
 }
 
 enum osp_err
-osprey_kept_put(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], const struct osp_made *m)
+osprey_kept_put(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], const struct osp_recipe *m)
 {
     char          text[OSPREY_TEXT_MAX], hex[2 * MADE_MAX + 1], name[NAME_CAP];
     uint8_t       bytes[MADE_MAX];
@@ -72,7 +72,7 @@ osprey_kept_put(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], cons
     enum osp_err  e = OSP_E_STORE;
 
     name_of(key, name);
-    osp_made_write(m, &w);
+    osp_recipe_write(m, &w);
     if (!osp_wr_bad(&w)) {
         osp_hex_encode(osp_wr_slice(&w), hex, sizeof(hex));
         snprintf(text, sizeof(text), "osprey-edhoc 1\nmade %s\nend\n", hex);
@@ -89,13 +89,13 @@ struct search { struct osprey_state *state; struct osp_slice id; bool found; };
 static bool
 compare(void *ctx, const char *name)
 {
-    struct search   *q = ctx;
-    struct osp_made *m = NULL;
+    struct search     *q = ctx;
+    struct osp_recipe *m = NULL;
 
     if (load(q->state, name, &m) != OSP_OK)
         return true;
     q->found = osp_slice_eq(osp_octx_recipient_id(m->octx), q->id);
-    osp_made_free(m);
+    osp_recipe_free(m);
     return !q->found;
 }
 

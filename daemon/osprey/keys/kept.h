@@ -7,7 +7,7 @@
 #define OSP_DAEMON_OSPREY_KEYS_KEPT_H
 
 #include "daemon/osprey/keys/state.h"
-#include "oscore/made.h"
+#include "oscore/recipe.h"
 
 #define OSPREY_KEPT_KEY 32      /* bytes of what names a record: a digest of peer and credentials */
 
@@ -16,10 +16,10 @@
  *   OSP_E_NOT_FOUND   none is, or none that can be used
  *   OSP_E_STORE, OSP_E_NOMEM
  */
-OSP_CHECKED enum osp_err osprey_kept_get(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], struct osp_made **out);
+OSP_CHECKED enum osp_err osprey_kept_get(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], struct osp_recipe **out);
 
 /* Keeps `m` in place of the one before. OSP_E_STORE. */
-OSP_CHECKED enum osp_err osprey_kept_put(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], const struct osp_made *m);
+OSP_CHECKED enum osp_err osprey_kept_put(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], const struct osp_recipe *m);
 
 /* True if one of those kept has this Recipient ID [rfc9668#4.1.1], or when that cannot be told. */
 bool osprey_kept_has_id(struct osprey_state *s, struct osp_slice recipient_id);

@@ -13,7 +13,7 @@
 #include "crypto/digest.h"
 #include "daemon/osprey/origin/origin.h"
 #include "msg/option.h"
-#include "oscore/made.h"
+#include "oscore/recipe.h"
 
 #define C_R_TRIES 64
 #define SESSION_US OSP_SEC(60)
@@ -58,7 +58,7 @@ end(struct origin *o, struct origin_session *x)
     if (!x->used)
         return;
     if (!x->finished)
-        osp_octx_live_release(o->edhoc.live, cr_of(x));
+        osp_octx_runtime_release(o->edhoc.runtime, cr_of(x));
     osp_edhoc_fini(&x->edhoc);
     x->used = false;
 }
@@ -108,8 +108,8 @@ choose_c_r(struct origin *o, struct origin_session *x, struct osp_slice c_i)
         osp_randbuf_take(&o->rand, x->c_r.bytes, x->c_r.len);
         if (x->c_r.len == 1)    /* 00 to 17 and 20 to 37 travel as one byte [rfc9528#3.3.2] */
             x->c_r.bytes[0] = (uint8_t)((x->c_r.bytes[0] % 24) | (x->c_r.bytes[0] & 0x80 ? 0x20 : 0));
-        if (!osp_slice_eq(cr_of(x), c_i) && !(o->table && osp_octx_table_has_id(o->table, cr_of(x))) &&
-            osp_octx_live_reserve(o->edhoc.live, cr_of(x)) == OSP_OK)
+        if (!osp_slice_eq(cr_of(x), c_i) && !(o->table && osp_octx_configured_has_id(o->table, cr_of(x))) &&
+            osp_octx_runtime_reserve(o->edhoc.runtime, cr_of(x)) == OSP_OK)
             return true;
     }
     x->c_r.len = 0;
@@ -178,7 +178,7 @@ take_over(struct origin *o, struct osp_octx *c, const struct osp_edhoc_who *who)
     enum osp_err                   e;
 
     if (slot->octx) {
-        (void)osp_octx_live_remove(o->edhoc.live, slot->octx);
+        (void)osp_octx_runtime_remove(o->edhoc.runtime, slot->octx);
         osp_octx_unref(slot->octx);
         slot->octx = NULL;
     }
@@ -187,7 +187,7 @@ take_over(struct origin *o, struct osp_octx *c, const struct osp_edhoc_who *who)
     if (!o->require_echo)
         osp_octx_set_window(c, &empty);
     osp_octx_grant(c, 0, OSP_PIV_MAX + 1);
-    e = osp_octx_live_add(o->edhoc.live, c);
+    e = osp_octx_runtime_add(o->edhoc.runtime, c);
     if (e != OSP_OK)
         return e;
     slot->octx = c;
@@ -207,7 +207,7 @@ make_context(struct origin *o, const struct osp_edhoc *s)
 
     if (e != OSP_OK)
         return e;
-    p = osp_edhoc_octx_params(&made, OSP_MADE_LABEL | o->edhoc.made);
+    p = osp_edhoc_octx_params(&made, OSP_RECIPE_LABEL | o->edhoc.made);
     e = osp_octx_new(&p, &c);
     osp_wipe(&made, sizeof(made));
     if (e != OSP_OK)
@@ -231,7 +231,7 @@ complete(struct origin *o, struct origin_session *x, struct osp_slice message, b
         e = make_context(o, &x->edhoc);
     if (e != OSP_OK)
         return e;
-    osp_octx_live_release(o->edhoc.live, cr_of(x));     /* the context has it now */
+    osp_octx_runtime_release(o->edhoc.runtime, cr_of(x));   /* the context has it now */
     x->answer_len = w.n;
     x->finished = true;
     x->since = osprey_now();
@@ -307,7 +307,7 @@ origin_edhoc_ask(struct origin *o, const struct osp_msg *req, struct osprey_repl
     uint32_t                 v = OSPREY_FORMAT_CID_EDHOC;
 
     osprey_path_print(req, path);
-    if (!o->edhoc.live || strcmp(path, "/.well-known/edhoc") != 0)
+    if (!o->edhoc.runtime || strcmp(path, "/.well-known/edhoc") != 0)
         return false;
     if (req->code != OSP_POST)
         osp_msg_init(&reply->msg, OSP_CODE(4, 5));
@@ -357,9 +357,9 @@ origin_edhoc_start(struct origin *o)
     p->anchors = c->anchors;
     p->chain_label = c->chain_label;
     osp_randbuf_take(&o->rand, (uint8_t *)&key, sizeof(key));
-    if (osp_octx_live_new(ORIGIN_CLIENTS_MAX + ORIGIN_SESSIONS_MAX, key, &o->edhoc.live) != OSP_OK)
+    if (osp_octx_runtime_new(ORIGIN_CLIENTS_MAX + ORIGIN_SESSIONS_MAX, key, &o->edhoc.runtime) != OSP_OK)
         return origin_complain("start", "out of memory");
-    o->server.live = o->edhoc.live;
+    o->server.runtime = o->edhoc.runtime;
     o->server.combined = on_combined;
     o->server.combined_ctx = o;
     return true;
@@ -368,11 +368,11 @@ origin_edhoc_start(struct origin *o)
 void
 origin_edhoc_fini(struct origin *o)
 {
-    for (size_t i = 0; i < ORIGIN_SESSIONS_MAX && o->edhoc.live; i++)
+    for (size_t i = 0; i < ORIGIN_SESSIONS_MAX && o->edhoc.runtime; i++)
         end(o, &o->edhoc.sessions[i]);
     for (size_t i = 0; i < ORIGIN_CLIENTS_MAX; i++)
         if (o->edhoc.clients[i].octx)
             osp_octx_unref(o->edhoc.clients[i].octx);
-    osp_octx_live_free(o->edhoc.live);
+    osp_octx_runtime_free(o->edhoc.runtime);
     osprey_edhoc_fini(&o->edhoc.credentials);
 }

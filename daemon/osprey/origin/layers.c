@@ -71,9 +71,9 @@ open_one(struct osprey_server *s, const struct osp_msg *in, struct osprey_served
     if (!f.has_kid || f.piv.n == 0) /* a request has both [rfc8613#8.2] */
         return OSP_E_OSCORE_OPTION;
     if (s->contexts)
-        ctx = osp_octx_table_find(s->contexts, f.kid, f.has_kid_context, f.kid_context);
-    if (!ctx && s->live) {
-        ctx = osp_octx_live_find(s->live, f.kid, f.has_kid_context, f.kid_context);
+        ctx = osp_octx_configured_find(s->contexts, f.kid, f.has_kid_context, f.kid_context);
+    if (!ctx && s->runtime) {
+        ctx = osp_octx_runtime_find(s->runtime, f.kid, f.has_kid_context, f.kid_context);
         made = ctx != NULL;
     }
     if (!ctx)

@@ -8,27 +8,27 @@
 #define OSP_DAEMON_OSPREY_ORIGIN_LAYERS_H
 
 #include "daemon/osprey/layers.h"
-#include "oscore/live.h"
-#include "oscore/table.h"
+#include "oscore/configured.h"
+#include "oscore/runtime.h"
 
 /*
  * Processes EDHOC message_3 in request `m` with an EDHOC option, whose OSCORE option names `kid` [rfc9668#3.3.1]: then the
- * context of that name is in `live`, and `m` has become an ordinary protected request.  Otherwise it makes *reply.
+ * context of that name is in `runtime`, and `m` has become an ordinary protected request.  Otherwise it makes *reply.
  */
 typedef enum osp_err (*osprey_combined)(void *ctx, struct osp_slice kid, struct osp_msg *m, struct osp_msg *reply);
 
 struct osprey_server {
-    struct osp_crypto           *crypto;
-    const struct osp_octx_table *contexts;  /* NULL: none */
-    struct osp_octx_live        *live;      /* made by EDHOC; NULL: none */
-    osprey_combined              combined;  /* with `live` */
-    void                        *combined_ctx;
-    struct osp_group            *group;     /* NULL: none */
-    struct osp_randbuf          *rand;
-    struct osp_wr                plain, sealed;     /* private */
-    struct osp_msg               work[2];
-    uint8_t                      echo[OSP_ECHO_LEN];
-    uint8_t                     *memory;
+    struct osp_crypto                *crypto;
+    const struct osp_octx_configured *contexts; /* NULL: none */
+    struct osp_octx_runtime          *runtime;  /* made by EDHOC; NULL: none */
+    osprey_combined                   combined; /* with `runtime` */
+    void                             *combined_ctx;
+    struct osp_group                 *group;    /* NULL: none */
+    struct osp_randbuf               *rand;
+    struct osp_wr                     plain, sealed;    /* private */
+    struct osp_msg                    work[2];
+    uint8_t                           echo[OSP_ECHO_LEN];
+    uint8_t                          *memory;
 };
 
 /* The layers that came off one request, outermost first. */

@@ -233,9 +233,9 @@ load_contexts(struct origin *o)
     if (o->contexts.count == 0)
         return !o->group_file || open_state(o);
     osp_randbuf_take(&o->rand, (uint8_t *)&key, sizeof(key));
-    e = osp_octx_table_new(o->contexts.count, key, &o->table);
+    e = osp_octx_configured_new(o->contexts.count, key, &o->table);
     for (size_t i = 0; i < o->contexts.count && e == OSP_OK; i++) {
-        e = osp_octx_table_add(o->table, o->contexts.items[i]->sec.octx);
+        e = osp_octx_configured_add(o->table, o->contexts.items[i]->sec.octx);
         if (e == OSP_E_EXISTS)
             return origin_complain(o->contexts.items[i]->name, "another context has the same recipient ID and ID Context");
     }
@@ -292,7 +292,7 @@ origin_fini(struct origin *o)
     osprey_net_close(&o->net);
     osprey_server_fini(&o->server);
     if (o->table)
-        osp_octx_table_free(o->table);
+        osp_octx_configured_free(o->table);
     origin_edhoc_fini(o);
     osprey_contexts_free(&o->contexts);
     osprey_group_fini(&o->group);

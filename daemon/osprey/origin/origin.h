@@ -81,32 +81,32 @@ struct origin_client {
 struct origin_edhoc {
     struct osprey_edhoc      credentials;
     struct osp_edhoc_profile profile;
-    struct osp_octx_live    *live;      /* NULL: no EDHOC */
+    struct osp_octx_runtime *runtime;   /* NULL: no EDHOC */
     struct origin_session    sessions[ORIGIN_SESSIONS_MAX];
     struct origin_client     clients[ORIGIN_CLIENTS_MAX];       /* in a ring */
     uint32_t                 made;      /* contexts so far */
 };
 
 struct origin {
-    const char             *listen, *state_dir, *group_file, *edhoc_file, *files[ORIGIN_FILES_MAX];
-    size_t                  file_count;
-    bool                    require_echo, log, json, quiet;
-    double                  every_s;
-    struct osprey_contexts  contexts;
-    struct osprey_group     group;
-    struct origin_edhoc     edhoc;
-    struct osp_octx_table  *table;
-    struct osprey_state    *state;
-    struct osprey_server    server;
-    struct osprey_resources resources;
-    struct osprey_bodies    bodies;
-    struct osprey_net       net;
-    struct osp_randbuf      rand;
-    struct origin_pending   pending[ORIGIN_PENDING_MAX];
-    struct origin_watch     watches[ORIGIN_WATCHES_MAX];
-    struct osp_time         next_tick;
-    uint32_t                observe_number;
-    struct osp_msg          wire;       /* the request as it came, for the log */
+    const char                 *listen, *state_dir, *group_file, *edhoc_file, *files[ORIGIN_FILES_MAX];
+    size_t                      file_count;
+    bool                        require_echo, log, json, quiet;
+    double                      every_s;
+    struct osprey_contexts      contexts;
+    struct osprey_group         group;
+    struct origin_edhoc         edhoc;
+    struct osp_octx_configured *table;
+    struct osprey_state        *state;
+    struct osprey_server        server;
+    struct osprey_resources     resources;
+    struct osprey_bodies        bodies;
+    struct osprey_net           net;
+    struct osp_randbuf          rand;
+    struct origin_pending       pending[ORIGIN_PENDING_MAX];
+    struct origin_watch         watches[ORIGIN_WATCHES_MAX];
+    struct osp_time             next_tick;
+    uint32_t                    observe_number;
+    struct osp_msg              wire;   /* the request as it came, for the log */
 };
 
 /* Says on standard error what is wrong; false. */

@@ -69,9 +69,9 @@ make_names(struct osp_setup_edhoc *s, const struct cfg_edhoc *cfg, struct osp_ke
         return OSP_E_NOMEM;
     for (size_t i = 0; i < s->conf.name_count; i++)
         s->names[i] = "";
-    s->names[s->conf.unknown_label & ~OSP_MADE_LABEL] = CFG_UNKNOWN_NAME;
+    s->names[s->conf.unknown_label & ~OSP_RECIPE_LABEL] = CFG_UNKNOWN_NAME;
     for (size_t i = 0; i < c->trusted_count; i++)
-        s->names[label_of(kept, &c->trusted[i]) & ~OSP_MADE_LABEL] = c->trusted[i].name;
+        s->names[label_of(kept, &c->trusted[i]) & ~OSP_RECIPE_LABEL] = c->trusted[i].name;
     s->conf.names = s->names;
     return OSP_OK;
 }

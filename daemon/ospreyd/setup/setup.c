@@ -13,9 +13,9 @@
 
 /* A policy, and all memory behind it. */
 struct box {
-    struct osp_policy      policy;
-    struct osp_cfg        *cfg;         /* taken; names and bytes of the policy are borrowed from it */
-    struct osp_octx_table *table;
+    struct osp_policy           policy;
+    struct osp_cfg             *cfg;    /* taken; names and bytes of the policy are borrowed from it */
+    struct osp_octx_configured *table;
     struct osp_setup_edhoc *edhoc;      /* NULL: none */
     struct block          *blocks;
     bool                   nomem;
@@ -50,7 +50,7 @@ free_box(struct box *b, bool with_cfg)
         next = n->next;
         free(n);
     }
-    osp_octx_table_free(b->table);
+    osp_octx_configured_free(b->table);
     osp_setup_edhoc_free(b->edhoc);
     if (with_cfg)
         cfg_free(b->cfg);
@@ -78,9 +78,9 @@ make_table(struct box *b, const struct osp_ctxset *set, char why[OSP_STORE_WHY_M
     enum osp_err        e = osp_crypto_random((uint8_t *)&key, sizeof(key));
 
     if (e == OSP_OK)
-        e = osp_octx_table_new(set->count, key, &b->table);
+        e = osp_octx_configured_new(set->count, key, &b->table);
     for (size_t i = 0; e == OSP_OK && i < set->count; i++) {
-        e = osp_octx_table_add(b->table, set->entries[i].octx);
+        e = osp_octx_configured_add(b->table, set->entries[i].octx);
         if (e != OSP_OK) {
             (void)snprintf(why, OSP_STORE_WHY_MAX, "context %s: %s", b->cfg->contexts[i].name,
                            e == OSP_E_EXISTS ? "another one has its recipient-id and id-context" : osp_err_text(e));
@@ -160,7 +160,7 @@ match_authority(struct box *b, bool fits)
     uint8_t                     *bits = e ? take(b, (size_t)e->name_count / 8 + 1, 1) : NULL;
 
     if (bits && fits && e->profile.anchors)
-        set_bit(bits, e->profile.chain_label & ~OSP_MADE_LABEL);
+        set_bit(bits, e->profile.chain_label & ~OSP_RECIPE_LABEL);
     return bits;
 }
 
@@ -423,7 +423,7 @@ make_edhoc(struct box *b, const struct osp_edhoc_parts *parts, char why[OSP_STOR
 
     if (!parts->kept)
         return OSP_OK;
-    b->policy.live = osp_kept_live(parts->kept);
+    b->policy.runtime = osp_kept_runtime(parts->kept);
     if (!b->cfg->edhoc.file)
         return OSP_OK;
     e = osp_setup_edhoc_new(&b->cfg->edhoc, parts->kept, parts->responder, &b->edhoc, why);

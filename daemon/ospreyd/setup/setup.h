@@ -18,7 +18,7 @@ struct osp_edhoc_parts { struct osp_kept *kept; struct osp_responder *responder;
 /*
  * Makes the policy of `cfg` over the contexts of `set`; it has one reference, the caller's.
  * On OSP_OK it has taken `cfg` and frees it with its last reference.
- *   OSP_E_NOMEM, and what osp_octx_table_add() says: `why` has one line; `cfg` is still the caller's
+ *   OSP_E_NOMEM, and what osp_octx_configured_add() says: `why` has one line; `cfg` is still the caller's
  */
 OSP_CHECKED enum osp_err osp_setup_policy(struct osp_cfg *cfg, const struct osp_ctxset *set, const struct osp_sock_ports *ports,
                                           const struct osp_edhoc_parts *edhoc, struct osp_policy **out,

@@ -11,7 +11,7 @@
 #include "base/table.h"
 #include "config/config.h"
 #include "daemon/ospreyd/store/store.h"
-#include "oscore/table.h"
+#include "oscore/configured.h"
 
 struct osp_ctx_entry {
     struct osp_octx  *octx;             /* one reference */

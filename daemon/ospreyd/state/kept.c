@@ -7,7 +7,7 @@
 #include "msg/target.h"
 #include "crypto/crypto.h"
 
-#define LIVE_SPARE 256          /* a context that comes is in the live table before its reservation and the oldest go */
+#define LIVE_SPARE 256          /* a context that comes is in the runtime table before its reservation and the oldest go */
 
 static const struct osp_hash_key plain_hash;    /* keys are pointers: nobody chooses them */
 
@@ -33,7 +33,7 @@ osp_kept_new(const struct osp_kept_cfg *cfg, struct osp_kept **out)
     if (e == OSP_OK)
         e = osp_table_init(&k->by_peer, cfg->bound);
     if (e == OSP_OK)
-        e = osp_octx_live_new(cfg->bound + cfg->reserved + LIVE_SPARE, key, &k->live);
+        e = osp_octx_runtime_new(cfg->bound + cfg->reserved + LIVE_SPARE, key, &k->runtime);
     if (e != OSP_OK) {
         osp_kept_free(k);
         return e;
@@ -48,7 +48,7 @@ kept_free_entry(struct kept_entry *e)
     osp_list_remove(&e->link);
     osp_list_remove(&e->guest);
     osp_list_remove(&e->todo);
-    osp_made_free(e->made);
+    osp_recipe_free(e->recipe);
     free(e);
 }
 
@@ -67,7 +67,7 @@ osp_kept_free(struct osp_kept *k)
         osp_table_fini(&k->by_object);
     if (k->by_peer.slots)
         osp_table_fini(&k->by_peer);
-    osp_octx_live_free(k->live);
+    osp_octx_runtime_free(k->runtime);
     for (size_t i = 0; i < k->cred_count; i++)
         free(k->creds[i].name);
     free(k->creds);
@@ -75,10 +75,10 @@ osp_kept_free(struct osp_kept *k)
     free(k);
 }
 
-struct osp_octx_live *
-osp_kept_live(const struct osp_kept *k)
+struct osp_octx_runtime *
+osp_kept_runtime(const struct osp_kept *k)
 {
-    return k->live;
+    return k->runtime;
 }
 
 /* ---- labels ---- */
@@ -92,13 +92,13 @@ osp_kept_label(struct osp_kept *k, const char *name, uint64_t print)
     (void)pthread_mutex_lock(&k->lock);
     for (size_t i = 0; i < k->cred_count && !label; i++)
         if (k->creds[i].print == print && strcmp(k->creds[i].name, name) == 0)
-            label = OSP_MADE_LABEL | (uint32_t)i;
+            label = OSP_RECIPE_LABEL | (uint32_t)i;
     more = label ? NULL : reallocarray(k->creds, k->cred_count + 1, sizeof(*more));
     if (more) {
         k->creds = more;
         more[k->cred_count] = (struct kept_credential){ strdup(name), print };
         if (more[k->cred_count].name)
-            label = OSP_MADE_LABEL | (uint32_t)k->cred_count++;
+            label = OSP_RECIPE_LABEL | (uint32_t)k->cred_count++;
     }
     (void)pthread_mutex_unlock(&k->lock);
     return label;
@@ -131,7 +131,7 @@ find(struct osp_kept *k, const struct osp_octx *c)
     for (struct osp_node *n = osp_table_first(&k->by_object, hash_object(c)); n; n = osp_table_next(n)) {
         struct kept_entry *e = OSP_CONTAINER(n, struct kept_entry, by_object);
 
-        if (e->made->octx == c)
+        if (e->recipe->octx == c)
             return e;
     }
     return NULL;
@@ -141,14 +141,14 @@ find(struct osp_kept *k, const struct osp_octx *c)
 void
 kept_let_go(struct osp_kept *k, struct kept_entry *e)
 {
-    (void)osp_octx_live_remove(k->live, e->made->octx);
+    (void)osp_octx_runtime_remove(k->runtime, e->recipe->octx);
     osp_table_remove(&k->by_object, &e->by_object);
     osp_table_remove(&k->by_peer, &e->by_peer);
     osp_list_remove(&e->link);
     osp_list_remove(&e->guest);
     osp_list_remove(&e->todo);
     k->stats.count--;
-    osp_made_wipe(e->made);
+    osp_recipe_wipe(e->recipe);
     e->gone = true;
     if (e->recorded || e->batch != NOTHING)
         osp_list_push(&k->todo, &e->todo);
@@ -157,9 +157,9 @@ kept_let_go(struct osp_kept *k, struct kept_entry *e)
 }
 
 static uint64_t
-hash_peer(const struct osp_made *m)
+hash_peer(const struct osp_recipe *m)
 {
-    uint8_t       both[OSP_MADE_NAME_MAX + OSP_MADE_PEER_MAX];
+    uint8_t       both[OSP_RECIPE_NAME_MAX + OSP_RECIPE_PEER_MAX];
     struct osp_wr w = osp_wr_to(both, sizeof(both));
 
     if (!m->leads)              /* to a place leads one, whoever has proven to be there */
@@ -169,7 +169,7 @@ hash_peer(const struct osp_made *m)
 }
 
 static bool
-is_guest(const struct osp_kept *k, const struct osp_made *m)
+is_guest(const struct osp_kept *k, const struct osp_recipe *m)
 {
     return k->cfg.guests && strcmp(k->cfg.guests, m->name) == 0;
 }
@@ -177,10 +177,10 @@ is_guest(const struct osp_kept *k, const struct osp_made *m)
 void
 kept_insert(struct osp_kept *k, struct kept_entry *e)
 {
-    osp_table_add(&k->by_object, &e->by_object, hash_object(e->made->octx));
-    osp_table_add(&k->by_peer, &e->by_peer, hash_peer(e->made));
+    osp_table_add(&k->by_object, &e->by_object, hash_object(e->recipe->octx));
+    osp_table_add(&k->by_peer, &e->by_peer, hash_peer(e->recipe));
     osp_list_push(&k->all, &e->link);
-    if (is_guest(k, e->made))
+    if (is_guest(k, e->recipe))
         osp_list_push(&k->guests, &e->guest);
     if (!e->recorded)
         osp_list_push(&k->todo, &e->todo);
@@ -188,14 +188,14 @@ kept_insert(struct osp_kept *k, struct kept_entry *e)
 }
 
 static bool
-is_same_peer(const struct osp_made *a, const struct osp_made *b)
+is_same_peer(const struct osp_recipe *a, const struct osp_recipe *b)
 {
     return a->leads == b->leads && (a->leads || strcmp(a->name, b->name) == 0) && strcmp(a->peer, b->peer) == 0;
 }
 
 /* The oldest of the same peer, if it has its share already. */
 static struct kept_entry *
-surplus_of(struct osp_kept *k, const struct osp_made *m)
+surplus_of(struct osp_kept *k, const struct osp_recipe *m)
 {
     struct kept_entry *oldest = NULL;
     size_t        same = 0;
@@ -203,7 +203,7 @@ surplus_of(struct osp_kept *k, const struct osp_made *m)
     for (struct osp_node *n = osp_table_first(&k->by_peer, hash_peer(m)); n; n = osp_table_next(n)) {
         struct kept_entry *e = OSP_CONTAINER(n, struct kept_entry, by_peer);
 
-        if (!is_same_peer(e->made, m))
+        if (!is_same_peer(e->recipe, m))
             continue;
         if (!oldest || e->serial < oldest->serial)
             oldest = e;
@@ -231,7 +231,7 @@ kept_first_to_go(struct osp_kept *k)
 
 /* False: there is none, and `m` may not have that of another. */
 static bool
-make_room(struct osp_kept *k, const struct osp_made *m)
+make_room(struct osp_kept *k, const struct osp_recipe *m)
 {
     struct kept_entry *e = k->cfg.per_peer || m->leads ? surplus_of(k, m) : NULL;
 
@@ -257,7 +257,7 @@ make_room(struct osp_kept *k, const struct osp_made *m)
 }
 
 struct kept_entry *
-kept_new_entry(struct osp_made *m)
+kept_new_entry(struct osp_recipe *m)
 {
     struct kept_entry *e = calloc(1, sizeof(*e));
 
@@ -266,7 +266,7 @@ kept_new_entry(struct osp_made *m)
     osp_list_init(&e->link);
     osp_list_init(&e->guest);
     osp_list_init(&e->todo);
-    e->made = m;
+    e->recipe = m;
     if (osp_octx_key_names(m->octx, &e->names) == OSP_OK)
         return e;
     free(e);
@@ -278,22 +278,22 @@ static bool
 take_in(struct osp_kept *k, struct kept_entry *e)
 {
     e->serial = ++k->stats.added;
-    if (!make_room(k, e->made))
+    if (!make_room(k, e->recipe))
         return false;
     kept_insert(k, e);
-    osp_octx_lease_failed(e->made->octx);   /* one that was lent numbers wants leases from here on */
+    osp_octx_lease_failed(e->recipe->octx); /* one that was lent numbers wants leases from here on */
     return true;
 }
 
 bool
-osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s)
+osp_kept_add(struct osp_kept *k, struct osp_recipe *m, uint64_t now_s)
 {
     struct kept_entry *e = kept_new_entry(m);
     bool          taken;
 
     if (!e) {
-        (void)osp_octx_live_remove(k->live, m->octx);
-        osp_made_free(m);
+        (void)osp_octx_runtime_remove(k->runtime, m->octx);
+        osp_recipe_free(m);
         return false;
     }
     e->made_s = now_s;
@@ -301,7 +301,7 @@ osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s)
     (void)pthread_mutex_lock(&k->lock);
     taken = take_in(k, e);
     if (!taken) {
-        (void)osp_octx_live_remove(k->live, m->octx);
+        (void)osp_octx_runtime_remove(k->runtime, m->octx);
         kept_free_entry(e);
     }
     (void)pthread_mutex_unlock(&k->lock);
@@ -338,14 +338,14 @@ struct judge {
 static bool
 matches(const struct kept_entry *e, const char *pattern)
 {
-    return osp_glob_match(pattern, e->made->name) || osp_glob_match(pattern, e->made->peer);
+    return osp_glob_match(pattern, e->recipe->name) || osp_glob_match(pattern, e->recipe->peer);
 }
 
 static bool
 is_to_go(const struct kept_entry *e, const struct judge *j)
 {
     if (j->stays)
-        return !j->stays(j->ctx, e->made->octx);
+        return !j->stays(j->ctx, e->recipe->octx);
     return j->pattern ? matches(e, j->pattern) : kept_is_over(e->expires_s, j->now_s);
 }
 
@@ -413,13 +413,13 @@ osp_kept_list(struct osp_kept *k, const char *pattern, size_t max, uint64_t now_
     (void)pthread_mutex_lock(&k->lock);
     for (n = k->all.next; n != &k->all && shown < max; n = n->next) {
         struct kept_entry   *e = OSP_CONTAINER(n, struct kept_entry, link);
-        struct osp_octx *c = e->made->octx;
+        struct osp_octx *c = e->recipe->octx;
         struct osp_ssn   ssn = osp_octx_ssn(c);
 
         if (!matches(e, pattern))
             continue;
         shown++;
-        (void)fprintf(to, "credential=%s peer=\"%s\"", e->made->name, e->made->peer);
+        (void)fprintf(to, "credential=%s peer=\"%s\"", e->recipe->name, e->recipe->peer);
         put_hex(to, "sender-id", osp_octx_sender_id(c));
         put_hex(to, "recipient-id", osp_octx_recipient_id(c));
         (void)fprintf(to, " next=%" PRIu64 " leased=%" PRIu64 " age-s=%" PRIu64, ssn.next, ssn.limit,

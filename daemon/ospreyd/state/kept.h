@@ -4,7 +4,7 @@
  * are revoked, or whoever vouched for them is configured no longer.
  *
  * Workers add, the store thread writes (osp_state_lease() calls flush in its batch), the main thread expires, lists and
- * revokes: every call is safe from any thread.  What is here is in the live table too, and leaves it at once when it goes;
+ * revokes: every call is safe from any thread.  What is here is in the runtime table too, and leaves it at once when it goes;
  * its record follows with the next batch.
  */
 #ifndef OSP_DAEMON_OSPREYD_STATE_KEPT_H
@@ -13,15 +13,15 @@
 #include <stdio.h>
 
 #include "daemon/ospreyd/state/records.h"
-#include "oscore/live.h"
-#include "oscore/made.h"
+#include "oscore/recipe.h"
+#include "oscore/runtime.h"
 
 struct osp_kept;
 
 struct osp_kept_cfg {
     size_t   bound;             /* contexts at most; beyond it the oldest goes */
     size_t   per_peer;          /* of one peer of one credential; beyond it the oldest of them goes */
-    size_t   reserved;          /* Recipient IDs that may be reserved in the live table beside them */
+    size_t   reserved;          /* Recipient IDs that may be reserved in the runtime table beside them */
     const char *guests;         /* contexts of this credential name go before all others; NULL: none do */
     uint64_t lifetime_s;        /* 0: no end */
 };
@@ -31,22 +31,22 @@ OSP_CHECKED enum osp_err osp_kept_new(const struct osp_kept_cfg *cfg, struct osp
 void osp_kept_free(struct osp_kept *k);
 
 /* The table that lib/proxy looks contexts up in, borrowed. */
-struct osp_octx_live *osp_kept_live(const struct osp_kept *k);
+struct osp_octx_runtime *osp_kept_runtime(const struct osp_kept *k);
 
 /*
  * The label of the contexts that credential `name` vouches for, the same for the life of the process; what is new, or has
  * another `print` (struct cfg_credential) than it had, gets a new one.  0: out of memory.
  */
 uint32_t osp_kept_label(struct osp_kept *k, const char *name, uint64_t print);
-/* All labels are below; without OSP_MADE_LABEL. */
+/* All labels are below; without OSP_RECIPE_LABEL. */
 uint32_t osp_kept_label_end(struct osp_kept *k);
 
 /*
- * Keeps `m`, which is in the live table; takes it over.  Its numbers can be leased from here on.  `now_s`: the time of day.
+ * Keeps `m`, which is in the runtime table; takes it over.  Its numbers can be leased from here on.  `now_s`: the time of day.
  * If the bound is reached, or what the store has room for, the oldest guest goes, or else the oldest of all.
  * False: it is gone; out of memory, or it is a guest and there is room only for what is kept of others.
  */
-bool osp_kept_add(struct osp_kept *k, struct osp_made *m, uint64_t now_s);
+bool osp_kept_add(struct osp_kept *k, struct osp_recipe *m, uint64_t now_s);
 
 /* False: it is not here (any more). */
 bool osp_kept_has(struct osp_kept *k, const struct osp_octx *c);

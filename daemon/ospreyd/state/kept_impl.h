@@ -12,29 +12,29 @@
 enum kept_work { NOTHING, WRITE, FORGET };
 
 struct kept_entry {
-    struct osp_list  link;              /* in `all`, oldest first, until it goes */
-    struct osp_list  guest;             /* in `guests`, oldest first, if it is one */
-    struct osp_list  todo;              /* in `todo` while the store has to hear of it */
-    struct osp_node  by_object, by_peer;
-    struct osp_made *made;
-    enum kept_work   batch;             /* what the batch that runs does with it */
-    bool             gone;
-    bool             recorded;          /* the store knows it */
-    uint64_t         serial;            /* older ones have a lower one */
-    uint64_t         made_s, expires_s; /* time of day; expires 0: never */
+    struct osp_list    link;            /* in `all`, oldest first, until it goes */
+    struct osp_list    guest;           /* in `guests`, oldest first, if it is one */
+    struct osp_list    todo;            /* in `todo` while the store has to hear of it */
+    struct osp_node    by_object, by_peer;
+    struct osp_recipe *recipe;
+    enum kept_work     batch;           /* what the batch that runs does with it */
+    bool               gone;
+    bool               recorded;        /* the store knows it */
+    uint64_t           serial;          /* older ones have a lower one */
+    uint64_t           made_s, expires_s;   /* time of day; expires 0: never */
     struct osp_key_names names;         /* under that of the Sender Key the store has it */
 };
 
 struct kept_credential { char *name; uint64_t print; };
 
 struct osp_kept {
-    struct osp_kept_cfg   cfg;
-    struct osp_octx_live *live;
-    pthread_mutex_t       lock;         /* guards what follows */
-    struct osp_table      by_object, by_peer;
-    struct osp_list       all, guests, todo;
-    size_t                room;         /* contexts that the store has room for */
-    struct osp_kept_stats stats;
+    struct osp_kept_cfg      cfg;
+    struct osp_octx_runtime *runtime;
+    pthread_mutex_t          lock;      /* guards what follows */
+    struct osp_table         by_object, by_peer;
+    struct osp_list          all, guests, todo;
+    size_t                   room;      /* contexts that the store has room for */
+    struct osp_kept_stats    stats;
     struct kept_credential *creds;      /* by label */
     size_t                cred_count;
 };
@@ -43,7 +43,7 @@ struct osp_kept {
 size_t kept_limit(const struct osp_kept *k);
 
 /* An entry of `m`, in no list yet; `m` is its own from then on.  NULL: out of memory, and `m` is still the caller's. */
-struct kept_entry *kept_new_entry(struct osp_made *m);
+struct kept_entry *kept_new_entry(struct osp_recipe *m);
 void kept_free_entry(struct kept_entry *e);
 
 /* ---- under the lock ---- */

@@ -23,7 +23,7 @@
 static uint64_t
 print_of(const struct osp_kept *k, const struct osp_octx *c)
 {
-    uint32_t i = osp_octx_label(c) & ~OSP_MADE_LABEL;
+    uint32_t i = osp_octx_label(c) & ~OSP_RECIPE_LABEL;
 
     return i < k->cred_count ? k->creds[i].print : 0;
 }
@@ -33,18 +33,18 @@ write_entry(struct osp_kept *k, struct osp_store *s, struct kept_entry *e)
 {
     uint8_t                     bytes[RECORD_BYTES];
     struct osp_wr               w = osp_wr_to(bytes, sizeof(bytes));
-    struct osp_sender_record    sender = { .limit = osp_octx_ssn(e->made->octx).limit };   /* it may have had some already */
+    struct osp_sender_record    sender = { .limit = osp_octx_ssn(e->recipe->octx).limit }; /* it may have had some already */
     struct osp_recipient_record recipient = { .has_window = false };
     enum osp_err                err;
 
     osp_wr_u8(&w, VERSION);
     osp_wr_uint(&w, e->made_s, 8);
     osp_wr_uint(&w, e->expires_s, 8);
-    osp_wr_uint(&w, print_of(k, e->made->octx), 8);
-    osp_made_write(e->made, &w);
+    osp_wr_uint(&w, print_of(k, e->recipe->octx), 8);
+    osp_recipe_write(e->recipe, &w);
     err = osp_wr_bad(&w) ? OSP_E_NOSPACE : osp_record_keep(s, &e->names, osp_wr_slice(&w));
     osp_wipe(bytes, sizeof(bytes));
-    osp_octx_usage_ahead(e->made->octx, &sender.used_q, &recipient.used_v);
+    osp_octx_usage_ahead(e->recipe->octx, &sender.used_q, &recipient.used_v);
     if (err == OSP_OK)
         err = osp_record_put_sender(s, e->names.sender, &sender);
     return err == OSP_OK ? osp_record_put_recipient(s, e->names.recipient, &recipient) : err;
@@ -111,7 +111,7 @@ settle(struct kept_entry *e, bool committed)
     e->batch = NOTHING;
     if (was == WRITE && committed) {
         e->recorded = true;
-        osp_made_wipe(e->made);
+        osp_recipe_wipe(e->recipe);
         if (!e->gone)
             osp_list_remove(&e->todo);
     } else if ((was == FORGET && committed) || (was == WRITE && e->gone)) {
@@ -167,14 +167,14 @@ read_entry(struct osp_kept *k, struct osp_slice value, uint64_t now_s, const str
     struct osp_rd    r = osp_rd_from(value);
     bool             known = osp_rd_u8(&r) == VERSION;
     uint64_t         made_s = osp_rd_uint(&r, 8), expires_s = osp_rd_uint(&r, 8), print = osp_rd_uint(&r, 8);
-    struct osp_made *m = NULL;
+    struct osp_recipe *m = NULL;
     struct kept_entry    *e;
 
-    if (!known || kept_is_over(expires_s, now_s) || osp_made_read(&r, &m) != OSP_OK)
+    if (!known || kept_is_over(expires_s, now_s) || osp_recipe_read(&r, &m) != OSP_OK)
         return NULL;
     e = how->trusts(how->ctx, m->name, print) ? kept_new_entry(m) : NULL;
     if (!e) {
-        osp_made_free(m);
+        osp_recipe_free(m);
         return NULL;
     }
     e->made_s = made_s;
@@ -188,17 +188,17 @@ take_up(struct osp_kept *k, struct kept_entry *e, const uint8_t *old, const stru
 {
     enum osp_err err;
 
-    err = osp_octx_live_add_for(k->live, e->made->octx, e->made->leads ? osp_slice_str(e->made->peer) : OSP_EMPTY);
+    err = osp_octx_runtime_add_for(k->runtime, e->recipe->octx, e->recipe->leads ? osp_slice_str(e->recipe->peer) : OSP_EMPTY);
     if (err == OSP_OK)
-        err = how->restore(how->ctx, e->made->octx, old);
+        err = how->restore(how->ctx, e->recipe->octx, old);
     if (err != OSP_OK) {
-        (void)osp_octx_live_remove(k->live, e->made->octx);
+        (void)osp_octx_runtime_remove(k->runtime, e->recipe->octx);
         kept_free_entry(e);
         return err == OSP_E_EXISTS || err == OSP_E_OVERLOAD ? OSP_E_NOT_FOUND : err;
     }
     e->recorded = !old;
     if (e->recorded)
-        osp_made_wipe(e->made);
+        osp_recipe_wipe(e->recipe);
     (void)pthread_mutex_lock(&k->lock);
     e->serial = ++k->stats.added;
     kept_insert(k, e);
@@ -237,7 +237,7 @@ osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(void *ctx, struct osp_octx 
         struct kept_entry *e = OSP_CONTAINER(n, struct kept_entry, link);
 
         if (e->recorded)
-            err = fn(ctx, e->made->octx);
+            err = fn(ctx, e->recipe->octx);
     }
     (void)pthread_mutex_unlock(&k->lock);
     return err;

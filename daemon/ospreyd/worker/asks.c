@@ -22,7 +22,7 @@ ask_name(struct osp_worker *w, const char *host, struct osp_time now)
 
 /* What EDHOC made; its first numbers are leased with the write that makes it durable. */
 static void
-keep(struct osp_worker *w, struct osp_made *m)
+keep(struct osp_worker *w, struct osp_recipe *m)
 {
     struct osp_octx *c = m->octx;
 
@@ -93,7 +93,7 @@ worker_take_asks(struct osp_worker *w, struct osp_time now)
             tell_agreed(ask.host, ask.err);
             break;
         case OSP_ASK_KEEP:
-            keep(w, ask.made);
+            keep(w, ask.recipe);
             break;
         }
     }

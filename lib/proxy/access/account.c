@@ -58,7 +58,7 @@ key_of_client(const struct osp_proxy *px, const struct px_exchange *x)
         return osp_hash_end64(&h);
     }
     osp_hash_word(&h, osp_octx_label(c));
-    if (osp_octx_label(c) & OSP_MADE_LABEL) {
+    if (osp_octx_label(c) & OSP_RECIPE_LABEL) {
         osp_hash_word(&h, osp_octx_recipient_id(c).n);
         osp_hash_piece(&h, osp_octx_recipient_id(c));
     }

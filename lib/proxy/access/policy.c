@@ -32,9 +32,9 @@ context_matches(const struct osp_rule *r, const struct px_exchange *x)
     if (x->removed_count == 0)
         return false;
     label = osp_octx_label(x->removed[x->removed_count - 1].ctx);
-    if (!(label & OSP_MADE_LABEL))
+    if (!(label & OSP_RECIPE_LABEL))
         return r->contexts && label < r->context_count && bit(r->contexts, label);
-    label &= ~OSP_MADE_LABEL;
+    label &= ~OSP_RECIPE_LABEL;
     return r->credentials && label < r->credential_count && bit(r->credentials, label) && subject_matches(r, x);
 }
 

@@ -13,10 +13,10 @@
 #include "base/addrset.h"
 #include "cache/cache.h"
 #include "edhoc/edhoc.h"
-#include "oscore/live.h"
-#include "oscore/table.h"
-#include "proxy/outbound.h"
 #include "msg/target.h"
+#include "oscore/configured.h"
+#include "oscore/runtime.h"
+#include "proxy/outbound.h"
 
 /* Where to send, and the layer to put on for it. */
 struct osp_next_hop {
@@ -103,7 +103,7 @@ struct osp_own_port { enum osp_scheme scheme; uint16_t port; bool only_v4; };
 /* EDHOC as the Responder. */
 struct osp_edhoc_conf {
     struct osp_edhoc_profile profile;   /* whom to ask for credentials is set for each call */
-    struct osp_edhoc_peers   trusted;   /* labels: those of contexts, OSP_MADE_LABEL and a number */
+    struct osp_edhoc_peers   trusted;   /* labels: those of contexts, OSP_RECIPE_LABEL and a number */
     bool                     accept_unknown;    /* a credential that came by value and that nobody configured */
     uint32_t                 unknown_label;
     const char *const       *names;     /* of credentials, by the number in the label */
@@ -114,8 +114,8 @@ struct osp_edhoc_conf {
 struct osp_policy {
     atomic_uint                refs;
     void                     (*release)(struct osp_policy *p);  /* called with the last reference */
-    const struct osp_octx_table *contexts;
-    struct osp_octx_live      *live;            /* contexts made at run time; NULL: none.  Shared and borrowed */
+    const struct osp_octx_configured *contexts;
+    struct osp_octx_runtime      *runtime;      /* contexts made at run time; NULL: none.  Shared and borrowed */
     const struct osp_edhoc_conf *edhoc;         /* NULL: no EDHOC */
     bool                       forward;         /* is a forward-proxy */
     bool                       reverse;         /* has routes */

@@ -93,8 +93,8 @@ px_agreement_uncarry(struct osp_proxy *px, struct px_agreement *a)
 {
     px_agreement_let_carrier_go(a);
     px_buf_free(px, &a->message_3);
-    osp_made_free(a->made);
-    a->made = NULL;
+    osp_recipe_free(a->recipe);
+    a->recipe = NULL;
 }
 
 /* ---- messages ---- */
@@ -127,7 +127,7 @@ px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
 
     if (!a)
         return;
-    osp_octx_live_release(up->policy->live, osp_slice(a->c_i.bytes, a->c_i.len));
+    osp_octx_runtime_release(up->policy->runtime, osp_slice(a->c_i.bytes, a->c_i.len));
     px_agreement_uncarry(px, a);
     osp_edhoc_fini(a->session);
     osp_pool_put(&px->pool, a->session, sizeof(*a->session));

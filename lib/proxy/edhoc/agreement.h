@@ -15,7 +15,7 @@ struct px_agreement {
     struct px_exchange   *carrier;      /* whose request has message_3 with it; NULL: none */
     struct px_buf         message_3;    /* ... after C_R */
     size_t                c_r_len;      /* bytes of that */
-    struct osp_made      *made;         /* the context of the session, once a request went out in it; nobody else has it */
+    struct osp_recipe    *recipe;       /* the context of the session, once a request went out in it; nobody else has it */
     bool                  no_combined;  /* the next hop does not take such requests */
     uint64_t              pause_us;     /* what the run's failure is to be followed by; 0: as usual */
     uint64_t              not_before_us;
@@ -25,7 +25,7 @@ struct px_agreement {
     unsigned              restarts;
     bool                  echo_tried, asked_3;
     uint16_t              purpose_len;
-    char                  purpose[OSP_MADE_PEER_MAX];
+    char                  purpose[OSP_RECIPE_PEER_MAX];
 };
 
 /* ---- purpose.c ---- */
@@ -36,7 +36,7 @@ struct osp_subject px_subject_of(const struct px_exchange *x);
  * there, unless the credential is meant whatever the name is.  Another name at one address is another purpose.
  * Written to `dst`; names that have no room stand there as a digest.
  */
-struct osp_slice px_purpose_of(const struct px_exchange *x, char dst[OSP_MADE_PEER_MAX]);
+struct osp_slice px_purpose_of(const struct px_exchange *x, char dst[OSP_RECIPE_PEER_MAX]);
 /*
  * True if the credential with this label may be at the other end.  Of those that an authority vouches for (`by_chain`) the
  * certificate was asked when the session was made; their contexts are found by a purpose that says whom it had to name.

@@ -40,11 +40,11 @@ px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_fin
         x = choose_carrier(t->px, a, c_r_and_message_3.n);
     if (!x || px_buf_add(t->px, &a->message_3, &whole, c_r_and_message_3, SIZE_MAX) != OSP_OK)
         return false;
-    if (px_edhoc_derive(a->session, f, a->purpose, &a->made) != OSP_OK) {
+    if (px_edhoc_derive(a->session, f, a->purpose, &a->recipe) != OSP_OK) {
         px_agreement_uncarry(t->px, a);
         return false;
     }
-    osp_octx_lend(a->made->octx, NUMBERS);
+    osp_octx_lend(a->recipe->octx, NUMBERS);
     a->c_r_len = c_r_len;
     a->carrier = x;
     px_wait(t->px, a->up, PX_WAIT_EDHOC, a->up->deadline);
@@ -52,7 +52,7 @@ px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_fin
     x->carries = a;
     px_part_attach(x, PX_PART_CARRIED);
     px_current_drop(x);
-    osp_octx_ref(x->current = a->made->octx);
+    osp_octx_ref(x->current = a->recipe->octx);
     t->px->stats.combined++;
     px_send_at_once(t->px, x);
     return true;
@@ -94,13 +94,13 @@ void
 px_combined_verified(struct px_turn *t, struct px_exchange *x)
 {
     struct px_agreement *a = x->carries;
-    struct osp_made     *m = a->made;
+    struct osp_recipe   *m = a->recipe;
     enum osp_err         e;
 
-    a->made = NULL;
+    a->recipe = NULL;
     e = osp_policy_trusts(t->px->policy, osp_octx_label(m->octx)) ? OSP_OK : OSP_E_EDHOC_NO_CRED;
     if (e != OSP_OK)
-        osp_made_free(m);
+        osp_recipe_free(m);
     else
         e = px_edhoc_put_context(t, t->px->policy, m, true);
     if (e != OSP_OK)

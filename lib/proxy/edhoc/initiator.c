@@ -2,12 +2,12 @@
 /*
  * EDHOC as the Initiator, for legs whose context is established when it is needed [rfc9528#A.2] [ocp#5.1].
  *
- *   a request for such a leg --- the live table has a context that leads there? ----> the layer goes on
+ *   a request for such a leg --- the runtime table has a context that leads there? ----> the layer goes on
  *                             \--- no: a run with the next hop; the request waits, and all that come meanwhile
  *
  * A run is an exchange without a client.  Its place is an agreement, of which there is one for each address and name in the
  * configuration: one run at a time, waiting requests within bounds, and after a failure nothing for a while.  The context
- * itself is not here: it is in the live table under its purpose, so that it serves all workers.  The daemon keeps it as soon
+ * itself is not here: it is in the runtime table under its purpose, so that it serves all workers.  The daemon keeps it as soon
  * as something verified under it [rfc9528#5.4.2].  A context near a limit of its keys is renewed while it is still used; one
  * that the next hop says it lost stays until there is another, and nothing goes in the clear where there is one.
  */
@@ -197,10 +197,10 @@ complete(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, c
         send_error(t, a, e);
         return e;
     }
-    if (a->made) {              /* a request went out in it already: with its numbers */
-        struct osp_made *m = a->made;
+    if (a->recipe) {              /* a request went out in it already: with its numbers */
+        struct osp_recipe *m = a->recipe;
 
-        a->made = NULL;
+        a->recipe = NULL;
         return px_edhoc_put_context(t, f->policy, m, confirmed);
     }
     return px_edhoc_make_context(t, a->session, f, a->purpose, confirmed);      /* what was agreed on leads there */
@@ -257,20 +257,20 @@ px_session_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *r
 void
 px_agreement_verified(struct px_turn *t, struct px_exchange *x)
 {
-    struct osp_made *m;
+    struct osp_recipe *m;
 
     if (x->carries) {
         px_combined_verified(t, x);
         return;
     }
-    m = x->hop_edhoc ? osp_octx_live_confirm(x->policy->live, x->added.ctx) : NULL;
+    m = x->hop_edhoc ? osp_octx_runtime_confirm(x->policy->runtime, x->added.ctx) : NULL;
     if (!m)
         return;
     if (!osp_policy_trusts(t->px->policy, osp_octx_label(m->octx)))
-        (void)osp_octx_live_remove(x->policy->live, m->octx);
-    else if (px_keep_made(t->px, m) == OSP_OK)
+        (void)osp_octx_runtime_remove(x->policy->runtime, m->octx);
+    else if (px_keep_recipe(t->px, m) == OSP_OK)
         return;
-    osp_made_free(m);
+    osp_recipe_free(m);
 }
 
 /* ---- requests ---- */
@@ -325,7 +325,7 @@ begin_if_due(struct px_turn *t, struct px_agreement *a, const struct px_exchange
 static bool
 use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
 {
-    struct osp_octx   *c = osp_octx_live_for(x->policy->live, purpose);
+    struct osp_octx   *c = osp_octx_runtime_find_for(x->policy->runtime, purpose);
     enum osp_key_state state = c ? osp_octx_usage(c).state : OSP_KEY_OVER;
     bool               lost = c == x->current && x->current_is_stale;
 
@@ -344,7 +344,7 @@ use(struct px_turn *t, struct px_exchange *x, struct osp_slice purpose)
 enum px_step
 px_ensure_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
-    char                 text[OSP_MADE_PEER_MAX];
+    char                 text[OSP_RECIPE_PEER_MAX];
     struct osp_slice     purpose = px_purpose_of(x, text);
     struct px_agreement *a;
 
@@ -378,9 +378,9 @@ px_forget_context(struct px_exchange *x)
 static bool
 look_for_another(struct px_turn *t, struct px_exchange *x)
 {
-    char                 text[OSP_MADE_PEER_MAX];
+    char                 text[OSP_RECIPE_PEER_MAX];
     struct osp_slice     purpose = px_purpose_of(x, text);
-    struct osp_octx     *c = osp_octx_live_for(x->policy->live, purpose);
+    struct osp_octx     *c = osp_octx_runtime_find_for(x->policy->runtime, purpose);
     bool                 in_use = c == x->current;
     struct px_agreement *a = in_use ? px_agreement_get(t->px, purpose) : NULL;
 

@@ -55,9 +55,9 @@ px_subject_of(const struct px_exchange *x)
 static bool
 may_be(const struct osp_hop_edhoc *h, uint32_t label)
 {
-    uint32_t i = label & ~OSP_MADE_LABEL;
+    uint32_t i = label & ~OSP_RECIPE_LABEL;
 
-    return label & OSP_MADE_LABEL && i < h->credential_count && h->credentials[i / 8] >> (i % 8) & 1;
+    return label & OSP_RECIPE_LABEL && i < h->credential_count && h->credentials[i / 8] >> (i % 8) & 1;
 }
 
 /* False: only credentials that are meant for this leg may be there, whatever its host is called. */
@@ -106,19 +106,19 @@ put_hash(struct osp_wr *w, struct osp_slice who, struct osp_slice subject)
 }
 
 struct osp_slice
-px_purpose_of(const struct px_exchange *x, char dst[OSP_MADE_PEER_MAX])
+px_purpose_of(const struct px_exchange *x, char dst[OSP_RECIPE_PEER_MAX])
 {
     char             at[OSP_ADDR_TEXT_MAX], ip[OSP_ADDR_TEXT_MAX];
     struct osp_slice who = osp_slice_str(x->hop_edhoc->who), subject = subject_text(x, ip);
-    struct osp_wr    w = osp_wr_to((uint8_t *)dst, OSP_MADE_PEER_MAX - 1);
+    struct osp_wr    w = osp_wr_to((uint8_t *)dst, OSP_RECIPE_PEER_MAX - 1);
 
     osp_addr_print(&x->to, at, sizeof(at));
     osp_wr_put(&w, osp_slice_str("coap://"));
     osp_wr_put(&w, osp_slice_str(at));
     osp_wr_u8(&w, ' ');
     if (!goes_by_name(x)) {
-        osp_wr_put(&w, osp_slice_head(who, OSP_MADE_NAME_MAX));
-    } else if (w.n + who.n + 1 + subject.n < OSP_MADE_PEER_MAX && is_plain(subject)) {
+        osp_wr_put(&w, osp_slice_head(who, OSP_RECIPE_NAME_MAX));
+    } else if (w.n + who.n + 1 + subject.n < OSP_RECIPE_PEER_MAX && is_plain(subject)) {
         osp_wr_put(&w, who);
         osp_wr_u8(&w, ' ');
         osp_wr_put(&w, subject);
@@ -135,7 +135,7 @@ px_is_wanted(const struct px_exchange *x, uint32_t label, bool by_chain)
     const struct osp_hop_edhoc  *h = x->hop_edhoc;
     const struct osp_edhoc_conf *c = x->policy->edhoc;
     struct osp_subject           s = px_subject_of(x);
-    uint32_t                     i = label & ~OSP_MADE_LABEL;
+    uint32_t                     i = label & ~OSP_RECIPE_LABEL;
 
     if (!may_be(h, label))
         return false;

@@ -18,7 +18,7 @@
 static struct osp_octx *
 base_of(const struct px_exchange *x, struct osp_slice kid)
 {
-    struct osp_octx *c = osp_octx_table_find(x->policy->contexts, kid, false, OSP_EMPTY);
+    struct osp_octx *c = osp_octx_configured_find(x->policy->contexts, kid, false, OSP_EMPTY);
 
     return c && osp_b2_is_base(c) ? c : NULL;
 }

@@ -3,7 +3,7 @@
  * EDHOC as the Responder [rfc9528#A.2]: /.well-known/edhoc, and message_3 in a request with an EDHOC option [rfc9668#3.3.1].
  *
  *   message_1 -> a session, C_R reserved, message_2
- *   message_3 -> the session is complete, its context goes into the live table and to the daemon to be kept
+ *   message_3 -> the session is complete, its context goes into the runtime table and to the daemon to be kept
  *
  * The session belongs to whoever took it from the responder; it is given back, or ended, before the turn is over.
  */
@@ -53,9 +53,9 @@ find_peer(void *ctx, struct osp_slice id_cred, unsigned nth, const struct osp_ed
 static const char *
 name_of(const struct osp_edhoc_conf *c, uint32_t label)
 {
-    uint32_t i = label & ~OSP_MADE_LABEL;
+    uint32_t i = label & ~OSP_RECIPE_LABEL;
 
-    return label & OSP_MADE_LABEL && i < c->name_count ? c->names[i] : "";
+    return label & OSP_RECIPE_LABEL && i < c->name_count ? c->names[i] : "";
 }
 
 /*
@@ -112,8 +112,9 @@ answer_error(struct px_turn *t, struct px_exchange *x, struct osp_edhoc *s, enum
 static bool
 take_id(const struct osp_policy *p, struct osp_slice id, struct osp_slice other)
 {
-    return !osp_slice_eq(id, other) && !osp_octx_table_has_id(p->contexts, id) && !osp_responder_has(p->edhoc->responder, id) &&
-           osp_octx_live_reserve(p->live, id) == OSP_OK;
+    return !osp_slice_eq(id, other) && !osp_octx_configured_has_id(p->contexts, id) &&
+           !osp_responder_has(p->edhoc->responder, id) &&
+           osp_octx_runtime_reserve(p->runtime, id) == OSP_OK;
 }
 
 /* Requests for such a route may have an end-to-end layer, whose kid was not chosen here. */
@@ -224,15 +225,15 @@ on_message_1(struct px_turn *t, struct px_exchange *x, struct osp_slice message,
 
 /* Who it is, for people. */
 static void
-describe(const struct osp_edhoc_who *who, const struct px_finder *f, char dst[OSP_MADE_PEER_MAX])
+describe(const struct osp_edhoc_who *who, const struct px_finder *f, char dst[OSP_RECIPE_PEER_MAX])
 {
     char hex[17];
 
     dst[0] = '\0';
     if (who->by_chain) {
-        struct osp_slice s = osp_slice_head(osp_slice_str(who->name), OSP_MADE_PEER_MAX - 1);
+        struct osp_slice s = osp_slice_head(osp_slice_str(who->name), OSP_RECIPE_PEER_MAX - 1);
 
-        (void)osp_slice_copy(s, dst, OSP_MADE_PEER_MAX - 1);
+        (void)osp_slice_copy(s, dst, OSP_RECIPE_PEER_MAX - 1);
         dst[s.n] = '\0';
     } else if (who->label == f->policy->edhoc->unknown_label) {
         osp_hex_encode(osp_slice(f->hash, 8), hex, sizeof(hex));
@@ -242,22 +243,22 @@ describe(const struct osp_edhoc_who *who, const struct px_finder *f, char dst[OS
 
 /* Its window is known and empty: these keys are new [rfc9528#A.1]. */
 enum osp_err
-px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to, struct osp_made **out)
+px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to, struct osp_recipe **out)
 {
     static const struct osp_replay empty;
     const struct osp_edhoc_who    *who = osp_edhoc_who(s);
     struct osp_edhoc_oscore        o = { 0 };
-    char                           peer[OSP_MADE_PEER_MAX];
+    char                           peer[OSP_RECIPE_PEER_MAX];
     enum osp_err                   e = osp_edhoc_oscore(s, &o);
     struct osp_octx_params         p = osp_edhoc_octx_params(&o, who ? who->label : 0);   /* there is one when there are keys */
 
-    if (e == OSP_OK && osp_octx_table_has_id(f->policy->contexts, p.recipient_id))
+    if (e == OSP_OK && osp_octx_configured_has_id(f->policy->contexts, p.recipient_id))
         e = OSP_E_EXISTS;       /* [rfc9668#4.1.2] a reload gave it to somebody else: requests under it would be theirs */
     if (e == OSP_OK) {
         describe(who, f, peer);
         if (!leads_to)
             p.subject = osp_slice_str(peer);
-        e = osp_made_new(&p, name_of(f->policy->edhoc, who->label), leads_to ? leads_to : peer, out);
+        e = osp_recipe_new(&p, name_of(f->policy->edhoc, who->label), leads_to ? leads_to : peer, out);
     }
     osp_wipe(&o, sizeof(o));
     if (e == OSP_OK) {
@@ -268,19 +269,19 @@ px_edhoc_derive(const struct osp_edhoc *s, const struct px_finder *f, const char
 }
 
 enum osp_err
-px_edhoc_put_context(struct px_turn *t, const struct osp_policy *now, struct osp_made *m, bool confirmed)
+px_edhoc_put_context(struct px_turn *t, const struct osp_policy *now, struct osp_recipe *m, bool confirmed)
 {
-    enum osp_err e = osp_octx_table_has_id(now->contexts, osp_octx_recipient_id(m->octx)) ? OSP_E_EXISTS : OSP_OK;
+    enum osp_err e = osp_octx_configured_has_id(now->contexts, osp_octx_recipient_id(m->octx)) ? OSP_E_EXISTS : OSP_OK;
 
     if (confirmed && osp_octx_ssn(m->octx).limit == 0)
         osp_octx_lend(m->octx, 0);      /* another worker that finds it asks for no lease before it is kept: there is none */
     if (e == OSP_OK)
-        e = confirmed ? osp_octx_live_add_for(now->live, m->octx, m->leads ? osp_slice_str(m->peer) : OSP_EMPTY)
-                      : osp_octx_live_add_made(now->live, m, NUMBERS);
+        e = confirmed ? osp_octx_runtime_add_for(now->runtime, m->octx, m->leads ? osp_slice_str(m->peer) : OSP_EMPTY)
+                      : osp_octx_runtime_add_unconfirmed(now->runtime, m, NUMBERS);
     if (e == OSP_OK && confirmed)
-        e = px_keep_made(t->px, m);
+        e = px_keep_recipe(t->px, m);
     if (e != OSP_OK)
-        osp_made_free(m);
+        osp_recipe_free(m);
     return e;
 }
 
@@ -288,7 +289,7 @@ enum osp_err
 px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct px_finder *f, const char *leads_to,
                       bool confirmed)
 {
-    struct osp_made *m = NULL;
+    struct osp_recipe *m = NULL;
     enum osp_err     e = px_edhoc_derive(s, f, leads_to, &m);
 
     return e == OSP_OK ? px_edhoc_put_context(t, f->policy, m, confirmed) : e;
@@ -315,7 +316,7 @@ complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct o
         e = px_edhoc_make_context(t, &run->edhoc, &f, NULL, true);
     if (e != OSP_OK)
         return e;
-    osp_octx_live_release(run->policy->live, osp_slice(run->c_r.bytes, run->c_r.len));      /* the context has it now */
+    osp_octx_runtime_release(run->policy->runtime, osp_slice(run->c_r.bytes, run->c_r.len));    /* the context has it now */
     run->reserved = false;
     run->finished = true;
     osp_edhoc_fini(&run->edhoc);        /* duplicates need no keys [rfc9528#9.8] and no policy */

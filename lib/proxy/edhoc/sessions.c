@@ -14,7 +14,7 @@
 struct osp_responder {
     struct osp_responder_cfg   cfg;
     struct osp_hash_key        key;
-    struct osp_octx_live      *live;
+    struct osp_octx_runtime   *runtime;
     atomic_int_least64_t       zero_s;
     struct osp_lock            lock;            /* guards what follows */
     struct osp_table           by_cr, by_request;
@@ -24,7 +24,7 @@ struct osp_responder {
 };
 
 enum osp_err
-osp_responder_new(const struct osp_responder_cfg *cfg, struct osp_hash_key key, struct osp_octx_live *live,
+osp_responder_new(const struct osp_responder_cfg *cfg, struct osp_hash_key key, struct osp_octx_runtime *runtime,
                   struct osp_responder **out)
 {
     struct osp_responder *r = calloc(1, sizeof(*r));
@@ -34,7 +34,7 @@ osp_responder_new(const struct osp_responder_cfg *cfg, struct osp_hash_key key, 
         return OSP_E_NOMEM;
     r->cfg = *cfg;
     r->key = key;
-    r->live = live;
+    r->runtime = runtime;
     osp_list_init(&r->unfinished);
     osp_list_init(&r->finished);
     e = osp_table_init(&r->by_cr, cfg->sessions);
@@ -86,7 +86,7 @@ osp_run_end(struct osp_responder *r, struct osp_run *run)
     if (!run)
         return;
     if (run->reserved)
-        osp_octx_live_release(r->live, cr_of(run));
+        osp_octx_runtime_release(r->runtime, cr_of(run));
     osp_edhoc_fini(&run->edhoc);
     osp_policy_unref(run->policy);
     free_answer(run);

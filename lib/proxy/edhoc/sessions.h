@@ -5,7 +5,7 @@
  * A session is taken out while it is worked on and given back, so no lock is held during public-key operations.  A
  * finished one stays until it is out of date, for duplicates [rfc9528#7], without keys.  Bounded: at the bound the oldest
  * finished one goes, or else the oldest of all; but an address that has more than its share of unfinished ones displaces
- * its own.  While a session runs its C_R is reserved in the live table
+ * its own.  While a session runs its C_R is reserved in the runtime table
  * [rfc9668#4.1.2].  Every call is safe from any thread.
  */
 #ifndef OSP_PROXY_EDHOC_SESSIONS_H
@@ -17,7 +17,7 @@
 #include "base/table.h"
 #include "base/time.h"
 #include "edhoc/edhoc.h"
-#include "oscore/live.h"
+#include "oscore/runtime.h"
 
 struct osp_responder;
 struct osp_policy;
@@ -28,9 +28,9 @@ struct osp_responder_cfg {
     uint64_t session_us;        /* how long one waits for message_3, and answers duplicates */
 };
 
-/* `live` is borrowed and outlives it. OSP_E_NOMEM. */
+/* `runtime` is borrowed and outlives it. OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osp_responder_new(const struct osp_responder_cfg *cfg, struct osp_hash_key key,
-                                           struct osp_octx_live *live, struct osp_responder **out);
+                                           struct osp_octx_runtime *runtime, struct osp_responder **out);
 void osp_responder_free(struct osp_responder *r);
 
 /* What the time of day is when the monotonic clock is at 0; certificates are judged by it. Seconds since 1970. */
@@ -58,7 +58,7 @@ struct osp_run {
     uint64_t           message_3_hash;
     uint64_t           expires_us;
     bool               finished;
-    bool               reserved;        /* C_R in the live table */
+    bool               reserved;        /* C_R in the runtime table */
     struct osp_edhoc_cid c_r;
     uint8_t           *answer;          /* message_2, when finished message_4 or nothing: in memory of its own */
     size_t             answer_len;

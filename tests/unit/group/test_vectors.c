@@ -7,7 +7,7 @@
 #include "crypto/digest.h"
 #include "crypto/pk.h"
 #include "group/parts.h"
-#include "oscore/table.h"
+#include "oscore/configured.h"
 #include "tests/unit/vec.h"
 #include "tests/unit/with_crypto.h"
 

@@ -9,8 +9,8 @@
 #include "tests/unit/unit.h"
 
 #include "msg/option.h"
+#include "oscore/configured.h"
 #include "oscore/oscore.h"
-#include "oscore/table.h"
 
 struct fix {
     struct osp_crypto *cr;

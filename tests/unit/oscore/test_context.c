@@ -5,8 +5,8 @@
 #include <malloc.h>
 #include <pthread.h>
 
+#include "oscore/configured.h"
 #include "oscore/impl.h"
-#include "oscore/table.h"
 
 static struct osp_octx_params
 params(void)
@@ -500,41 +500,41 @@ static void
 equal_kids_are_told_apart_by_kid_context(void **state)
 {
     struct osp_octx_params p = params();
-    struct osp_octx_table *t;
-    struct osp_octx       *a, *b, *c, *d;
+    struct osp_octx_configured *t;
+    struct osp_octx            *a, *b, *c, *d;
     struct osp_slice       kid = osp_slice_str("c");
 
     (void)state;
-    EXPECT_OK(osp_octx_table_new(4, hash_key, &t));
+    EXPECT_OK(osp_octx_configured_new(4, hash_key, &t));
     a = make(&p);
     p.has_id_context = true;
     p.id_context = osp_slice_str("one");
     b = make(&p);
-    EXPECT_OK(osp_octx_table_add(t, b));
-    EXPECT_ERR(OSP_E_EXISTS, osp_octx_table_add(t, b));
-    assert_ptr_equal(osp_octx_table_find(t, kid, false, OSP_EMPTY), b); /* the only one with that kid */
-    EXPECT_OK(osp_octx_table_add(t, a));
+    EXPECT_OK(osp_octx_configured_add(t, b));
+    EXPECT_ERR(OSP_E_EXISTS, osp_octx_configured_add(t, b));
+    assert_ptr_equal(osp_octx_configured_find(t, kid, false, OSP_EMPTY), b);    /* the only one with that kid */
+    EXPECT_OK(osp_octx_configured_add(t, a));
     p.id_context = osp_slice_str("two");
     c = make(&p);
-    EXPECT_OK(osp_octx_table_add(t, c));
-    assert_ptr_equal(osp_octx_table_find(t, kid, false, OSP_EMPTY), a);
-    assert_ptr_equal(osp_octx_table_find(t, kid, true, osp_slice_str("one")), b);
-    assert_ptr_equal(osp_octx_table_find(t, kid, true, osp_slice_str("two")), c);
-    assert_null(osp_octx_table_find(t, kid, true, osp_slice_str("three")));
-    assert_null(osp_octx_table_find(t, kid, true, OSP_EMPTY));
-    assert_null(osp_octx_table_find(t, osp_slice_str("d"), false, OSP_EMPTY));
-    assert_null(osp_octx_table_find(t, OSP_EMPTY, false, OSP_EMPTY));
+    EXPECT_OK(osp_octx_configured_add(t, c));
+    assert_ptr_equal(osp_octx_configured_find(t, kid, false, OSP_EMPTY), a);
+    assert_ptr_equal(osp_octx_configured_find(t, kid, true, osp_slice_str("one")), b);
+    assert_ptr_equal(osp_octx_configured_find(t, kid, true, osp_slice_str("two")), c);
+    assert_null(osp_octx_configured_find(t, kid, true, osp_slice_str("three")));
+    assert_null(osp_octx_configured_find(t, kid, true, OSP_EMPTY));
+    assert_null(osp_octx_configured_find(t, osp_slice_str("d"), false, OSP_EMPTY));
+    assert_null(osp_octx_configured_find(t, OSP_EMPTY, false, OSP_EMPTY));
     p.id_context = OSP_EMPTY;                           /* empty is not absent */
     d = make(&p);
-    EXPECT_OK(osp_octx_table_add(t, d));
-    assert_ptr_equal(osp_octx_table_find(t, kid, true, OSP_EMPTY), d);
-    assert_ptr_equal(osp_octx_table_find(t, kid, false, OSP_EMPTY), a);
-    assert_int_equal(osp_octx_table_count(t), 4);
+    EXPECT_OK(osp_octx_configured_add(t, d));
+    assert_ptr_equal(osp_octx_configured_find(t, kid, true, OSP_EMPTY), d);
+    assert_ptr_equal(osp_octx_configured_find(t, kid, false, OSP_EMPTY), a);
+    assert_int_equal(osp_octx_configured_count(t), 4);
     osp_octx_unref(a);
     osp_octx_unref(b);
     osp_octx_unref(c);
     osp_octx_unref(d);
-    osp_octx_table_free(t);
+    osp_octx_configured_free(t);
 }
 
 /* Two with an ID Context and none without: a request that does not say which names neither. */
@@ -542,22 +542,22 @@ static void
 ambiguous_kid_finds_nothing(void **state)
 {
     struct osp_octx_params p = params();
-    struct osp_octx_table *t;
-    struct osp_octx       *c[2];
+    struct osp_octx_configured *t;
+    struct osp_octx            *c[2];
 
     (void)state;
-    EXPECT_OK(osp_octx_table_new(2, hash_key, &t));
+    EXPECT_OK(osp_octx_configured_new(2, hash_key, &t));
     p.has_id_context = true;
     p.id_context = osp_slice_str("one");
     c[0] = make(&p);
     p.id_context = osp_slice_str("two");
     c[1] = make(&p);
     for (size_t i = 0; i < 2; i++)
-        EXPECT_OK(osp_octx_table_add(t, c[i]));
-    assert_null(osp_octx_table_find(t, osp_slice_str("c"), false, OSP_EMPTY));
+        EXPECT_OK(osp_octx_configured_add(t, c[i]));
+    assert_null(osp_octx_configured_find(t, osp_slice_str("c"), false, OSP_EMPTY));
     for (size_t i = 0; i < 2; i++)
         osp_octx_unref(c[i]);
-    osp_octx_table_free(t);
+    osp_octx_configured_free(t);
 }
 
 static void
@@ -565,11 +565,11 @@ table_finds_each_of_many_and_stops_at_its_bound(void **state)
 {
     enum { N = 300 };
     struct osp_octx_params p = params();
-    struct osp_octx_table *t;
-    size_t                 added = 0;
+    struct osp_octx_configured *t;
+    size_t                      added = 0;
 
     (void)state;
-    EXPECT_OK(osp_octx_table_new(N, hash_key, &t));
+    EXPECT_OK(osp_octx_configured_new(N, hash_key, &t));
     for (uint32_t i = 0; i < 2000; i++) {
         uint8_t          id[3] = { (uint8_t)i, (uint8_t)(i >> 8), 1 };
         struct osp_octx *c;
@@ -577,7 +577,7 @@ table_finds_each_of_many_and_stops_at_its_bound(void **state)
 
         p.recipient_id = osp_slice(id, sizeof(id));
         c = make(&p);
-        e = osp_octx_table_add(t, c);
+        e = osp_octx_configured_add(t, c);
         osp_octx_unref(c);                              /* the table holds its own reference */
         if (e == OSP_E_NOMEM)
             break;
@@ -585,34 +585,34 @@ table_finds_each_of_many_and_stops_at_its_bound(void **state)
         added++;
     }
     assert_in_range(added, N, 2 * N);
-    assert_int_equal(osp_octx_table_count(t), added);
+    assert_int_equal(osp_octx_configured_count(t), added);
     for (uint32_t i = 0; i < 2000; i++) {
         uint8_t          id[3] = { (uint8_t)i, (uint8_t)(i >> 8), 1 };
-        struct osp_octx *c = osp_octx_table_find(t, osp_slice(id, sizeof(id)), false, OSP_EMPTY);
+        struct osp_octx *c = osp_octx_configured_find(t, osp_slice(id, sizeof(id)), false, OSP_EMPTY);
 
         assert_int_equal(c != NULL, i < added);
         if (c)
             EXPECT_BYTES(osp_slice(id, sizeof(id)), osp_octx_recipient_id(c));
     }
-    osp_octx_table_free(t);
-    osp_octx_table_free(NULL);
+    osp_octx_configured_free(t);
+    osp_octx_configured_free(NULL);
 }
 
 static void
 kid_longer_than_any_id_finds_nothing(void **state)
 {
-    struct osp_octx_table *t;
+    struct osp_octx_configured *t;
     struct osp_octx       *c = fresh();
     uint8_t                kid[254] = { 'c' };
 
     (void)state;
-    EXPECT_OK(osp_octx_table_new(1, hash_key, &t));
-    EXPECT_OK(osp_octx_table_add(t, c));
+    EXPECT_OK(osp_octx_configured_new(1, hash_key, &t));
+    EXPECT_OK(osp_octx_configured_add(t, c));
     for (size_t n = 2; n <= sizeof(kid); n++)
-        assert_null(osp_octx_table_find(t, osp_slice(kid, n), false, OSP_EMPTY));
-    assert_ptr_equal(osp_octx_table_find(t, osp_slice(kid, 1), false, OSP_EMPTY), c);
+        assert_null(osp_octx_configured_find(t, osp_slice(kid, n), false, OSP_EMPTY));
+    assert_ptr_equal(osp_octx_configured_find(t, osp_slice(kid, 1), false, OSP_EMPTY), c);
     osp_octx_unref(c);
-    osp_octx_table_free(t);
+    osp_octx_configured_free(t);
 }
 
 int

@@ -6,7 +6,7 @@
 
 /* The server as the wire sees it: a datagram comes in, the option finds the context. */
 static enum osp_err
-arrive(struct fix *f, const struct osp_octx_table *t, struct osp_slice datagram)
+arrive(struct fix *f, const struct osp_octx_configured *t, struct osp_slice datagram)
 {
     struct osp_wr         w = osp_wr_to(f->scratch2, sizeof(f->scratch2));
     struct osp_oscore_opt o;
@@ -25,7 +25,7 @@ arrive(struct fix *f, const struct osp_octx_table *t, struct osp_slice datagram)
     e = osp_oscore_opt_parse(opt->val, &o);
     if (e != OSP_OK)
         return e;
-    c = osp_octx_table_find(t, o.kid, o.has_kid_context, o.kid_context);
+    c = osp_octx_configured_find(t, o.kid, o.has_kid_context, o.kid_context);
     if (!c)
         return OSP_E_NO_CONTEXT;
     e = osp_oscore_unprotect_request(f->cr, c, &in, &w, &f->got, &l);
@@ -47,16 +47,16 @@ window_is(struct fix *f, const struct osp_replay *w)
 static void
 datagram_survives_no_flip_and_no_cut(struct fix *f, const char *id_context)
 {
-    struct osp_octx_table *t;
-    struct osp_replay      before;
-    uint8_t                wire[256];
+    struct osp_octx_configured *t;
+    struct osp_replay           before;
+    uint8_t                     wire[256];
     struct osp_wr          w = osp_wr_to(wire, sizeof(wire));
     size_t                 open_to = 4 + 2 + 2;         /* header, token of two, Uri-Host with its head */
 
     drop_pair(f);
     pair(f, 10, id_context);
-    EXPECT_OK(osp_octx_table_new(1, (struct osp_hash_key){ 3, 4 }, &t));
-    EXPECT_OK(osp_octx_table_add(t, f->server));
+    EXPECT_OK(osp_octx_configured_new(1, (struct osp_hash_key){ 3, 4 }, &t));
+    EXPECT_OK(osp_octx_configured_add(t, f->server));
     request(f);
     f->plain.token = osp_slice_str("tk");
     protect(f);
@@ -75,7 +75,7 @@ datagram_survives_no_flip_and_no_cut(struct fix *f, const char *id_context)
             fail_msg("cut to %zu bytes", n);
     EXPECT_OK(arrive(f, t, osp_wr_slice(&w)));
     EXPECT_ERR(OSP_E_REPLAY, arrive(f, t, osp_wr_slice(&w)));
-    osp_octx_table_free(t);
+    osp_octx_configured_free(t);
 }
 
 /* row S03 */

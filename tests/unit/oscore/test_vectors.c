@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "msg/option.h"
+#include "oscore/configured.h"
 #include "oscore/oscore.h"
-#include "oscore/table.h"
 #include "tests/unit/vec.h"
 #include "tests/unit/with_crypto.h"
 

@@ -25,7 +25,7 @@ static struct osprey_server   server;
 static struct osp_randbuf     rand_buf;
 static struct party           client, origin, proxies;
 static json_t                *vectors;
-static struct osp_octx_table *table;
+static struct osp_octx_configured *table;
 static uint8_t                storage[4][512];
 static size_t                 storage_used;
 
@@ -160,7 +160,7 @@ teardown(void **state)
     osprey_onion_fini(&onion);
     osprey_server_fini(&server);
     if (table)
-        osp_octx_table_free(table);
+        osp_octx_configured_free(table);
     table = NULL;
     party_fini(&client);
     party_fini(&origin);

@@ -9,9 +9,9 @@ make_table(void)
 {
     struct osp_hash_key key = { 1, 2 };
 
-    EXPECT_OK(osp_octx_table_new(CTX_MAX, key, &table));
+    EXPECT_OK(osp_octx_configured_new(CTX_MAX, key, &table));
     for (size_t i = 0; i < origin.count; i++)
-        EXPECT_OK(osp_octx_table_add(table, origin.sec[i].octx));
+        EXPECT_OK(osp_octx_configured_add(table, origin.sec[i].octx));
     server.contexts = table;
 }
 

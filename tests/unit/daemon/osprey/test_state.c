@@ -417,16 +417,16 @@ record_that_nobody_claims_counts_for_all_new_keys(void **state)
 
 /* ---- contexts that EDHOC made ---- */
 
-static struct osp_made *
+static struct osp_recipe *
 make(uint8_t sender, uint8_t recipient)
 {
     static const uint8_t   secret[16] = { 9, 8, 7 }, salt[8] = { 1 };
     struct osp_octx_params p = { .aead = 10, .master_secret = osp_slice(secret, 16), .master_salt = osp_slice(salt, 8),
                                  .sender_id = osp_slice(&sender, 1), .recipient_id = osp_slice(&recipient, 1) };
-    struct osp_made       *m = NULL;
+    struct osp_recipe       *m = NULL;
 
     p.hkdf = osp_hkdf_by_name(osp_slice_str("SHA-256"));
-    EXPECT_OK(osp_made_new(&p, "peer", "", &m));
+    EXPECT_OK(osp_recipe_new(&p, "peer", "", &m));
     return m;
 }
 
@@ -434,7 +434,7 @@ static void
 kept_contexts_come_back_as_they_were(void **state)
 {
     uint8_t          one[OSPREY_KEPT_KEY] = { 1 }, two[OSPREY_KEPT_KEY] = { 2 };
-    struct osp_made *m = make(0x10, 0x20), *n = make(0x11, 0x21), *back = NULL;
+    struct osp_recipe *m = make(0x10, 0x20), *n = make(0x11, 0x21), *back = NULL;
     struct osp_octx_keys a, b;
     struct stat      info;
     char             path[200];
@@ -454,9 +454,9 @@ kept_contexts_come_back_as_they_were(void **state)
     assert_int_equal(info.st_mode & 0777, 0600);    /* it holds keys */
     assert_true(osprey_kept_has_id(st, osp_slice("\x20", 1)) && osprey_kept_has_id(st, osp_slice("\x21", 1)));
     assert_false(osprey_kept_has_id(st, osp_slice("\x10", 1)));
-    osp_made_free(back);
-    osp_made_free(m);
-    osp_made_free(n);
+    osp_recipe_free(back);
+    osp_recipe_free(m);
+    osp_recipe_free(n);
 }
 
 /* New keys can be had at any time, so nothing is read into what is damaged. */
@@ -464,14 +464,14 @@ static void
 damaged_kept_context_is_none(void **state)
 {
     uint8_t          key[OSPREY_KEPT_KEY] = { 1 };
-    struct osp_made *m = make(0x10, 0x20), *back = NULL;
+    struct osp_recipe *m = make(0x10, 0x20), *back = NULL;
     char             path[200], text[OSPREY_TEXT_MAX];
     size_t           n;
     FILE            *f;
 
     (void)state;
     EXPECT_OK(osprey_kept_put(st, key, m));
-    osp_made_free(m);
+    osp_recipe_free(m);
     snprintf(path, sizeof(path), "%s/01000000000000000000000000000000.edhoc", deep);
     f = fopen(path, "r");
     assert_non_null(f);

@@ -73,7 +73,7 @@ stop(void)
     crash();
 }
 
-/* A context as EDHOC would leave it: fresh keys, an empty window, in the live table. */
+/* A context as EDHOC would leave it: fresh keys, an empty window, in the runtime table. */
 static struct osp_octx *
 make(const char *name, const char *peer, const char *recipient, const char *secret)
 {
@@ -81,14 +81,14 @@ make(const char *name, const char *peer, const char *recipient, const char *secr
                                  .master_secret = osp_slice_str(secret), .master_salt = osp_slice_str("saltsalt"),
                                  .sender_id = osp_slice_str("P"), .recipient_id = osp_slice_str(recipient) };
     struct osp_replay      empty = { 0 };
-    struct osp_made       *m = NULL;
+    struct osp_recipe     *m = NULL;
     struct osp_octx       *c;
 
-    EXPECT_OK(osp_made_new(&p, name, peer, &m));
+    EXPECT_OK(osp_recipe_new(&p, name, peer, &m));
     c = m->octx;
     osp_octx_set_label(c, osp_kept_label(kept, name, print));
     osp_octx_set_window(c, &empty);
-    EXPECT_OK(osp_octx_live_add(osp_kept_live(kept), c));
+    EXPECT_OK(osp_octx_runtime_add(osp_kept_runtime(kept), c));
     assert_true(osp_kept_add(kept, m, made_s ? made_s : (uint64_t)time(NULL)));
     return c;
 }
@@ -96,7 +96,7 @@ make(const char *name, const char *peer, const char *recipient, const char *secr
 static bool
 is_live(const char *kid)
 {
-    struct osp_octx *c = osp_octx_live_find(osp_kept_live(kept), osp_slice_str(kid), false, OSP_EMPTY);
+    struct osp_octx *c = osp_octx_runtime_find(osp_kept_runtime(kept), osp_slice_str(kid), false, OSP_EMPTY);
 
     osp_octx_unref(c);
     return c != NULL;
@@ -108,7 +108,7 @@ count(void)
     struct osp_kept_stats s;
 
     osp_kept_stats(kept, &s);
-    assert_int_equal(s.count, osp_octx_live_count(osp_kept_live(kept)));
+    assert_int_equal(s.count, osp_octx_runtime_count(osp_kept_runtime(kept)));
     return s.count;
 }
 
@@ -123,7 +123,7 @@ lease(struct osp_octx *c)
 static struct osp_octx *
 found(const char *kid)
 {
-    struct osp_octx *c = osp_octx_live_find(osp_kept_live(kept), osp_slice_str(kid), false, OSP_EMPTY);
+    struct osp_octx *c = osp_octx_runtime_find(osp_kept_runtime(kept), osp_slice_str(kid), false, OSP_EMPTY);
 
     assert_non_null(c);
     osp_octx_unref(c);          /* the table still holds it */
@@ -256,15 +256,15 @@ reach(const char *name, const char *place, const char *recipient, const char *se
     struct osp_octx_params p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256,
                                  .master_secret = osp_slice_str(secret), .sender_id = osp_slice_str("P"),
                                  .recipient_id = osp_slice_str(recipient) };
-    struct osp_made       *m = NULL;
+    struct osp_recipe     *m = NULL;
     uint64_t               ssn;
 
-    EXPECT_OK(osp_made_new(&p, name, place, &m));
+    EXPECT_OK(osp_recipe_new(&p, name, place, &m));
     m->leads = true;
-    EXPECT_OK(osp_octx_live_add_made(osp_kept_live(kept), m, 2 * BLOCK));
+    EXPECT_OK(osp_octx_runtime_add_unconfirmed(osp_kept_runtime(kept), m, 2 * BLOCK));
     for (int i = 0; i < BLOCK + 1; i++)
         EXPECT_OK(osp_octx_take_ssn(m->octx, &ssn));
-    assert_ptr_equal(m, osp_octx_live_confirm(osp_kept_live(kept), m->octx));
+    assert_ptr_equal(m, osp_octx_runtime_confirm(osp_kept_runtime(kept), m->octx));
     assert_true(osp_kept_add(kept, m, (uint64_t)time(NULL)));
     return m->octx;
 }
@@ -400,7 +400,7 @@ identifiers_can_be_reserved_beside_all_contexts(void **s)
     }
     for (unsigned i = 0; i < 3001; i++) {       /* one more comes before the oldest session goes */
         (void)snprintf(id, sizeof(id), "%04u", i);
-        EXPECT_OK(osp_octx_live_reserve(osp_kept_live(kept), osp_slice_str(id)));
+        EXPECT_OK(osp_octx_runtime_reserve(osp_kept_runtime(kept), osp_slice_str(id)));
     }
     (void)make("meter", "x", "x", "secret that came then");
     assert_int_equal(5, count());

@@ -76,8 +76,8 @@ stop(void)
 static bool
 make(const char *credential, unsigned n)
 {
-    char                   peer[OSP_MADE_PEER_MAX], master[33], kid[5];
-    struct osp_made       *m = NULL;
+    char                   peer[OSP_RECIPE_PEER_MAX], master[33], kid[5];
+    struct osp_recipe     *m = NULL;
     struct osp_replay      empty = { 0 };
     struct osp_octx_params p = { .aead = OSP_AES_CCM_16_64_128, .hkdf = OSP_HKDF_SHA256,
                                  .master_salt = osp_slice_str("saltsalt"), .sender_id = osp_slice_str("P") };
@@ -87,10 +87,10 @@ make(const char *credential, unsigned n)
     (void)snprintf(kid, sizeof(kid), "%04u", n);
     p.master_secret = osp_slice_str(master);
     p.recipient_id = osp_slice_str(kid);
-    EXPECT_OK(osp_made_new(&p, credential, peer, &m));
+    EXPECT_OK(osp_recipe_new(&p, credential, peer, &m));
     osp_octx_set_label(m->octx, osp_kept_label(kept, credential, 0));
     osp_octx_set_window(m->octx, &empty);
-    EXPECT_OK(osp_octx_live_add(osp_kept_live(kept), m->octx));
+    EXPECT_OK(osp_octx_runtime_add(osp_kept_runtime(kept), m->octx));
     return osp_kept_add(kept, m, (uint64_t)time(NULL));
 }
 
@@ -101,7 +101,7 @@ find(unsigned n)
     struct osp_octx *c;
 
     (void)snprintf(kid, sizeof(kid), "%04u", n);
-    c = osp_octx_live_find(osp_kept_live(kept), osp_slice_str(kid), false, OSP_EMPTY);
+    c = osp_octx_runtime_find(osp_kept_runtime(kept), osp_slice_str(kid), false, OSP_EMPTY);
     osp_octx_unref(c);
     return c;
 }

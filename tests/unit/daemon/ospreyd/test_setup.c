@@ -211,7 +211,7 @@ contexts_live_as_long_as_a_policy_that_has_them(void **state)
     (void)state;
     osp_policy_ref(p);
     osp_policy_unref(p);
-    assert_non_null(osp_octx_table_find(p->contexts, osp_slice(&kid, 1), false, OSP_EMPTY));
+    assert_non_null(osp_octx_configured_find(p->contexts, osp_slice(&kid, 1), false, OSP_EMPTY));
     assert_non_null(osp_setup_cfg(p));
     osp_policy_unref(p);
 }

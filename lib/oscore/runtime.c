@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "oscore/live.h"
+#include "oscore/runtime.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,16 +11,16 @@
 
 /* A context, or an ID that is reserved for one (then `octx` is NULL). */
 struct place {
-    struct osp_node  node;              /* by Recipient ID */
-    struct osp_node  by_purpose;        /* if it has one; the purpose is known by its 64 bits of keyed hash */
-    bool             has_purpose;
-    struct osp_octx *octx;
-    struct osp_made *made;              /* until the context is confirmed; NULL: it is, or need not be */
-    uint8_t          kid[OSP_OSCORE_ID_MAX];
-    uint8_t          kid_len;
+    struct osp_node    node;            /* by Recipient ID */
+    struct osp_node    by_purpose;      /* if it has one; the purpose is known by its 64 bits of keyed hash */
+    bool               has_purpose;
+    struct osp_octx   *octx;
+    struct osp_recipe *recipe;          /* until the context is confirmed; NULL: it is, or need not be */
+    uint8_t            kid[OSP_OSCORE_ID_MAX];
+    uint8_t            kid_len;
 };
 
-struct osp_octx_live {
+struct osp_octx_runtime {
     struct osp_lock     lock;
     struct osp_hash_key key;
     struct osp_table    table, purposes;
@@ -29,9 +29,9 @@ struct osp_octx_live {
 };
 
 enum osp_err
-osp_octx_live_new(size_t bound, struct osp_hash_key key, struct osp_octx_live **out)
+osp_octx_runtime_new(size_t bound, struct osp_hash_key key, struct osp_octx_runtime **out)
 {
-    struct osp_octx_live *l = calloc(1, sizeof(*l));
+    struct osp_octx_runtime *l = calloc(1, sizeof(*l));
 
     if (!l || osp_table_init(&l->table, bound) != OSP_OK) {
         free(l);
@@ -53,13 +53,13 @@ free_place(struct place *p)
 {
     if (!p)
         return;
-    osp_made_free(p->made);
+    osp_recipe_free(p->recipe);
     osp_octx_unref(p->octx);
     free(p);
 }
 
 void
-osp_octx_live_free(struct osp_octx_live *l)
+osp_octx_runtime_free(struct osp_octx_runtime *l)
 {
     if (!l)
         return;
@@ -98,7 +98,7 @@ next_place(struct osp_node *n, struct osp_slice kid)
 }
 
 static struct place *
-first_place(struct osp_octx_live *l, struct osp_slice kid)
+first_place(struct osp_octx_runtime *l, struct osp_slice kid)
 {
     return next_place(osp_table_first(&l->table, osp_hash(&l->key, kid)), kid);
 }
@@ -120,7 +120,7 @@ has_id_context(const struct place *p, bool has, struct osp_slice id_context)
 
 /* May `c` come in? */
 static enum osp_err
-may_add(struct osp_octx_live *l, struct osp_octx *c)
+may_add(struct osp_octx_runtime *l, struct osp_octx *c)
 {
     struct osp_slice id_context = OSP_EMPTY;
     bool             has = osp_octx_id_context(c, &id_context);
@@ -132,7 +132,7 @@ may_add(struct osp_octx_live *l, struct osp_octx *c)
 }
 
 static struct osp_octx *
-find(struct osp_octx_live *l, struct osp_slice kid, bool has_kid_context, struct osp_slice kid_context)
+find(struct osp_octx_runtime *l, struct osp_slice kid, bool has_kid_context, struct osp_slice kid_context)
 {
     struct osp_octx *only = NULL;
     size_t           matches = 0;
@@ -165,12 +165,12 @@ new_place(struct osp_slice kid, struct osp_octx *c)
 
 /* Out of the tables; the caller frees it without the lock. */
 static struct place *
-take_out(struct osp_octx_live *l, struct place *p)
+take_out(struct osp_octx_runtime *l, struct place *p)
 {
     osp_table_remove(&l->table, &p->node);
     if (p->has_purpose)
         osp_table_remove(&l->purposes, &p->by_purpose);
-    if (p->made)
+    if (p->recipe)
         atomic_fetch_sub_explicit(&l->unconfirmed, 1, memory_order_relaxed);
     l->count--;
     osp_octx_put_out_of_use(p->octx);
@@ -179,19 +179,19 @@ take_out(struct osp_octx_live *l, struct place *p)
 
 /* The one that leads there and that nobody has confirmed; NULL: none. */
 static struct place *
-unconfirmed_for(struct osp_octx_live *l, uint64_t purpose)
+unconfirmed_for(struct osp_octx_runtime *l, uint64_t purpose)
 {
     for (struct osp_node *n = osp_table_first(&l->purposes, purpose); n; n = osp_table_next(n)) {
         struct place *p = OSP_CONTAINER(n, struct place, by_purpose);
 
-        if (p->made)
+        if (p->recipe)
             return p;
     }
     return NULL;
 }
 
 static enum osp_err
-add(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose, struct osp_made *made)
+add(struct osp_octx_runtime *l, struct osp_octx *c, struct osp_slice purpose, struct osp_recipe *recipe)
 {
     struct osp_slice kid = osp_octx_recipient_id(c);
     uint64_t         hash = osp_hash(&l->key, purpose);
@@ -203,15 +203,15 @@ add(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose, struc
     osp_lock_take(&l->lock);
     e = may_add(l, c);
     if (e == OSP_OK) {
-        old = made ? unconfirmed_for(l, hash) : NULL;
+        old = recipe ? unconfirmed_for(l, hash) : NULL;
         if (old)
             old = take_out(l, old);
         osp_table_add(&l->table, &p->node, osp_hash(&l->key, kid));
         p->has_purpose = purpose.n > 0;
         if (p->has_purpose)     /* in front of older ones */
             osp_table_add(&l->purposes, &p->by_purpose, hash);
-        p->made = made;
-        if (made)
+        p->recipe = recipe;
+        if (recipe)
             atomic_fetch_add_explicit(&l->unconfirmed, 1, memory_order_relaxed);
         osp_octx_ref(c);
         l->count++;
@@ -224,26 +224,26 @@ add(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose, struc
 }
 
 enum osp_err
-osp_octx_live_add(struct osp_octx_live *l, struct osp_octx *c)
+osp_octx_runtime_add(struct osp_octx_runtime *l, struct osp_octx *c)
 {
     return add(l, c, OSP_EMPTY, NULL);
 }
 
 enum osp_err
-osp_octx_live_add_for(struct osp_octx_live *l, struct osp_octx *c, struct osp_slice purpose)
+osp_octx_runtime_add_for(struct osp_octx_runtime *l, struct osp_octx *c, struct osp_slice purpose)
 {
     return add(l, c, purpose, NULL);
 }
 
 enum osp_err
-osp_octx_live_add_made(struct osp_octx_live *l, struct osp_made *m, uint64_t numbers)
+osp_octx_runtime_add_unconfirmed(struct osp_octx_runtime *l, struct osp_recipe *m, uint64_t numbers)
 {
     osp_octx_lend(m->octx, numbers);
     return add(l, m->octx, osp_slice_str(m->peer), m);
 }
 
 static struct place *
-place_of(struct osp_octx_live *l, const struct osp_octx *c)
+place_of(struct osp_octx_runtime *l, const struct osp_octx *c)
 {
     struct place *p = first_place(l, osp_octx_recipient_id(c));
 
@@ -252,27 +252,27 @@ place_of(struct osp_octx_live *l, const struct osp_octx *c)
     return p;
 }
 
-struct osp_made *
-osp_octx_live_confirm(struct osp_octx_live *l, struct osp_octx *c)
+struct osp_recipe *
+osp_octx_runtime_confirm(struct osp_octx_runtime *l, struct osp_octx *c)
 {
-    struct osp_made *made = NULL;
-    struct place    *p;
+    struct osp_recipe *recipe = NULL;
+    struct place      *p;
 
     if (atomic_load_explicit(&l->unconfirmed, memory_order_relaxed) == 0)
         return NULL;
     osp_lock_take(&l->lock);
     p = place_of(l, c);
-    if (p && p->made) {
-        made = p->made;
-        p->made = NULL;
+    if (p && p->recipe) {
+        recipe = p->recipe;
+        p->recipe = NULL;
         atomic_fetch_sub_explicit(&l->unconfirmed, 1, memory_order_relaxed);
     }
     osp_lock_release(&l->lock);
-    return made;
+    return recipe;
 }
 
 bool
-osp_octx_live_remove(struct osp_octx_live *l, struct osp_octx *c)
+osp_octx_runtime_remove(struct osp_octx_runtime *l, struct osp_octx *c)
 {
     struct place *p;
     bool          was_in;
@@ -288,7 +288,7 @@ osp_octx_live_remove(struct osp_octx_live *l, struct osp_octx *c)
 }
 
 struct osp_octx *
-osp_octx_live_find(struct osp_octx_live *l, struct osp_slice kid, bool has_kid_context, struct osp_slice kid_context)
+osp_octx_runtime_find(struct osp_octx_runtime *l, struct osp_slice kid, bool has_kid_context, struct osp_slice kid_context)
 {
     struct osp_octx *c;
 
@@ -301,7 +301,7 @@ osp_octx_live_find(struct osp_octx_live *l, struct osp_slice kid, bool has_kid_c
 }
 
 struct osp_octx *
-osp_octx_live_for(struct osp_octx_live *l, struct osp_slice purpose)
+osp_octx_runtime_find_for(struct osp_octx_runtime *l, struct osp_slice purpose)
 {
     struct osp_octx *c = NULL;
     struct osp_node *n;
@@ -317,7 +317,7 @@ osp_octx_live_for(struct osp_octx_live *l, struct osp_slice purpose)
 }
 
 enum osp_err
-osp_octx_live_reserve(struct osp_octx_live *l, struct osp_slice kid)
+osp_octx_runtime_reserve(struct osp_octx_runtime *l, struct osp_slice kid)
 {
     struct place *p;
     enum osp_err  e = OSP_OK;
@@ -341,7 +341,7 @@ osp_octx_live_reserve(struct osp_octx_live *l, struct osp_slice kid)
 }
 
 void
-osp_octx_live_release(struct osp_octx_live *l, struct osp_slice kid)
+osp_octx_runtime_release(struct osp_octx_runtime *l, struct osp_slice kid)
 {
     struct place *p;
 
@@ -356,7 +356,7 @@ osp_octx_live_release(struct osp_octx_live *l, struct osp_slice kid)
 }
 
 size_t
-osp_octx_live_count(struct osp_octx_live *l)
+osp_octx_runtime_count(struct osp_octx_runtime *l)
 {
     size_t n;
 

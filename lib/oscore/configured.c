@@ -4,20 +4,20 @@
  * 16 MiB here.  Hashed by Recipient ID alone, so that contexts which differ only in their ID Context are
  * neighbours and a request without kid context finds all of them in one walk.
  */
-#include "oscore/table.h"
+#include "oscore/configured.h"
 
 #include <stdlib.h>
 
-struct osp_octx_table {
+struct osp_octx_configured {
     struct osp_hash_key key;
     size_t              mask, count, bound;
     struct osp_octx   **slots;
 };
 
 enum osp_err
-osp_octx_table_new(size_t bound, struct osp_hash_key key, struct osp_octx_table **out)
+osp_octx_configured_new(size_t bound, struct osp_hash_key key, struct osp_octx_configured **out)
 {
-    struct osp_octx_table *t = calloc(1, sizeof(*t));
+    struct osp_octx_configured *t = calloc(1, sizeof(*t));
     size_t                 n = 16;
 
     while (n / 2 < bound)
@@ -36,7 +36,7 @@ osp_octx_table_new(size_t bound, struct osp_hash_key key, struct osp_octx_table 
 }
 
 void
-osp_octx_table_free(struct osp_octx_table *t)
+osp_octx_configured_free(struct osp_octx_configured *t)
 {
     if (!t)
         return;
@@ -56,7 +56,7 @@ same_id_context(const struct osp_octx *c, bool has, struct osp_slice id_context)
 }
 
 enum osp_err
-osp_octx_table_add(struct osp_octx_table *t, struct osp_octx *c)
+osp_octx_configured_add(struct osp_octx_configured *t, struct osp_octx *c)
 {
     struct osp_slice rid = osp_octx_recipient_id(c);
     struct osp_slice id_context = OSP_EMPTY;
@@ -75,7 +75,8 @@ osp_octx_table_add(struct osp_octx_table *t, struct osp_octx *c)
 }
 
 struct osp_octx *
-osp_octx_table_find(const struct osp_octx_table *t, struct osp_slice kid, bool has_kid_context, struct osp_slice kid_context)
+osp_octx_configured_find(const struct osp_octx_configured *t, struct osp_slice kid, bool has_kid_context,
+                         struct osp_slice kid_context)
 {
     struct osp_octx *only = NULL;
     size_t           matches = 0;
@@ -95,7 +96,7 @@ osp_octx_table_find(const struct osp_octx_table *t, struct osp_slice kid, bool h
 }
 
 bool
-osp_octx_table_has_id(const struct osp_octx_table *t, struct osp_slice kid)
+osp_octx_configured_has_id(const struct osp_octx_configured *t, struct osp_slice kid)
 {
     for (size_t i = osp_hash(&t->key, kid) & t->mask; t->slots[i]; i = (i + 1) & t->mask)
         if (osp_slice_eq(osp_octx_recipient_id(t->slots[i]), kid))
@@ -104,7 +105,7 @@ osp_octx_table_has_id(const struct osp_octx_table *t, struct osp_slice kid)
 }
 
 size_t
-osp_octx_table_count(const struct osp_octx_table *t)
+osp_octx_configured_count(const struct osp_octx_configured *t)
 {
     return t->count;
 }

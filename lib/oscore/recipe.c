@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "oscore/made.h"
+#include "oscore/recipe.h"
 
 #include <stdlib.h>
 
@@ -13,9 +13,9 @@ copy_text(const char *from, char *to, size_t cap)
 }
 
 enum osp_err
-osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer, struct osp_made **out)
+osp_recipe_new(const struct osp_octx_params *p, const char *name, const char *peer, struct osp_recipe **out)
 {
-    struct osp_made *m = calloc(1, sizeof(*m));
+    struct osp_recipe *m = calloc(1, sizeof(*m));
     struct osp_wr    w;
     enum osp_err     e;
     struct osp_key_limits limits = osp_key_limits_default(p->aead);
@@ -34,7 +34,7 @@ osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer
     e = osp_wr_bad(&w) ? OSP_E_INVALID : osp_octx_new(&m->params, &m->octx);
     m->params.subject = OSP_EMPTY;      /* the context has a copy */
     if (e != OSP_OK) {
-        osp_made_free(m);
+        osp_recipe_free(m);
         return e;
     }
     limits.stop = true;         /* what was made can be made again */
@@ -46,7 +46,7 @@ osp_made_new(const struct osp_octx_params *p, const char *name, const char *peer
 }
 
 void
-osp_made_wipe(struct osp_made *m)
+osp_recipe_wipe(struct osp_recipe *m)
 {
     osp_wipe(m->bytes, sizeof(m->bytes));
     m->params.master_secret = m->params.master_salt = OSP_EMPTY;
@@ -54,12 +54,12 @@ osp_made_wipe(struct osp_made *m)
 }
 
 void
-osp_made_free(struct osp_made *m)
+osp_recipe_free(struct osp_recipe *m)
 {
     if (!m)
         return;
     osp_octx_unref(m->octx);
-    osp_made_wipe(m);
+    osp_recipe_wipe(m);
     free(m);
 }
 
@@ -73,7 +73,7 @@ put_string(struct osp_wr *w, struct osp_slice s)
 }
 
 void
-osp_made_write(const struct osp_made *m, struct osp_wr *w)
+osp_recipe_write(const struct osp_recipe *m, struct osp_wr *w)
 {
     const struct osp_octx_params *p = &m->params;
 
@@ -106,10 +106,10 @@ get_text(struct osp_rd *r, char *to, size_t cap)
 }
 
 enum osp_err
-osp_made_read(struct osp_rd *r, struct osp_made **out)
+osp_recipe_read(struct osp_rd *r, struct osp_recipe **out)
 {
     struct osp_octx_params p = { 0 };
-    char                   name[OSP_MADE_NAME_MAX], peer[OSP_MADE_PEER_MAX];
+    char                   name[OSP_RECIPE_NAME_MAX], peer[OSP_RECIPE_PEER_MAX];
     bool                   leads;
     enum osp_err           e;
 
@@ -128,7 +128,7 @@ osp_made_read(struct osp_rd *r, struct osp_made **out)
         return OSP_E_FORMAT;
     if (!leads)
         p.subject = osp_slice_str(peer);
-    e = osp_made_new(&p, name, peer, out);
+    e = osp_recipe_new(&p, name, peer, out);
     if (e == OSP_OK)
         (*out)->leads = leads;
     return e;
