@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What initiator.c and combined.c share: the place of runs of EDHOC with one next hop. */
+/* What initiator.c and combined.c share: the place of EDHOC sessions with one next hop. */
 #ifndef OSP_PROXY_EDHOC_AGREEMENT_H
 #define OSP_PROXY_EDHOC_AGREEMENT_H
 
@@ -9,17 +9,17 @@ struct px_agreement {
     struct osp_node       node;         /* in px.agreements by purpose */
     struct osp_list       lru;          /* in px.agreement_lru, used last last */
     struct px_queue       waiters;
-    struct px_exchange   *up;           /* the run's exchange; NULL: none is under way */
-    struct osp_edhoc     *session;      /* of the run, in pool memory */
+    struct px_exchange   *up;           /* the session's exchange; NULL: none is under way */
+    struct osp_edhoc     *session;      /* of the session, in pool memory */
     struct osp_edhoc_cid  c_i;
     struct px_exchange   *carrier;      /* whose request has message_3 with it; NULL: none */
     struct px_buf         message_3;    /* ... after C_R */
     size_t                c_r_len;      /* bytes of that */
     struct osp_recipe    *recipe;       /* the context of the session, once a request went out in it; nobody else has it */
     bool                  no_combined;  /* the next hop does not take such requests */
-    uint64_t              pause_us;     /* what the run's failure is to be followed by; 0: as usual */
+    uint64_t              pause_us;     /* what the session's failure is to be followed by; 0: as usual */
     uint64_t              not_before_us;
-    uint64_t              made_us;      /* when the last run succeeded */
+    uint64_t              made_us;      /* when the last session succeeded */
     enum osp_err          why;          /* the last one did not */
     int64_t               suite;
     unsigned              restarts;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Message_3 of a run of ours in the first request under the new context [rfc9668#3.2].
+ * Message_3 of a session of ours in the first request under the new context [rfc9668#3.2].
  *
  *   message_2 came -> the first of those that wait is the carrier: its request goes out under the new context, with message_3
  *                     before its ciphertext
- *   the response verifies -> the run has succeeded; the context is there for all, and the others go on
+ *   the response verifies -> the session has succeeded; the context is there for all, and the others go on
  *   it does not know the option -> message_3 on its own, and the carrier waits again
- *   anything else, or nothing -> the run has failed
+ *   anything else, or nothing -> the session has failed
  *
- * Until then nobody else has the context: what overtook the carrier's request would be refused.  The run's own exchange has
+ * Until then nobody else has the context: what overtook the carrier's request would be refused.  The session's own exchange has
  * nothing on its way meanwhile: it is parked, and ends with the carrier.
  */
 #include "proxy/edhoc/agreement.h"

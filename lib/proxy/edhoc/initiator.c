@@ -3,10 +3,10 @@
  * EDHOC as the Initiator, for legs whose context is established when it is needed [rfc9528#A.2] [ocp#5.1].
  *
  *   a request for such a leg --- the runtime table has a context that leads there? ----> the layer goes on
- *                             \--- no: a run with the next hop; the request waits, and all that come meanwhile
+ *                             \--- no: a session with the next hop; the request waits, and all that come meanwhile
  *
- * A run is an exchange without a client.  Its place is an agreement, of which there is one for each address and name in the
- * configuration: one run at a time, waiting requests within bounds, and after a failure nothing for a while.  The context
+ * A session is an exchange without a client.  Its place is an agreement, of which there is one for each address and name in the
+ * configuration: one session at a time, waiting requests within bounds, and after a failure nothing for a while.  The context
  * itself is not here: it is in the runtime table under its purpose, so that it serves all workers.  The daemon keeps it as soon
  * as something verified under it [rfc9528#5.4.2].  A context near a limit of its keys is renewed while it is still used; one
  * that the next hop says it lost stays until there is another, and nothing goes in the clear where there is one.
@@ -16,7 +16,7 @@
 #define EDHOC 64u               /* Content-Format [rfc9528#10.11] */
 #define WAITING_MAX 1024        /* requests at one agreement */
 #define PAUSE_MAX_S 300         /* ... where the next hop says when to try again */
-#define RUN_US OSP_SEC(100)     /* a run takes no longer: two confirmable requests [rfc7252#4.8.2] */
+#define SESSION_US OSP_SEC(100)     /* a session takes no longer: two confirmable requests [rfc7252#4.8.2] */
 #define RUN_PREFER_US OSP_SEC(10)       /* ... for requests that can go without */
 #define RUNS_AWAITED_MAX 2      /* by one request */
 #define RESTARTS_MAX 2          /* with another suite [rfc9528#6.3] */
@@ -24,7 +24,7 @@
 /* ---- messages ---- */
 
 /*
- * That of the policy under which the run began; who is trusted says the one of now, which has EDHOC.
+ * That of the policy under which the session began; who is trusted says the one of now, which has EDHOC.
  * [rfc9528#5.5] message_4 would tell no more than the first response under the new keys: it is taken where it comes, and not
  * insisted on.
  */
@@ -58,7 +58,7 @@ make_1(struct px_turn *t, struct px_agreement *a)
     return e == OSP_OK ? px_agreement_keep(t, a->up, osp_wr_slice(&w)) : e;
 }
 
-/* Begins a run for what `x` wants to reach. */
+/* Begins a session for what `x` wants to reach. */
 static enum osp_err
 begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
 {
@@ -79,7 +79,7 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
     *s = (struct osp_edhoc){ 0 };
     up->hop_ctx = NULL;
     up->agreement = a;
-    up->deadline = osp_time_after(t->now, x->hop_edhoc->prefer ? RUN_PREFER_US : RUN_US);
+    up->deadline = osp_time_after(t->now, x->hop_edhoc->prefer ? RUN_PREFER_US : SESSION_US);
     a->up = up;
     a->session = s;
     a->suite = x->policy->edhoc->profile.suites.value[0];
@@ -277,7 +277,7 @@ px_agreement_verified(struct px_turn *t, struct px_exchange *x)
 
 /*
  * No context: what the configuration says about that.  Where there is one, if only one of no use, nothing goes in the clear:
- * or whoever can disturb the run could have that.
+ * or whoever can disturb the session could have that.
  */
 static enum px_step
 without(struct px_turn *t, struct px_exchange *x, enum osp_err why)
@@ -300,7 +300,7 @@ wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct
     return PX_DONE;
 }
 
-/* Begins a run, unless there is one, or was one not long ago that failed. */
+/* Begins a session, unless there is one, or was one not long ago that failed. */
 static void
 begin_if_due(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
 {

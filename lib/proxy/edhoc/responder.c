@@ -149,23 +149,23 @@ px_edhoc_choose_id(struct px_turn *t, const struct osp_policy *p, struct osp_sli
 }
 
 static enum osp_err
-begin(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct osp_slice message, struct osp_wr *out)
+begin(struct px_turn *t, struct px_exchange *x, struct px_session *session, struct osp_slice message, struct osp_wr *out)
 {
     struct osp_edhoc_message_1 m;
     uint8_t                    seed[32];
-    enum osp_err               e = osp_edhoc_take_message_1(&run->edhoc, message, NULL);
+    enum osp_err               e = osp_edhoc_take_message_1(&session->edhoc, message, NULL);
 
     if (e == OSP_OK)
         e = osp_edhoc_peek_message_1(message, &m);
     if (e != OSP_OK)
         return e;
-    if (!px_edhoc_choose_id(t, x->policy, m.c_i, &run->c_r))
+    if (!px_edhoc_choose_id(t, x->policy, m.c_i, &session->c_r))
         return OSP_E_OVERLOAD;
-    run->reserved = true;
+    session->reserved = true;
     osp_randbuf_take(&t->px->rand, seed, sizeof(seed));
-    e = osp_edhoc_make_message_2(&run->edhoc, seed, osp_slice(run->c_r.bytes, run->c_r.len), OSP_EMPTY, out);
+    e = osp_edhoc_make_message_2(&session->edhoc, seed, osp_slice(session->c_r.bytes, session->c_r.len), OSP_EMPTY, out);
     osp_wipe(seed, sizeof(seed));
-    if (e == OSP_OK && !osp_run_answer(run, osp_wr_slice(out)))
+    if (e == OSP_OK && !px_session_set_answer(session, osp_wr_slice(out)))
         e = OSP_E_NOMEM;
     return e;
 }
@@ -175,13 +175,13 @@ static enum px_step
 answer_duplicate(struct px_turn *t, struct px_exchange *x, uint64_t hash)
 {
     struct osp_responder *r = x->policy->edhoc->responder;
-    struct osp_run       *run = osp_responder_take_duplicate(r, hash, t->now);
+    struct px_session       *session = osp_responder_take_duplicate(r, hash, t->now);
     enum px_step          v;
 
-    if (!run)
+    if (!session)
         return PX_GO_ON;
-    v = answer(t, OSP_CODE(2, 4), osp_slice(run->answer, run->answer_len));
-    osp_responder_give(r, run, t->now);
+    v = answer(t, OSP_CODE(2, 4), osp_slice(session->answer, session->answer_len));
+    osp_responder_give(r, session, t->now);
     osp_responder_count(r, OSP_RESPONDER_DUPLICATE);
     return v;
 }
@@ -195,7 +195,7 @@ on_message_1(struct px_turn *t, struct px_exchange *x, struct osp_slice message,
     uint64_t                 hash = osp_responder_hash(r, &x->from.peer.ip, message);
     uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
     struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
-    struct osp_run          *run;
+    struct px_session       *session;
     enum osp_err             e;
     enum px_step             v = answer_duplicate(t, x, hash);
 
@@ -205,19 +205,19 @@ on_message_1(struct px_turn *t, struct px_exchange *x, struct osp_slice message,
         osp_responder_count(r, OSP_RESPONDER_VERIFIED);
         return PX_PROVE;
     }
-    run = osp_run_new(x->policy, &x->from.peer.ip);
-    if (!run)
+    session = px_session_new(x->policy, &x->from.peer.ip);
+    if (!session)
         return px_fail(t, OSP_E_NOMEM);
-    run->request_hash = hash;
-    osp_edhoc_init(&run->edhoc, OSP_EDHOC_RESPONDER, &profile, t->px->crypto, osp_responder_now_s(r, t->now));
-    e = begin(t, x, run, message, &w);
+    session->request_hash = hash;
+    osp_edhoc_init(&session->edhoc, OSP_EDHOC_RESPONDER, &profile, t->px->crypto, osp_responder_now_s(r, t->now));
+    e = begin(t, x, session, message, &w);
     if (e != OSP_OK) {
-        v = answer_error(t, x, &run->edhoc, e);
-        osp_run_end(r, run);
+        v = answer_error(t, x, &session->edhoc, e);
+        px_session_end(r, session);
         return v;
     }
     osp_responder_count(r, OSP_RESPONDER_STARTED);
-    osp_responder_give(r, run, t->now);
+    osp_responder_give(r, session, t->now);
     return answer(t, OSP_CODE(2, 4), osp_wr_slice(&w));
 }
 
@@ -297,32 +297,34 @@ px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s, const struct
 
 /* Takes message_3; on an error the session is not to be used any more. */
 static enum osp_err
-complete(struct px_turn *t, struct px_exchange *x, struct osp_run *run, struct osp_slice message, bool combined)
+complete(struct px_turn *t, struct px_exchange *x, struct px_session *session, struct osp_slice message, bool combined)
 {
     struct osp_responder    *r = x->policy->edhoc->responder;
     struct px_finder         f = { 0 };
-    struct osp_edhoc_profile profile = px_edhoc_profile(&f, run->policy, x->policy);
+    struct osp_edhoc_profile profile = px_edhoc_profile(&f, session->policy, x->policy);
     uint8_t                  bytes[OSP_EDHOC_MESSAGE_MAX];
     struct osp_wr            w = osp_wr_to(bytes, sizeof(bytes));
     enum osp_err             e;
 
-    osp_edhoc_attach(&run->edhoc, &profile, t->px->crypto);
-    e = combined ? osp_edhoc_take_combined(&run->edhoc, message, NULL) : osp_edhoc_take_message_3(&run->edhoc, message, NULL);
+    osp_edhoc_attach(&session->edhoc, &profile, t->px->crypto);
+    e = combined ? osp_edhoc_take_combined(&session->edhoc, message, NULL)
+                 : osp_edhoc_take_message_3(&session->edhoc, message, NULL);
     if (e == OSP_OK && profile.has_message_4)
-        e = osp_edhoc_make_message_4(&run->edhoc, OSP_EMPTY, &w);
-    if (e == OSP_OK && !osp_run_answer(run, osp_wr_slice(&w)))
+        e = osp_edhoc_make_message_4(&session->edhoc, OSP_EMPTY, &w);
+    if (e == OSP_OK && !px_session_set_answer(session, osp_wr_slice(&w)))
         e = OSP_E_NOMEM;
     if (e == OSP_OK)
-        e = px_edhoc_make_context(t, &run->edhoc, &f, NULL, true);
+        e = px_edhoc_make_context(t, &session->edhoc, &f, NULL, true);
     if (e != OSP_OK)
         return e;
-    osp_octx_runtime_release(run->policy->runtime, osp_slice(run->c_r.bytes, run->c_r.len));    /* the context has it now */
-    run->reserved = false;
-    run->finished = true;
-    osp_edhoc_fini(&run->edhoc);        /* duplicates need no keys [rfc9528#9.8] and no policy */
-    osp_policy_unref(run->policy);
-    run->policy = NULL;
-    run->message_3_hash = osp_responder_hash(r, &run->from, message);
+    /* the context has C_R now */
+    osp_octx_runtime_release(session->policy->runtime, osp_slice(session->c_r.bytes, session->c_r.len));
+    session->reserved = false;
+    session->finished = true;
+    osp_edhoc_fini(&session->edhoc);    /* duplicates need no keys [rfc9528#9.8] and no policy */
+    osp_policy_unref(session->policy);
+    session->policy = NULL;
+    session->message_3_hash = osp_responder_hash(r, &session->from, message);
     osp_responder_count(r, OSP_RESPONDER_COMPLETED);
     return OSP_OK;
 }
@@ -336,27 +338,27 @@ take_message_3(struct px_turn *t, struct px_exchange *x, struct osp_slice c_r, s
                struct osp_slice *reply)
 {
     struct osp_responder *r = x->policy->edhoc->responder;
-    struct osp_run       *run = osp_responder_take(r, c_r, &x->from.peer.ip, t->now);
+    struct px_session       *session = osp_responder_take(r, c_r, &x->from.peer.ip, t->now);
     size_t                start = t->scratch.n;
     enum osp_err          e = OSP_OK;
     enum px_step          v = PX_GO_ON;
 
-    if (!run)
+    if (!session)
         return answer_error(t, x, NULL, OSP_E_EDHOC_SESSION);
-    if (!run->finished)
-        e = complete(t, x, run, message, combined);
-    else if (run->message_3_hash == osp_responder_hash(r, &run->from, message))
+    if (!session->finished)
+        e = complete(t, x, session, message, combined);
+    else if (session->message_3_hash == osp_responder_hash(r, &session->from, message))
         osp_responder_count(r, OSP_RESPONDER_DUPLICATE);
     else
         e = OSP_E_EDHOC_STATE;          /* the complete session stays as it is */
-    osp_wr_put(&t->scratch, osp_slice(run->answer, run->answer_len));
+    osp_wr_put(&t->scratch, osp_slice(session->answer, session->answer_len));
     *reply = osp_wr_bad(&t->scratch) ? OSP_EMPTY : osp_slice(t->scratch.p + start, t->scratch.n - start);
     if (e != OSP_OK)            /* [rfc9668#3.3.1] code 1, whatever it was */
-        v = answer_error(t, x, run->finished || combined ? NULL : &run->edhoc, e);
-    if (e == OSP_OK || run->finished)
-        osp_responder_give(r, run, t->now);
+        v = answer_error(t, x, session->finished || combined ? NULL : &session->edhoc, e);
+    if (e == OSP_OK || session->finished)
+        osp_responder_give(r, session, t->now);
     else
-        osp_run_end(r, run);
+        px_session_end(r, session);
     return v;
 }
 
@@ -365,13 +367,13 @@ static enum px_step
 on_error_message(struct px_turn *t, struct px_exchange *x, const struct osp_edhoc_request *m)
 {
     struct osp_responder *r = x->policy->edhoc->responder;
-    struct osp_run       *run = osp_responder_take(r, m->c_r, &x->from.peer.ip, t->now);
+    struct px_session       *session = osp_responder_take(r, m->c_r, &x->from.peer.ip, t->now);
 
-    if (run && run->finished) {
-        osp_responder_give(r, run, t->now);
-    } else if (run) {
+    if (session && session->finished) {
+        osp_responder_give(r, session, t->now);
+    } else if (session) {
         osp_responder_count(r, OSP_RESPONDER_FAILED);
-        osp_run_end(r, run);
+        px_session_end(r, session);
     }
     return answer(t, OSP_CODE(2, 4), OSP_EMPTY);
 }

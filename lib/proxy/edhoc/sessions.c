@@ -52,70 +52,70 @@ osp_responder_new(const struct osp_responder_cfg *cfg, struct osp_hash_key key, 
 
 /* ---- sessions ---- */
 
-struct osp_run *
-osp_run_new(struct osp_policy *policy, const struct osp_ip *from)
+struct px_session *
+px_session_new(struct osp_policy *policy, const struct osp_ip *from)
 {
-    struct osp_run *run = calloc(1, sizeof(*run));
+    struct px_session *session = calloc(1, sizeof(*session));
 
-    if (!run)
+    if (!session)
         return NULL;
-    osp_list_init(&run->lru);
+    osp_list_init(&session->lru);
     osp_policy_ref(policy);
-    run->policy = policy;
-    run->from = *from;
-    return run;
+    session->policy = policy;
+    session->from = *from;
+    return session;
 }
 
 static struct osp_slice
-cr_of(const struct osp_run *run)
+cr_of(const struct px_session *session)
 {
-    return osp_slice(run->c_r.bytes, run->c_r.len);
+    return osp_slice(session->c_r.bytes, session->c_r.len);
 }
 
 static void
-free_answer(struct osp_run *run)
+free_answer(struct px_session *session)
 {
-    free(run->answer);
-    run->answer = NULL;
-    run->answer_len = 0;
+    free(session->answer);
+    session->answer = NULL;
+    session->answer_len = 0;
 }
 
 void
-osp_run_end(struct osp_responder *r, struct osp_run *run)
+px_session_end(struct osp_responder *r, struct px_session *session)
 {
-    if (!run)
+    if (!session)
         return;
-    if (run->reserved)
-        osp_octx_runtime_release(r->runtime, cr_of(run));
-    osp_edhoc_fini(&run->edhoc);
-    osp_policy_unref(run->policy);
-    free_answer(run);
-    free(run);
+    if (session->reserved)
+        osp_octx_runtime_release(r->runtime, cr_of(session));
+    osp_edhoc_fini(&session->edhoc);
+    osp_policy_unref(session->policy);
+    free_answer(session);
+    free(session);
 }
 
 bool
-osp_run_answer(struct osp_run *run, struct osp_slice answer)
+px_session_set_answer(struct px_session *session, struct osp_slice answer)
 {
     uint8_t *copy = answer.n ? malloc(answer.n) : NULL;
 
     if (answer.n && !copy)
         return false;
-    free_answer(run);
+    free_answer(session);
     if (copy)
         (void)osp_slice_copy(answer, copy, answer.n);
-    run->answer = copy;
-    run->answer_len = answer.n;
+    session->answer = copy;
+    session->answer_len = answer.n;
     return true;
 }
 
 /* ---- the table, under the lock ---- */
 
-static struct osp_run *
+static struct px_session *
 oldest(const struct osp_list *l)
 {
     struct osp_list *n = osp_list_first(l);
 
-    return n ? OSP_CONTAINER(n, struct osp_run, lru) : NULL;
+    return n ? OSP_CONTAINER(n, struct px_session, lru) : NULL;
 }
 
 static uint64_t
@@ -125,38 +125,38 @@ hash_from(const struct osp_responder *r, const struct osp_ip *from)
 }
 
 static void
-take_out(struct osp_responder *r, struct osp_run *run)
+take_out(struct osp_responder *r, struct px_session *session)
 {
-    osp_table_remove(&r->by_cr, &run->by_cr);
-    osp_table_remove(&r->by_request, &run->by_request);
-    osp_list_remove(&run->lru);
-    if (run->finished) {
+    osp_table_remove(&r->by_cr, &session->by_cr);
+    osp_table_remove(&r->by_request, &session->by_request);
+    osp_list_remove(&session->lru);
+    if (session->finished) {
         r->stats.finished--;
     } else {
-        osp_table_remove(&r->by_from, &run->by_from);
+        osp_table_remove(&r->by_from, &session->by_from);
         r->stats.unfinished--;
     }
 }
 
 static void
-put_in(struct osp_responder *r, struct osp_run *run)
+put_in(struct osp_responder *r, struct px_session *session)
 {
-    osp_table_add(&r->by_cr, &run->by_cr, osp_hash(&r->key, cr_of(run)));
-    osp_table_add(&r->by_request, &run->by_request, run->request_hash);
-    osp_list_push(run->finished ? &r->finished : &r->unfinished, &run->lru);
-    if (run->finished) {
+    osp_table_add(&r->by_cr, &session->by_cr, osp_hash(&r->key, cr_of(session)));
+    osp_table_add(&r->by_request, &session->by_request, session->request_hash);
+    osp_list_push(session->finished ? &r->finished : &r->unfinished, &session->lru);
+    if (session->finished) {
         r->stats.finished++;
     } else {
-        osp_table_add(&r->by_from, &run->by_from, hash_from(r, &run->from));
+        osp_table_add(&r->by_from, &session->by_from, hash_from(r, &session->from));
         r->stats.unfinished++;
     }
 }
 
 /* The next that has to go: out of date, or (`full`) the oldest finished one, then the oldest of all. */
-static struct osp_run *
+static struct px_session *
 next_to_go(struct osp_responder *r, struct osp_time now, bool full)
 {
-    struct osp_run *f = oldest(&r->finished), *u = oldest(&r->unfinished), *go = NULL;
+    struct px_session *f = oldest(&r->finished), *u = oldest(&r->unfinished), *go = NULL;
 
     if (f && f->expires_us <= now.us)
         go = f;
@@ -174,23 +174,23 @@ next_to_go(struct osp_responder *r, struct osp_time now, bool full)
 }
 
 /* At the bound: the oldest session of this address, if it has its share of unfinished ones. */
-static struct osp_run *
+static struct px_session *
 over_share(struct osp_responder *r, const struct osp_ip *from)
 {
-    size_t          share = r->cfg.sessions / 8, count = 0;
-    struct osp_run *first = NULL;
+    size_t             share = r->cfg.sessions / 8, count = 0;
+    struct px_session *first = NULL;
 
     if (r->stats.unfinished < r->cfg.sessions)
         return NULL;
     share = share < SHARE_MIN ? SHARE_MIN : share > SHARE_MAX ? SHARE_MAX : share;
     for (struct osp_node *n = osp_table_first(&r->by_from, hash_from(r, from)); n; n = osp_table_next(n)) {
-        struct osp_run *run = OSP_CONTAINER(n, struct osp_run, by_from);
+        struct px_session *session = OSP_CONTAINER(n, struct px_session, by_from);
 
-        if (!osp_ip_eq(&run->from, from))
+        if (!osp_ip_eq(&session->from, from))
             continue;
         count++;
-        if (!first || run->expires_us < first->expires_us)
-            first = run;
+        if (!first || session->expires_us < first->expires_us)
+            first = session;
     }
     if (count < share)
         return NULL;
@@ -199,18 +199,18 @@ over_share(struct osp_responder *r, const struct osp_ip *from)
     return first;
 }
 
-static struct osp_run *
+static struct px_session *
 find(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from)
 {
-    struct osp_run *best = NULL;
+    struct px_session *best = NULL;
 
     for (struct osp_node *n = osp_table_first(&r->by_cr, osp_hash(&r->key, c_r)); n; n = osp_table_next(n)) {
-        struct osp_run *run = OSP_CONTAINER(n, struct osp_run, by_cr);
+        struct px_session *session = OSP_CONTAINER(n, struct px_session, by_cr);
 
-        if (!osp_slice_eq(cr_of(run), c_r) || (from && !osp_ip_eq(&run->from, from)))
+        if (!osp_slice_eq(cr_of(session), c_r) || (from && !osp_ip_eq(&session->from, from)))
             continue;
         if (!best || best->finished)
-            best = run;
+            best = session;
     }
     return best;
 }
@@ -221,14 +221,14 @@ static void
 expire(struct osp_responder *r, struct osp_time now, size_t most, bool make_room)
 {
     for (size_t i = 0; i < most; i++) {
-        struct osp_run *run;
+        struct px_session *session;
 
         osp_lock_take(&r->lock);
-        run = next_to_go(r, now, make_room && r->stats.unfinished + r->stats.finished >= r->cfg.sessions);
+        session = next_to_go(r, now, make_room && r->stats.unfinished + r->stats.finished >= r->cfg.sessions);
         osp_lock_release(&r->lock);
-        if (!run)
+        if (!session)
             return;
-        osp_run_end(r, run);
+        px_session_end(r, session);
     }
 }
 
@@ -255,52 +255,52 @@ osp_responder_free(struct osp_responder *r)
     free(r);
 }
 
-struct osp_run *
+struct px_session *
 osp_responder_take(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from, struct osp_time now)
 {
-    struct osp_run *run;
+    struct px_session *session;
 
     expire(r, now, EXPIRES_PER_CALL, false);
     osp_lock_take(&r->lock);
-    run = find(r, c_r, from);
-    if (run)
-        take_out(r, run);
+    session = find(r, c_r, from);
+    if (session)
+        take_out(r, session);
     osp_lock_release(&r->lock);
-    return run;
+    return session;
 }
 
-struct osp_run *
+struct px_session *
 osp_responder_take_duplicate(struct osp_responder *r, uint64_t request_hash, struct osp_time now)
 {
-    struct osp_run *run = NULL;
+    struct px_session *session = NULL;
 
     expire(r, now, EXPIRES_PER_CALL, false);
     osp_lock_take(&r->lock);
-    for (struct osp_node *n = osp_table_first(&r->by_request, request_hash); n && !run; n = osp_table_next(n)) {
-        run = OSP_CONTAINER(n, struct osp_run, by_request);
-        run = run->finished ? NULL : run;
+    for (struct osp_node *n = osp_table_first(&r->by_request, request_hash); n && !session; n = osp_table_next(n)) {
+        session = OSP_CONTAINER(n, struct px_session, by_request);
+        session = session->finished ? NULL : session;
     }
-    if (run)
-        take_out(r, run);
+    if (session)
+        take_out(r, session);
     osp_lock_release(&r->lock);
-    return run;
+    return session;
 }
 
 void
-osp_responder_give(struct osp_responder *r, struct osp_run *run, struct osp_time now)
+osp_responder_give(struct osp_responder *r, struct px_session *session, struct osp_time now)
 {
-    struct osp_run *surplus;
+    struct px_session *surplus;
 
     expire(r, now, EXPIRES_PER_CALL, false);
-    if (run->expires_us == 0)
-        run->expires_us = now.us + r->cfg.session_us;
+    if (session->expires_us == 0)
+        session->expires_us = now.us + r->cfg.session_us;
     osp_lock_take(&r->lock);
-    surplus = run->finished ? NULL : over_share(r, &run->from);
+    surplus = session->finished ? NULL : over_share(r, &session->from);
     osp_lock_release(&r->lock);
-    osp_run_end(r, surplus);
+    px_session_end(r, surplus);
     expire(r, now, EXPIRES_PER_CALL, true);
     osp_lock_take(&r->lock);
-    put_in(r, run);
+    put_in(r, session);
     osp_lock_release(&r->lock);
 }
 

@@ -48,7 +48,7 @@ void osp_responder_stats(struct osp_responder *r, struct osp_responder_stats *ou
 /* ---- for lib/proxy ---- */
 
 /* One session, in memory of its own; whoever took it owns it. */
-struct osp_run {
+struct px_session {
     struct osp_node    by_cr, by_request, by_from;      /* private */
     struct osp_list    lru;                     /* private */
     struct osp_edhoc   edhoc;
@@ -65,22 +65,23 @@ struct osp_run {
 };
 
 /* A new one, not in the table; NULL: no memory. `policy` is referenced. */
-struct osp_run *osp_run_new(struct osp_policy *policy, const struct osp_ip *from);
+struct px_session *px_session_new(struct osp_policy *policy, const struct osp_ip *from);
 /* Ends it: wipes its keys, gives C_R back. */
-void osp_run_end(struct osp_responder *r, struct osp_run *run);
+void px_session_end(struct osp_responder *r, struct px_session *session);
 /* Keeps a copy of `answer` in place of the one before. False: no memory. */
-bool osp_run_answer(struct osp_run *run, struct osp_slice answer);
+bool px_session_set_answer(struct px_session *session, struct osp_slice answer);
 
 /* Takes out the session of C_R that began at this address; NULL: there is none. A finished one only if there is no other. */
-struct osp_run *osp_responder_take(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from, struct osp_time now);
+struct px_session *osp_responder_take(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from,
+                                      struct osp_time now);
 /* Puts a session in, or back. */
-void osp_responder_give(struct osp_responder *r, struct osp_run *run, struct osp_time now);
+void osp_responder_give(struct osp_responder *r, struct px_session *session, struct osp_time now);
 /* True if a session of ours has this C_R. */
 bool osp_responder_has(struct osp_responder *r, struct osp_slice c_r);
 /* True if one of them began at this address. */
 bool osp_responder_has_from(struct osp_responder *r, struct osp_slice c_r, const struct osp_ip *from);
 /* Takes out the unfinished session that this message_1 began; NULL: it is a new one. */
-struct osp_run *osp_responder_take_duplicate(struct osp_responder *r, uint64_t request_hash, struct osp_time now);
+struct px_session *osp_responder_take_duplicate(struct osp_responder *r, uint64_t request_hash, struct osp_time now);
 
 /* Which of two messages is which; not for peers to compute. */
 uint64_t osp_responder_hash(const struct osp_responder *r, const struct osp_ip *from, struct osp_slice message);
