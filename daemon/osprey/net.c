@@ -109,7 +109,7 @@ osprey_net_open(struct osprey_net *n, const struct osp_addr *bind_to, const stru
     cfg.max_messages = 4096;
     cfg.max_requests = 64;
     cfg.max_peers = 256;
-    cfg.client_socks = 1;
+    cfg.upstream_socks = 1;
     osp_pool_init(&n->pool, POOL_LIMIT);
     n->rx = malloc(DATAGRAM_MAX + 1);
     e = n->rx ? osp_txq_init(&n->tx, 64, 4 * (DATAGRAM_MAX + 1)) : OSP_E_NOMEM;

@@ -30,7 +30,7 @@ osp_ep_cfg_default(struct osp_ep_cfg *cfg)
         .max_peers = 4096,
         .max_token = 64,
         .max_datagram = 4096,
-        .client_socks = 1,
+        .upstream_socks = 1,
     };
 }
 
@@ -64,7 +64,7 @@ osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *
     ep->cfg = *cfg;
     ep->pool = pool;
     ep->next_handle = 1;
-    ep->socks = cfg->client_socks;
+    ep->socks = cfg->upstream_socks;
     osp_randbuf_init(&ep->rand, rand);
     osp_randbuf_take(&ep->rand, (uint8_t *)&ep->seed, sizeof(ep->seed));
     rand.fill(rand.ctx, (uint8_t *)ep->client_mid, sizeof(ep->client_mid));

@@ -45,7 +45,7 @@ struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in micro
     struct osp_ledger *ledger;          /* that counts separate responses, borrowed; NULL: nobody does */
     size_t   max_token;                 /* longest token accepted from a client (8974), at least 8 */
     size_t   max_datagram;              /* longest datagram made */
-    uint16_t client_socks;              /* sockets 0..client_socks-1 of `sock` may be used for requests, until
+    uint16_t upstream_socks;            /* sockets 0..upstream_socks-1 of `sock` may be used for requests, until
                                            osp_ep_set_socks() says otherwise: each has a Message ID space of its own per peer.
                                            At most 1024 */
 };

@@ -228,9 +228,9 @@ carry(struct net *n, unsigned from, const struct osp_tx *tx)
     struct net_item        it = { .to = tx->to.peer, .from = net_addr(from), .n = (uint16_t)tx->bytes.n };
     unsigned               copies = chance(n, n->loss) ? 0 : chance(n, n->dup) ? 2 : 1;
 
-    assert_true(sock <= node->cfg.client_socks);
+    assert_true(sock <= node->cfg.upstream_socks);
     assert_true(it.n > 0 && osp_slice_copy(tx->bytes, it.bytes, sizeof(it.bytes)));
-    if (sock < node->cfg.client_socks)
+    if (sock < node->cfg.upstream_socks)
         it.from.port = (uint16_t)(CLIENT_PORT + sock);
     if (n->strict)
         hold_against_the_rules(n, &it);
@@ -270,7 +270,7 @@ deliver(struct net *n, const struct net_item *it)
 
     if (i >= n->node_count || node->cut)
         return;
-    flow.sock = it->to.port == NET_PORT ? node->cfg.client_socks : (uint16_t)(it->to.port - CLIENT_PORT);
+    flow.sock = it->to.port == NET_PORT ? node->cfg.upstream_socks : (uint16_t)(it->to.port - CLIENT_PORT);
     n->trace = fnv(fnv(fnv(n->trace, &it->at, sizeof(it->at)), &it->to, sizeof(it->to)), it->bytes, it->n);
     exact = malloc(it->n);              /* so that a sanitizer sees a read past the end */
     assert_non_null(exact);

@@ -2,7 +2,7 @@
 /*
  * A network of message-layer endpoints in virtual time that loses, repeats, delays, reorders and spoils datagrams.
  *
- * Node i has the address 10.0.0.i; its sockets 0..client_socks-1 have the ports 50000 and up, the next one is its
+ * Node i has the address 10.0.0.i; its sockets 0..upstream_socks-1 have the ports 50000 and up, the next one is its
  * listener on port 5683.  Everything is drawn from one seed, so a run can be repeated: `trace` is a hash over all that
  * was delivered.
  *

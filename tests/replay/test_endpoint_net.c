@@ -276,7 +276,7 @@ build(uint64_t seed, unsigned nodes, const struct osp_ep_cfg *cfg)
     small.max_messages = 16384;
     small.max_requests = 4096;
     small.max_peers = 16;
-    small.client_socks = 2;
+    small.upstream_socks = 2;
     net_init(&a->net, seed);
     a->net.event = on_event;
     a->net.timer = on_timer;

@@ -58,7 +58,7 @@ make(struct osp_worker *w)
         e = osp_alarm_new(w->loop, worker_on_alarm, w, &w->alarm);
     if (e == OSP_OK)
         e = osp_watch_new(w->loop, w->inbox.fd, worker_on_notes, w, &w->inbox_watch);
-    while (e == OSP_OK && w->now.upstream_ports < w->cfg.proxy.ep.client_socks)
+    while (e == OSP_OK && w->now.upstream_ports < w->cfg.proxy.ep.upstream_socks)
         e = worker_open_upstream(w);
     return e;
 }
@@ -75,7 +75,7 @@ osp_worker_new(const struct osp_worker_cfg *cfg, struct osp_worker **out)
         return OSP_E_NOMEM;
     }
     w->cfg = *cfg;
-    w->cfg.proxy.ep.client_socks = (uint16_t)(cfg->upstream_ports < PORTS_AT_START ? cfg->upstream_ports : PORTS_AT_START);
+    w->cfg.proxy.ep.upstream_socks = (uint16_t)(cfg->upstream_ports < PORTS_AT_START ? cfg->upstream_ports : PORTS_AT_START);
     (void)pthread_mutex_init(&w->lock, NULL);
     osp_cond_init(&w->progress);
     e = make(w);

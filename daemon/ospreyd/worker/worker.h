@@ -39,7 +39,7 @@ struct osp_worker_stats {
 struct osp_worker;
 
 /*
- * Opens the first sockets for requests of ours; cfg->proxy.ep.client_socks does not matter.
+ * Opens the first sockets for requests of ours; cfg->proxy.ep.upstream_socks does not matter.
  *   OSP_E_NOMEM, OSP_E_CRYPTO, OSP_E_INVALID (no socket: errno).
  */
 OSP_CHECKED enum osp_err osp_worker_new(const struct osp_worker_cfg *cfg, struct osp_worker **out);

@@ -289,7 +289,7 @@ message_ids_are_not_reused_within_their_lifetime(void **state)
     size_t          sent = 0;
     struct osp_request how = { .type = OSP_NON };
 
-    f->cfg.client_socks = 2;
+    f->cfg.upstream_socks = 2;
     f->cfg.max_requests = 16;
     restart(f);
     memset(seen, 0, sizeof(seen));

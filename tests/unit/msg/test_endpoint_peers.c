@@ -110,7 +110,7 @@ any_number_of_sockets_works(void **state)
     struct fix           *f = *state;
 
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-        f->cfg.client_socks = counts[i];
+        f->cfg.upstream_socks = counts[i];
         restart(f);
         assert_int_equal(send_one(f), 0);
         assert_true(f->pool.used < 1024);
@@ -123,7 +123,7 @@ socket_is_left_only_when_it_is_used_up(void **state)
 {
     struct fix *f = *state;
 
-    f->cfg.client_socks = 1024;
+    f->cfg.upstream_socks = 1024;
     restart(f);
     for (uint32_t i = 0; i < 20 * PER_SOCK; i++) {
         int sock = send_one(f);
@@ -150,7 +150,7 @@ numbers_of_many_sockets_are_not_reused_within_their_lifetime(void **state)
     struct fix     *f = *state;
     uint32_t        refused = 0;
 
-    f->cfg.client_socks = 8;
+    f->cfg.upstream_socks = 8;
     restart(f);
     memset(sent_us, 0, sizeof(sent_us));
     for (uint32_t i = 0; i < 3000000; i++) {
@@ -177,7 +177,7 @@ sockets_come_as_they_are_needed(void **state)
     struct fix *f = *state;
     uint16_t    open = 2;
 
-    f->cfg.client_socks = open;
+    f->cfg.upstream_socks = open;
     restart(f);
     for (uint32_t i = 0; i < 10 * PER_SOCK; i++) {
         assert_in_range(send_one(f), 0, open - 1);
