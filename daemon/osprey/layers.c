@@ -179,9 +179,9 @@ add_echo(struct osp_msg *m, const struct osprey_echo *echo, size_t level)
 
 /* The classes of the procedure; an Echo of ours is for the one who opens this layer, so inside it [rfc9175#2.3]. */
 static enum osp_err
-choose_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
+choose_classes(const struct osp_layer_ends *ends, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
 {
-    enum osp_err e = osp_classes(leg, m, classes);
+    enum osp_err e = osp_classes(ends, m, classes);
 
     for (size_t i = 0; e == OSP_OK && i < m->opt_count; i++)
         if (m->opts[i].num == OSP_OPT_ECHO)
@@ -220,7 +220,7 @@ combine(struct osprey_onion *o, struct osp_slice message_3, struct osp_msg *m)
 }
 
 static enum osp_err
-seal(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_sec *sec, enum osp_leg_role role, bool next_hop,
+seal(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_sec *sec, enum osp_layer_role role, bool next_hop,
      const struct osprey_echo *echo, const struct osprey_trace *trace)
 {
     struct osprey_seal *s = &o->seals[o->seal_count];
@@ -230,10 +230,10 @@ seal(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_sec *sec
     enum osp_err        e;
 
     s->sec = sec;
-    s->leg = (struct osp_leg){ .role = role, .is_next_hop = next_hop };
+    s->ends = (struct osp_layer_ends){ .role = role, .is_next_hop = next_hop };
     e = add_echo(in, echo, o->seal_count);
     if (e == OSP_OK)
-        e = choose_classes(&s->leg, in, classes);
+        e = choose_classes(&s->ends, in, classes);
     if (e == OSP_OK)
         e = protect(o, cr, s, in, classes, out);
     if (e != OSP_OK)
@@ -244,7 +244,7 @@ seal(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_sec *sec
     if (e != OSP_OK)
         return e;
     o->at = !o->at;
-    step.leg = s->leg;
+    step.ends = s->ends;
     step.after = out;
     step.classes = classes;
     if (trace && trace->step)
@@ -266,7 +266,7 @@ seal_for_proxies(struct osprey_onion *o, struct osp_crypto *cr, const struct osp
         if (e == OSP_OK && i < r->via_count && r->hop_limit)
             e = add_uint(o, &o->made[o->at], OSP_OPT_HOP_LIMIT, r->hop_limit);
         if (e == OSP_OK && via->sec)
-            e = seal(o, cr, via->sec, OSP_LEG_TO_PROXY, i == 1, echo, trace);
+            e = seal(o, cr, via->sec, OSP_LAYER_TO_PROXY, i == 1, echo, trace);
     }
     return e;
 }
@@ -286,7 +286,7 @@ osprey_onion_build(struct osprey_onion *o, struct osp_crypto *cr, const struct o
     o->sealed = osp_wr_to(&o->memory[TEXT_CAP], SEALED_CAP);
     e = make_plain(o, r, c);
     if (e == OSP_OK && r->end_to_end)
-        e = seal(o, cr, r->end_to_end, OSP_LEG_TO_SERVER, r->via_count == 0, echo, trace);
+        e = seal(o, cr, r->end_to_end, OSP_LAYER_TO_SERVER, r->via_count == 0, echo, trace);
     if (e == OSP_OK && r->end_to_end)
         e = add_route_path(&o->made[o->at], r);
     if (e == OSP_OK)
@@ -311,7 +311,7 @@ open_one(struct osprey_onion *o, struct osp_crypto *cr, size_t level, const stru
          const struct osprey_trace *trace, struct osp_msg *out)
 {
     struct osprey_seal   *s = &o->seals[level];
-    struct osprey_step    step = { .level = level, .sec = s->sec, .leg = s->leg, .before = in };
+    struct osprey_step    step = { .level = level, .sec = s->sec, .ends = s->ends, .before = in };
     const struct osp_opt *age = osp_msg_get(in, OSP_OPT_MAX_AGE);
 
     s->has_outer_max_age = age && osp_opt_uint(age->val, &s->outer_max_age);

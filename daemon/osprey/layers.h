@@ -68,7 +68,7 @@ struct osprey_step {
     bool                     on;
     size_t                   level;     /* of the inner message */
     const struct osprey_sec *sec;
-    struct osp_leg           leg;
+    struct osp_layer_ends    ends;
     const struct osp_msg    *before, *after;    /* `after` is NULL when `err` is set */
     const uint8_t           *classes;   /* of before's options; NULL when coming off */
     enum osp_err             err;
@@ -82,7 +82,7 @@ struct osprey_trace {
 
 struct osprey_seal {
     const struct osprey_sec *sec;
-    struct osp_leg           leg;
+    struct osp_layer_ends    ends;
     struct osp_layer         layer;     /* of a group only the Partial IV, for those who tell */
     struct osp_group_layer   group;
     bool                     has_outer_max_age;     /* of the response: how long a cache may keep what it cannot read */

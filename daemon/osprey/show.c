@@ -133,12 +133,12 @@ osprey_show_options(FILE *to, const struct osp_msg *m, const uint8_t *classes, b
 static const char *
 peer_words(const struct osprey_step *s)
 {
-    switch (s->leg.role) {
-    case OSP_LEG_TO_SERVER:
+    switch (s->ends.role) {
+    case OSP_LAYER_TO_SERVER:
         return "end to end with the origin";
-    case OSP_LEG_TO_PROXY:
-        return s->leg.is_next_hop ? "with the nearest proxy" : "with a proxy further on";
-    case OSP_LEG_RELAY:
+    case OSP_LAYER_TO_PROXY:
+        return s->ends.is_next_hop ? "with the nearest proxy" : "with a proxy further on";
+    case OSP_LAYER_RELAY:
         break;
     }
     return "relayed";

@@ -8,25 +8,25 @@
  * next hop; an application endpoint knows for whom it added what.
  */
 struct osp_class_facts
-osp_class_facts(const struct osp_leg *leg, uint16_t num)
+osp_class_facts(const struct osp_layer_ends *ends, uint16_t num)
 {
     enum osp_opt_purpose   p = osp_opt_purpose(num);
     bool                   server = p == OSP_OPT_FOR_SERVER, opens = p == OSP_OPT_FOR_OPENING;
     bool                   server_or_proxy = server || p == OSP_OPT_FOR_PROXY || p == OSP_OPT_FOR_HOPS;
-    struct osp_class_facts f = { .added = leg->role != OSP_LEG_RELAY, .next_hop = leg->is_next_hop };
+    struct osp_class_facts f = { .added = ends->role != OSP_LAYER_RELAY, .next_hop = ends->is_next_hop };
 
-    switch (leg->role) {
-    case OSP_LEG_TO_SERVER:
+    switch (ends->role) {
+    case OSP_LAYER_TO_SERVER:
         f.consumer = server || opens;
-        f.next_consumer = opens || (server && leg->is_next_hop);
-        f.hop_is_next_consumer = !leg->is_next_hop && server_or_proxy;
+        f.next_consumer = opens || (server && ends->is_next_hop);
+        f.hop_is_next_consumer = !ends->is_next_hop && server_or_proxy;
         f.needed_before = opens;
         break;
-    case OSP_LEG_TO_PROXY:
+    case OSP_LAYER_TO_PROXY:
         f.consumer = f.next_consumer = server_or_proxy;
-        f.hop_is_next_consumer = leg->is_next_hop && f.consumer;
+        f.hop_is_next_consumer = ends->is_next_hop && f.consumer;
         break;
-    case OSP_LEG_RELAY:
+    case OSP_LAYER_RELAY:
         f.consumer = f.next_consumer = server_or_proxy;
         break;
     }
@@ -75,7 +75,7 @@ osp_class_is_e(const struct osp_class_facts *f, uint16_t num, bool has_proxy_sch
 }
 
 enum osp_err
-osp_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
+osp_classes(const struct osp_layer_ends *ends, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
 {
     bool scheme = osp_msg_has(m, OSP_OPT_PROXY_SCHEME) || osp_msg_has(m, OSP_OPT_PROXY_SCHEME_NUMBER);
 
@@ -84,13 +84,13 @@ osp_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t classes[
         const struct osp_opt_def *def = osp_opt_def(num);
         struct osp_class_facts    f;
 
-        if (!def && leg->strict)
+        if (!def && ends->strict)
             return OSP_E_UNKNOWN_OPTION;
         /* [rfc8613#4.1] what is unknown is Class E */
         classes[i] = (uint8_t)(def ? def->oscore : OSP_OPT_CLASS_E);
         if (!osp_opt_is_outer(classes[i]))
             continue;
-        f = osp_class_facts(leg, num);
+        f = osp_class_facts(ends, num);
         if (osp_class_is_e(&f, num, scheme, NULL))
             classes[i] = OSP_OPT_CLASS_E;
     }

@@ -9,16 +9,16 @@
 #include "msg/msg.h"
 
 /* Who protects, and for whom (the other OSCORE endpoint, X). */
-enum osp_leg_role {
-    OSP_LEG_TO_SERVER,          /* an application endpoint, for the other application endpoint */
-    OSP_LEG_TO_PROXY,           /* an application endpoint, for an intermediary on the way */
-    OSP_LEG_RELAY,              /* an intermediary: it added none of the outer-only options it relays */
+enum osp_layer_role {
+    OSP_LAYER_TO_SERVER,          /* an application endpoint, for the other application endpoint */
+    OSP_LAYER_TO_PROXY,           /* an application endpoint, for an intermediary on the way */
+    OSP_LAYER_RELAY,              /* an intermediary: it added none of the outer-only options it relays */
 };
 
-struct osp_leg {
-    enum osp_leg_role role;
-    bool              is_next_hop;      /* X is our next hop */
-    bool              strict;           /* an unknown option is an error (a proxy must know all) */
+struct osp_layer_ends {
+    enum osp_layer_role role;
+    bool                is_next_hop;    /* X is our next hop */
+    bool                strict;         /* an unknown option is an error (a proxy must know all) */
 };
 
 /* The questions of the procedure, answered for one option. */
@@ -26,16 +26,17 @@ struct osp_class_facts { bool added, consumer, next_consumer, next_hop, hop_is_n
 
 struct osp_class_path { uint8_t step[8]; uint8_t count; };      /* the steps taken, for tests and --verbose */
 
-/* The facts for option `num` on this leg. */
-struct osp_class_facts osp_class_facts(const struct osp_leg *leg, uint16_t num);
+/* The facts for option `num` in a layer with these ends. */
+struct osp_class_facts osp_class_facts(const struct osp_layer_ends *ends, uint16_t num);
 
 /* Runs the nine steps; true: Class E. `path` may be NULL. */
 bool osp_class_is_e(const struct osp_class_facts *f, uint16_t num, bool has_proxy_scheme, struct osp_class_path *path);
 
 /*
  * Fills classes[i] (enum osp_opt_class: E, U, I or E_AND_U) for each option of `m`.
- *   OSP_E_UNKNOWN_OPTION   leg->strict and an option without a row in the table: 4.02, or 5.02 for a response
+ *   OSP_E_UNKNOWN_OPTION   ends->strict and an option without a row in the table: 4.02, or 5.02 for a response
  */
-OSP_CHECKED enum osp_err osp_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX]);
+OSP_CHECKED enum osp_err osp_classes(const struct osp_layer_ends *ends, const struct osp_msg *m,
+                                      uint8_t classes[OSP_MSG_OPTS_MAX]);
 
 #endif

@@ -20,9 +20,9 @@ static enum osp_err
 put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, size_t depth, const struct osp_msg **out,
               struct osp_octx **failed)
 {
-    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    const struct osp_msg       *in = resp;
-    uint8_t                     classes[OSP_MSG_OPTS_MAX];
+    static const struct osp_layer_ends ends = { OSP_LAYER_RELAY, true, true };
+    const struct osp_msg              *in = resp;
+    uint8_t                            classes[OSP_MSG_OPTS_MAX];
 
     for (;; depth--) {
         struct osp_msg *to = in == &t->px->a ? &t->px->b : &t->px->a;
@@ -37,7 +37,7 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
         }
         if (depth == 0)
             break;
-        e = osp_classes(&leg, in, classes);
+        e = osp_classes(&ends, in, classes);
         if (e == OSP_OK)
             e = osp_oscore_protect_response(t->px->crypto, &x->removed[depth - 1], in, classes, false, &t->scratch, to);
         if (e != OSP_OK) {

@@ -2,7 +2,7 @@
 /* The steps of a request that is to be forwarded, up to where its next hop has an address; px_forward() is their list. */
 #include "proxy/impl.h"
 
-static const struct osp_leg relay = { OSP_LEG_RELAY, true, true };
+static const struct osp_layer_ends relay = { OSP_LAYER_RELAY, true, true };
 
 /* What its Observe option asks for: an observation begins, or ends. */
 static enum px_step

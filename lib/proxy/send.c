@@ -12,11 +12,11 @@
 enum osp_err
 px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 {
-    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    struct osp_msg             *out = *req == &t->px->a ? &t->px->b : &t->px->a;
-    uint8_t                     classes[OSP_MSG_OPTS_MAX];
-    struct osp_layer            added;
-    enum osp_err                e = osp_classes(&leg, *req, classes);
+    static const struct osp_layer_ends ends = { OSP_LAYER_RELAY, true, true };
+    struct osp_msg                    *out = *req == &t->px->a ? &t->px->b : &t->px->a;
+    uint8_t                            classes[OSP_MSG_OPTS_MAX];
+    struct osp_layer                   added;
+    enum osp_err                e = osp_classes(&ends, *req, classes);
 
     if (e != OSP_OK)
         return e;

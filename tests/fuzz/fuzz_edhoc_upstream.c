@@ -277,8 +277,8 @@ serve_edhoc(struct run *r, const struct osp_msg *req, uint8_t at, uint8_t x)
 static void
 serve(struct run *r, struct osp_msg *req, uint8_t at, uint8_t x)
 {
-    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    uint8_t                     scratch[4096], classes[OSP_MSG_OPTS_MAX];
+    static const struct osp_layer_ends ends = { OSP_LAYER_RELAY, true, true };
+    uint8_t                            scratch[4096], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_layer            layer;
     struct osp_msg              plain, resp, out;
@@ -303,7 +303,7 @@ serve(struct run *r, struct osp_msg *req, uint8_t at, uint8_t x)
     }
     if (osp_msg_has(&plain, OSP_OPT_OBSERVE) && osp_msg_add(&resp, OSP_OPT_OBSERVE, OSP_EMPTY) != OSP_OK)
         abort();
-    if (osp_classes(&leg, &resp, classes) != OSP_OK ||
+    if (osp_classes(&ends, &resp, classes) != OSP_OK ||
         osp_oscore_protect_response(r->crypto, &layer, &resp, classes, false, &s, &out) != OSP_OK)
         abort();
     reply(r, req, &out, at, x);

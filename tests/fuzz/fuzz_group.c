@@ -38,7 +38,7 @@ struct world {
 };
 
 static struct osp_crypto   *cr;
-static const struct osp_leg leg = { OSP_LEG_TO_SERVER, true, false };
+static const struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
 
 /* ---- the group ---- */
 
@@ -111,7 +111,7 @@ make_request(struct world *w, struct kept *k, unsigned mode, uint8_t mark)
     m.payload = osp_slice(&k->mark, 1);
     if ((mark & 1) && osp_msg_add(&m, OSP_OPT_OBSERVE, OSP_EMPTY) != OSP_OK)
         abort();
-    if (osp_classes(&leg, &m, classes) != OSP_OK)
+    if (osp_classes(&ends, &m, classes) != OSP_OK)
         abort();
     if (mode == OSP_GROUP_DETERMINISTIC)
         e = osp_group_protect_deterministic(cr, w->client, 0, &m, classes, mark & 2, &s, &out, &k->client);
@@ -171,7 +171,7 @@ answer(struct world *w, struct kept *k, unsigned how)
         return;
     osp_msg_init(&m, OSP_CODE(2, 5));
     m.payload = osp_slice(&k->mark, 1);
-    if (osp_classes(&leg, &m, classes) != OSP_OK)
+    if (osp_classes(&ends, &m, classes) != OSP_OK)
         abort();
     e = osp_group_protect_response(cr, &k->server, &m, classes, how, &s, &out);
     if (e != OSP_OK) {

@@ -56,7 +56,7 @@ own(struct osp_octx *server, struct osp_octx *client, struct osp_rd *r)
 {
     static uint8_t      a[4096], b[4096], wire[2048];
     struct osp_wr       wa = osp_wr_to(a, sizeof(a)), wb = osp_wr_to(b, sizeof(b)), ww = osp_wr_to(wire, sizeof(wire));
-    struct osp_leg      leg = { OSP_LEG_TO_SERVER, true, false };
+    struct osp_layer_ends      ends = { OSP_LAYER_TO_SERVER, true, false };
     uint8_t             classes[OSP_MSG_OPTS_MAX], flip = osp_rd_u8(r), where = osp_rd_u8(r);
     struct osp_msg      m, out, in, got;
     struct osp_layer    l, sl;
@@ -65,7 +65,7 @@ own(struct osp_octx *server, struct osp_octx *client, struct osp_rd *r)
 
     osp_msg_init(&m, OSP_GET);
     m.payload = osp_rd_rest(r);
-    if (m.payload.n > 512 || osp_classes(&leg, &m, classes) != OSP_OK ||
+    if (m.payload.n > 512 || osp_classes(&ends, &m, classes) != OSP_OK ||
         osp_oscore_protect_request(cr, client, &m, classes, &wa, &out, &l) != OSP_OK)
         return;
     if (osp_msg_encode_udp(&out, &ww) != OSP_OK)

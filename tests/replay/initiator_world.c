@@ -240,8 +240,8 @@ took_message_3(const struct osp_msg *req, struct osp_msg *m)
 void
 on_request(const struct osp_msg *req)
 {
-    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    uint8_t                     scratch[4096], classes[OSP_MSG_OPTS_MAX];
+    static const struct osp_layer_ends ends = { OSP_LAYER_RELAY, true, true };
+    uint8_t                            scratch[4096], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_layer            layer;
     struct osp_msg              plain, resp, out, bare;
@@ -278,7 +278,7 @@ on_request(const struct osp_msg *req)
         osp_proxy_set_policy(w.px, origin.reload);
     if (osp_msg_has(&plain, OSP_OPT_OBSERVE))
         EXPECT_OK(osp_msg_add(&resp, OSP_OPT_OBSERVE, OSP_EMPTY));
-    EXPECT_OK(osp_classes(&leg, &resp, classes));
+    EXPECT_OK(osp_classes(&ends, &resp, classes));
     EXPECT_OK(osp_oscore_protect_response(edhoc_crypto, &layer, &resp, classes, false, &s, &out));
     if (origin.garbles_answer)
         *(uint8_t *)(uintptr_t)(out.payload.p + out.payload.n - 1) ^= 1;

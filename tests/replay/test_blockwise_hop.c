@@ -88,10 +88,10 @@ open_at_origin(const struct osp_msg *q, struct osp_msg *inner)
 static void
 protect_at_origin(const struct osp_msg *plain, struct osp_msg *out)
 {
-    static const struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
-    uint8_t                     classes[OSP_MSG_OPTS_MAX];
+    static const struct osp_layer_ends ends = { OSP_LAYER_TO_PROXY, true, false };
+    uint8_t                            classes[OSP_MSG_OPTS_MAX];
 
-    EXPECT_OK(osp_classes(&leg, plain, classes));
+    EXPECT_OK(osp_classes(&ends, plain, classes));
     EXPECT_OK(osp_oscore_protect_response(cr, &origin_layer, plain, classes, false, &origin_wr, out));
 }
 

@@ -69,15 +69,15 @@ initiator_asks_again_when_the_context_is_out_of_use(void **state)
 static void
 notify_from_origin(const char *text)
 {
-    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    uint8_t                     scratch[1024], classes[OSP_MSG_OPTS_MAX], one = 1;
+    static const struct osp_layer_ends ends = { OSP_LAYER_RELAY, true, true };
+    uint8_t                            scratch[1024], classes[OSP_MSG_OPTS_MAX], one = 1;
     struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_msg              m, out;
 
     osp_msg_init(&m, OSP_CODE(2, 5));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_slice(&one, 1)));
     m.payload = osp_slice_str(text);
-    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_classes(&ends, &m, classes));
     EXPECT_OK(osp_oscore_protect_response(edhoc_crypto, &origin.observer, &m, classes, true, &s, &out));
     out.type = OSP_NON;
     out.mid = ++next_mid;
@@ -296,9 +296,9 @@ initiator_renews_a_lost_context_for_what_it_does_not_repeat(void **state)
 static void
 send_from_origin(uint8_t client, int observe)
 {
-    uint8_t                     value[4];
-    static const struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    uint8_t                     scratch[1024], classes[OSP_MSG_OPTS_MAX];
+    uint8_t                            value[4];
+    static const struct osp_layer_ends ends = { OSP_LAYER_RELAY, true, true };
+    uint8_t                            scratch[1024], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr               s = osp_wr_to(scratch, sizeof(scratch));
     struct osp_layer            layer;
     struct osp_msg              m, out;
@@ -309,7 +309,7 @@ send_from_origin(uint8_t client, int observe)
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
     if (observe >= 0)
         EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_opt_uint_make((uint32_t)observe, value)));
-    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_classes(&ends, &m, classes));
     EXPECT_OK(osp_oscore_protect_request(edhoc_crypto, origin.octx, &m, classes, &s, &out, &layer));
     osp_layer_fini(&layer);
     out.type = OSP_NON;

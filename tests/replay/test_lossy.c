@@ -138,8 +138,8 @@ origin_request(struct osp_ep_event *ev)
     static uint8_t  a[4096];
     uint8_t         classes[OSP_MSG_OPTS_MAX];
     struct osp_wr   w = osp_wr_to(a, sizeof(a));
-    struct osp_leg  leg = { OSP_LEG_TO_SERVER, true, false };
-    struct osp_msg  plain, resp, out;
+    struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
+    struct osp_msg        plain, resp, out;
     struct osp_layer l;
     unsigned        who = 0;
     unsigned long   number = 0;
@@ -165,7 +165,7 @@ origin_request(struct osp_ep_event *ev)
     n.executions++;
     osp_msg_init(&resp, OSP_CODE(2, 4));
     resp.payload = plain.payload;
-    EXPECT_OK(osp_classes(&leg, &resp, classes));
+    EXPECT_OK(osp_classes(&ends, &resp, classes));
     EXPECT_OK(osp_oscore_protect_response(n.cr, &l, &resp, classes, false, &w, &out));
     EXPECT_OK(osp_ep_respond(n.origin, ev->handle, &out, (struct osp_respond){ 0 }, n.now, &n.tx));
     osp_layer_fini(&l);
@@ -180,8 +180,8 @@ client_ask(unsigned i)
     static uint8_t     a[4096];
     uint8_t            classes[OSP_MSG_OPTS_MAX];
     struct osp_wr      w = osp_wr_to(a, sizeof(a));
-    struct osp_leg     leg = { OSP_LEG_TO_PROXY, true, false };
-    struct osp_msg     m, out;
+    struct osp_layer_ends ends = { OSP_LAYER_TO_PROXY, true, false };
+    struct osp_msg        m, out;
     struct osp_addr    proxy = { .ip = ip_of(PROXY, 0), .port = 5683 };
     struct osp_request how = { .deadline = osp_time_after(n.now, OSP_SEC(200)) };
     uint64_t           handle;
@@ -195,7 +195,7 @@ client_ask(unsigned i)
     m.payload = osp_slice_str(text);
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
-    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_classes(&ends, &m, classes));
     osp_layer_fini(&c->layer);
     EXPECT_OK(osp_oscore_protect_request(n.cr, c->ctx, &m, classes, &w, &out, &c->layer));
     EXPECT_OK(osp_ep_request(c->ep, &proxy, NULL, &out, &how, n.now, &n.tx, &handle));

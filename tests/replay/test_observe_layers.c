@@ -106,9 +106,9 @@ static void
 origin_says(uint8_t type, uint16_t mid, struct osp_slice token, struct osp_layer *l, bool own_piv, uint8_t code, int observe,
             const char *payload)
 {
-    static const struct osp_leg leg = { OSP_LEG_TO_SERVER, true, false };
-    struct osp_msg              m, out;
-    uint8_t                     buf[1024], value[4], classes[OSP_MSG_OPTS_MAX];
+    static const struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
+    struct osp_msg                     m, out;
+    uint8_t                            buf[1024], value[4], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr               b = osp_wr_to(buf, sizeof(buf));
 
     osp_msg_init(&m, code);
@@ -116,7 +116,7 @@ origin_says(uint8_t type, uint16_t mid, struct osp_slice token, struct osp_layer
     if (observe >= 0)
         EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_opt_uint_make((uint32_t)observe, value)));
     if (l) {
-        EXPECT_OK(osp_classes(&leg, &m, classes));
+        EXPECT_OK(osp_classes(&ends, &m, classes));
         EXPECT_OK(osp_oscore_protect_response(cr, l, &m, classes, own_piv, &b, &out));
         osp_msg_copy(&m, &out);
     }

@@ -110,7 +110,7 @@ option_that_cannot_be_classified_is_4_02_and_5_02(void **state)
     struct osp_msg   m, q, plain, resp, out;
     uint8_t          buf[2048], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr    b = osp_wr_to(buf, sizeof(buf));
-    struct osp_leg   leg = { OSP_LEG_TO_SERVER, true, false };
+    struct osp_layer_ends   ends = { OSP_LAYER_TO_SERVER, true, false };
 
     (void)state;
     w.upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN },
@@ -128,7 +128,7 @@ option_that_cannot_be_classified_is_4_02_and_5_02(void **state)
     /* a response whose inside has an unsafe unknown option */
     osp_msg_init(&resp, OSP_CODE(2, 5));
     add(&resp, 65002, "x");
-    EXPECT_OK(osp_classes(&leg, &resp, classes));
+    EXPECT_OK(osp_classes(&ends, &resp, classes));
     EXPECT_OK(osp_oscore_protect_response(cr, &l, &resp, classes, false, &b, &out));
     answer_request(&q, &out);
     expect_code(OSP_CODE(5, 2));
@@ -307,12 +307,12 @@ no_lease_is_5_03_and_a_granted_one_goes_on(void **state)
 static void
 echo_challenge_of_the_next_hop_is_answered_once(void **state)
 {
-    struct osp_octx *origin;
-    struct osp_layer l;
-    struct osp_msg   m, q, plain, resp, out;
-    uint8_t          buf[4096], classes[OSP_MSG_OPTS_MAX];
-    struct osp_wr    b;
-    struct osp_leg   leg = { OSP_LEG_TO_SERVER, true, false };
+    struct osp_octx      *origin;
+    struct osp_layer      l;
+    struct osp_msg        m, q, plain, resp, out;
+    uint8_t               buf[4096], classes[OSP_MSG_OPTS_MAX];
+    struct osp_wr         b;
+    struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
 
     (void)state;
     w.upstreams[0] = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN },
@@ -329,7 +329,7 @@ echo_challenge_of_the_next_hop_is_answered_once(void **state)
         assert_int_equal(osp_msg_has(&plain, OSP_OPT_ECHO), round == 1);
         osp_msg_init(&resp, OSP_CODE(4, 1));
         add(&resp, OSP_OPT_ECHO, "fresh?");
-        EXPECT_OK(osp_classes(&leg, &resp, classes));
+        EXPECT_OK(osp_classes(&ends, &resp, classes));
         EXPECT_OK(osp_oscore_protect_response(cr, &l, &resp, classes, true, &b, &out));
         answer_request(&q, &out);
         osp_layer_fini(&l);

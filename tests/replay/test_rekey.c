@@ -78,7 +78,8 @@ stats(void)
 
 /* ---- messages ---- */
 
-static const struct osp_leg to_proxy = { OSP_LEG_TO_PROXY, true, false }, to_server = { OSP_LEG_TO_SERVER, true, false };
+static const struct osp_layer_ends to_proxy = { OSP_LAYER_TO_PROXY, true, false };
+static const struct osp_layer_ends to_server = { OSP_LAYER_TO_SERVER, true, false };
 
 struct datagram { uint8_t bytes[1024]; size_t n; };
 

@@ -139,7 +139,7 @@ entry_of_a_protected_leg_is_not_given_to_an_unprotected_one(void **state)
     struct osp_octx         *origin = other_side("T", "\xd4");
     struct osp_authority     to = { OSP_SCHEME_COAP, osp_slice_str("192.0.2.9"), 5683, true, osp_ip_v4(192, 0, 2, 9) };
     struct osp_cache_cfg     cfg;
-    struct osp_leg           leg = { OSP_LEG_TO_SERVER, true, false };
+    struct osp_layer_ends    ends = { OSP_LAYER_TO_SERVER, true, false };
     struct osp_layer         l;
     struct osp_msg           m, q, plain, r, out;
     struct world_out         o;
@@ -160,7 +160,7 @@ entry_of_a_protected_leg_is_not_given_to_an_unprotected_one(void **state)
     EXPECT_OK(osp_oscore_unprotect_request(cr, origin, &q, &b, &plain, &l));
     osp_msg_init(&r, OSP_CODE(2, 5));
     r.payload = osp_slice_str("for the gateway only");
-    EXPECT_OK(osp_classes(&leg, &r, classes));
+    EXPECT_OK(osp_classes(&ends, &r, classes));
     EXPECT_OK(osp_oscore_protect_response(cr, &l, &r, classes, false, &b, &out));
     origin_says(&o, &q, &out);
     take(&r);
@@ -222,15 +222,15 @@ outer_authority_does_not_complete_the_inner_one(void **state)
 static void
 notify(const struct world_out *to, const struct osp_msg *q, struct osp_layer *l, uint32_t outer, bool piv, const char *payload)
 {
-    struct osp_leg leg = { OSP_LEG_TO_SERVER, true, false };
-    struct osp_msg r, out;
-    uint8_t        buf[4096], value[4], classes[OSP_MSG_OPTS_MAX];
+    struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
+    struct osp_msg        r, out;
+    uint8_t               buf[4096], value[4], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr  b = osp_wr_to(buf, sizeof(buf));
 
     osp_msg_init(&r, OSP_CODE(2, 5));
     EXPECT_OK(osp_msg_add(&r, OSP_OPT_OBSERVE, osp_opt_uint_make(outer, value)));
     r.payload = osp_slice_str(payload);
-    EXPECT_OK(osp_classes(&leg, &r, classes));
+    EXPECT_OK(osp_classes(&ends, &r, classes));
     EXPECT_OK(osp_oscore_protect_response(cr, l, &r, classes, piv, &b, &out));
     origin_says(to, q, &out);
 }

@@ -305,10 +305,10 @@ void
 world_protect(struct osp_crypto *cr, struct osp_octx *c, const struct osp_msg *m, struct osp_wr *wr, struct osp_msg *out,
               struct osp_layer *l)
 {
-    static const struct osp_leg leg = { OSP_LEG_TO_PROXY, true, false };
-    uint8_t                     classes[OSP_MSG_OPTS_MAX];
+    static const struct osp_layer_ends ends = { OSP_LAYER_TO_PROXY, true, false };
+    uint8_t                            classes[OSP_MSG_OPTS_MAX];
 
-    EXPECT_OK(osp_classes(&leg, m, classes));
+    EXPECT_OK(osp_classes(&ends, m, classes));
     EXPECT_OK(osp_oscore_protect_request(cr, c, m, classes, wr, out, l));
 }
 

@@ -193,9 +193,9 @@ osprey_serve_open(struct osprey_server *s, struct osp_msg *in, struct osprey_ser
 
 /* An Echo is for the one who put the layer on. */
 static enum osp_err
-choose_classes(const struct osp_leg *leg, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
+choose_classes(const struct osp_layer_ends *ends, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
 {
-    enum osp_err e = osp_classes(leg, m, classes);
+    enum osp_err e = osp_classes(ends, m, classes);
 
     for (size_t k = 0; e == OSP_OK && k < m->opt_count; k++)
         if (m->opts[k].num == OSP_OPT_ECHO)
@@ -217,15 +217,15 @@ forbids_keeping(const struct osp_msg *resp)
 static enum osp_err
 seal_group(struct osprey_server *s, struct osprey_served *sv, const struct osp_msg *resp, struct osp_msg *out)
 {
-    struct osp_leg leg = { .role = OSP_LEG_TO_SERVER, .is_next_hop = sv->count == 0 };
-    uint8_t        classes[OSP_MSG_OPTS_MAX];
-    struct osp_msg refusal;
-    enum osp_err   e;
+    struct osp_layer_ends ends = { .role = OSP_LAYER_TO_SERVER, .is_next_hop = sv->count == 0 };
+    uint8_t               classes[OSP_MSG_OPTS_MAX];
+    struct osp_msg        refusal;
+    enum osp_err          e;
 
     osp_msg_init(&refusal, osp_err_code(OSP_E_FORBIDDEN));
     if (sv->group.mode == OSP_GROUP_DETERMINISTIC && forbids_keeping(resp))
         resp = &refusal;
-    e = choose_classes(&leg, resp, classes);
+    e = choose_classes(&ends, resp, classes);
     return e == OSP_OK ? osp_group_protect_response(s->crypto, &sv->group, resp, classes, OSP_GROUP_KID, &s->sealed, out) : e;
 }
 
@@ -244,11 +244,11 @@ osprey_serve_seal(struct osprey_server *s, struct osprey_served *sv, const struc
         m = &s->work[(sv->count + 1) & 1];
     }
     for (size_t i = sv->count; i > 0; i--) {
-        bool            innermost = i == sv->count && !sv->group.group;
-        struct osp_leg  leg = { .role = innermost ? OSP_LEG_TO_SERVER : OSP_LEG_TO_PROXY, .is_next_hop = i == 1 };
-        struct osp_msg *next = &s->work[i & 1];
+        bool                  innermost = i == sv->count && !sv->group.group;
+        struct osp_layer_ends ends = { .role = innermost ? OSP_LAYER_TO_SERVER : OSP_LAYER_TO_PROXY, .is_next_hop = i == 1 };
+        struct osp_msg       *next = &s->work[i & 1];
 
-        e = choose_classes(&leg, m, classes);
+        e = choose_classes(&ends, m, classes);
         if (e == OSP_OK)
             e = osp_oscore_protect_response(s->crypto, &sv->layers[i - 1], m, classes, sv->challenge && innermost, &s->sealed,
                                             next);

@@ -12,7 +12,7 @@
  */
 #include "proxy/impl.h"
 
-static const struct osp_leg relay = { OSP_LEG_RELAY, true, true };
+static const struct osp_layer_ends relay = { OSP_LAYER_RELAY, true, true };
 
 static struct px_transfer *
 transfer_of(struct px_turn *t, struct px_exchange *x)

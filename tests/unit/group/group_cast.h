@@ -164,9 +164,9 @@ pad(size_t i)
 static inline const uint8_t *
 classes(struct world *w, const struct osp_msg *m)
 {
-    struct osp_leg leg = { OSP_LEG_TO_SERVER, true, false };
+    struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
 
-    EXPECT_OK(osp_classes(&leg, m, w->classes));
+    EXPECT_OK(osp_classes(&ends, m, w->classes));
     return w->classes;
 }
 

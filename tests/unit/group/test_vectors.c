@@ -94,9 +94,9 @@ message(const json_t *v, const char *key, uint8_t *buf)
 static void
 classes_of(const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
 {
-    struct osp_leg leg = { OSP_LEG_TO_SERVER, !osp_msg_has(m, OSP_OPT_PROXY_SCHEME), false };
+    struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, !osp_msg_has(m, OSP_OPT_PROXY_SCHEME), false };
 
-    EXPECT_OK(osp_classes(&leg, m, classes));
+    EXPECT_OK(osp_classes(&ends, m, classes));
 }
 
 static void
@@ -423,7 +423,7 @@ run_through_proxy(const json_t *j, size_t i, struct osp_group *group)
     static uint8_t         scratch[6 * BIG];
     uint8_t                b[8][256], big[BIG], classes[OSP_MSG_OPTS_MAX];
     struct osp_octx_params p = { .aead = 10, .hkdf = OSP_HKDF_SHA256 };
-    struct osp_leg         leg = { OSP_LEG_TO_PROXY, true, false };
+    struct osp_layer_ends  ends = { OSP_LAYER_TO_PROXY, true, false };
     struct osp_wr          w = osp_wr_to(scratch, sizeof(scratch));
     struct osp_msg         in, mid, out;
     struct osp_octx       *c;
@@ -447,7 +447,7 @@ run_through_proxy(const json_t *j, size_t i, struct osp_group *group)
     mid.type = wire.type;
     mid.mid = wire.mid;
     mid.token = wire.token;
-    EXPECT_OK(osp_classes(&leg, &mid, classes));
+    EXPECT_OK(osp_classes(&ends, &mid, classes));
     EXPECT_OK(osp_oscore_protect_request(cr, c, &mid, classes, &w, &out, &cp));
     expect_wire(q, "to_proxy", &out);
 

@@ -52,7 +52,7 @@ pair_teardown(void **state)
     return 0;
 }
 
-const struct osp_leg to_server = { OSP_LEG_TO_SERVER, true, false };
+const struct osp_layer_ends to_server = { OSP_LAYER_TO_SERVER, true, false };
 
 void
 protect(struct fix *f)

@@ -21,7 +21,7 @@ struct fix {
     uint64_t           rng;
 };
 
-extern const struct osp_leg to_server;
+extern const struct osp_layer_ends to_server;
 
 /* cmocka set-up and tear-down; pair() and drop_pair() change the contexts between. */
 int  pair_setup(void **state);

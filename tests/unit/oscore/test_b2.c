@@ -49,7 +49,7 @@ base(bool server)
 
 /* ---- one message under one context ---- */
 
-static const struct osp_leg leg = { OSP_LEG_TO_SERVER, true, false };
+static const struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
 
 static void
 get_tv1(struct osp_msg *m, uint16_t mid)
@@ -71,7 +71,7 @@ ask(struct osp_octx *c, uint16_t mid, uint8_t buf[512], struct osp_layer *l)
 
     get_tv1(&m, mid);
     osp_octx_grant(c, 0, 1);
-    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_classes(&ends, &m, classes));
     EXPECT_OK(osp_oscore_protect_request(cr, c, &m, classes, &s, &out, l));
     EXPECT_OK(osp_msg_encode_udp(&out, &w));
     return osp_wr_slice(&w);
@@ -101,7 +101,7 @@ answer(struct osp_layer *l, uint8_t code, const char *payload, uint16_t mid, uin
     m.mid = mid;
     m.token = osp_slice_str("z");
     m.payload = osp_slice_str(payload);
-    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_classes(&ends, &m, classes));
     EXPECT_OK(osp_oscore_protect_response(cr, l, &m, classes, false, &s, &out));
     EXPECT_OK(osp_msg_encode_udp(&out, &w));
     return osp_wr_slice(&w);

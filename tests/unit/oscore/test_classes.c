@@ -73,15 +73,15 @@ every_path_goes_forward_and_ends_at_eight_or_nine(void **state)
 }
 
 struct row {
-    enum osp_leg_role role;
-    bool              next_hop, scheme;
-    uint16_t          num;
-    bool              is_e;
+    enum osp_layer_role role;
+    bool                next_hop, scheme;
+    uint16_t            num;
+    bool                is_e;
 };
 
-#define S OSP_LEG_TO_SERVER
-#define P OSP_LEG_TO_PROXY
-#define R OSP_LEG_RELAY
+#define S OSP_LAYER_TO_SERVER
+#define P OSP_LAYER_TO_PROXY
+#define R OSP_LAYER_RELAY
 
 /* [ocp#2.2] [ocp#3], as the examples of the draft have them */
 static const struct row table[] = {
@@ -135,17 +135,17 @@ each_leg_gives_each_option_its_class(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        const struct row *r = &table[i];
-        struct osp_leg    leg = { r->role, r->next_hop, true };
-        uint8_t           classes[OSP_MSG_OPTS_MAX];
-        struct osp_msg    m;
-        size_t            at = 0;
+        const struct row     *r = &table[i];
+        struct osp_layer_ends ends = { r->role, r->next_hop, true };
+        uint8_t               classes[OSP_MSG_OPTS_MAX];
+        struct osp_msg        m;
+        size_t                at = 0;
 
         osp_msg_init(&m, OSP_GET);
         EXPECT_OK(osp_msg_add(&m, r->num, OSP_EMPTY));
         if (r->scheme && r->num != OSP_OPT_PROXY_SCHEME)
             EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));
-        EXPECT_OK(osp_classes(&leg, &m, classes));
+        EXPECT_OK(osp_classes(&ends, &m, classes));
         while (m.opts[at].num != r->num)
             at++;
         if ((classes[at] == OSP_OPT_CLASS_E) != r->is_e)
@@ -157,17 +157,17 @@ each_leg_gives_each_option_its_class(void **state)
 static void
 either_scheme_option_lets_uri_host_inside(void **state)
 {
-    struct osp_leg leg = { OSP_LEG_TO_PROXY, true, true };
-    uint8_t        classes[OSP_MSG_OPTS_MAX];
-    struct osp_msg m;
+    struct osp_layer_ends ends = { OSP_LAYER_TO_PROXY, true, true };
+    uint8_t               classes[OSP_MSG_OPTS_MAX];
+    struct osp_msg        m;
 
     (void)state;
     osp_msg_init(&m, OSP_GET);
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_HOST, osp_slice_str("h")));
-    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_classes(&ends, &m, classes));
     assert_int_equal(classes[0], OSP_OPT_CLASS_U);
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_PROXY_SCHEME_NUMBER, OSP_EMPTY));
-    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_classes(&ends, &m, classes));
     assert_int_equal(classes[0], OSP_OPT_CLASS_E);
 }
 
@@ -182,9 +182,9 @@ options_of_class_e_keep_it_on_every_leg(void **state)
                                      OSP_OPT_SIZE2, OSP_OPT_ECHO, OSP_OPT_NO_RESPONSE, OSP_OPT_REQUEST_TAG };
 
     (void)state;
-    for (int role = OSP_LEG_TO_SERVER; role <= OSP_LEG_RELAY; role++) {
+    for (int role = OSP_LAYER_TO_SERVER; role <= OSP_LAYER_RELAY; role++) {
         for (int hop = 0; hop < 2; hop++) {
-            struct osp_leg leg = { (enum osp_leg_role)role, hop, true };
+            struct osp_layer_ends ends = { (enum osp_layer_role)role, hop, true };
             uint8_t        classes[OSP_MSG_OPTS_MAX];
             struct osp_msg m;
 
@@ -193,7 +193,7 @@ options_of_class_e_keep_it_on_every_leg(void **state)
                 EXPECT_OK(osp_msg_add(&m, e[i], OSP_EMPTY));
             for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
                 EXPECT_OK(osp_msg_add(&m, both[i], OSP_EMPTY));
-            EXPECT_OK(osp_classes(&leg, &m, classes));
+            EXPECT_OK(osp_classes(&ends, &m, classes));
             for (size_t i = 0; i < m.opt_count; i++) {
                 bool is_both = false;
 
@@ -215,17 +215,17 @@ unknown_option_is_class_e_for_an_endpoint_and_an_error_for_a_proxy(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
         for (int strict = 0; strict < 2; strict++) {
-            struct osp_leg leg = { strict ? OSP_LEG_RELAY : OSP_LEG_TO_SERVER, true, strict };
-            uint8_t        classes[OSP_MSG_OPTS_MAX] = { 99 };
-            struct osp_msg m;
+            struct osp_layer_ends ends = { strict ? OSP_LAYER_RELAY : OSP_LAYER_TO_SERVER, true, strict };
+            uint8_t               classes[OSP_MSG_OPTS_MAX] = { 99 };
+            struct osp_msg        m;
 
             osp_msg_init(&m, strict ? OSP_GET : OSP_CODE(2, 5));
             EXPECT_OK(osp_msg_add(&m, unknown[i], OSP_EMPTY));
             if (strict) {
-                EXPECT_ERR(OSP_E_UNKNOWN_OPTION, osp_classes(&leg, &m, classes));
+                EXPECT_ERR(OSP_E_UNKNOWN_OPTION, osp_classes(&ends, &m, classes));
                 continue;
             }
-            EXPECT_OK(osp_classes(&leg, &m, classes));
+            EXPECT_OK(osp_classes(&ends, &m, classes));
             assert_int_equal(classes[0], OSP_OPT_CLASS_E);
         }
     }
@@ -235,17 +235,17 @@ unknown_option_is_class_e_for_an_endpoint_and_an_error_for_a_proxy(void **state)
 static void
 unknown_option_is_found_wherever_it_is(void **state)
 {
-    struct osp_leg leg = { OSP_LEG_RELAY, true, true };
-    uint8_t        classes[OSP_MSG_OPTS_MAX];
-    struct osp_msg m;
+    struct osp_layer_ends ends = { OSP_LAYER_RELAY, true, true };
+    uint8_t               classes[OSP_MSG_OPTS_MAX];
+    struct osp_msg        m;
 
     (void)state;
     osp_msg_init(&m, OSP_GET);
     for (size_t i = 1; i < OSP_MSG_OPTS_MAX; i++)
         EXPECT_OK(osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("x")));
-    EXPECT_OK(osp_classes(&leg, &m, classes));
+    EXPECT_OK(osp_classes(&ends, &m, classes));
     EXPECT_OK(osp_msg_add(&m, 65535, OSP_EMPTY));
-    EXPECT_ERR(OSP_E_UNKNOWN_OPTION, osp_classes(&leg, &m, classes));
+    EXPECT_ERR(OSP_E_UNKNOWN_OPTION, osp_classes(&ends, &m, classes));
 }
 
 int

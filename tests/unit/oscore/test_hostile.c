@@ -337,8 +337,8 @@ whole_uri_is_not_sent_in_the_clear(void **state)
     struct fix           *f = *state;
 
     for (size_t i = 0; i < 2; i++) {
-        struct osp_leg behind = { OSP_LEG_TO_SERVER, false, false }, to_proxy = { OSP_LEG_TO_PROXY, true, false };
-        uint8_t        classes[OSP_MSG_OPTS_MAX];
+        struct osp_layer_ends behind = { OSP_LAYER_TO_SERVER, false, false }, to_proxy = { OSP_LAYER_TO_PROXY, true, false };
+        uint8_t               classes[OSP_MSG_OPTS_MAX];
         struct osp_wr  w = osp_wr_to(f->scratch, sizeof(f->scratch));
         uint64_t       next = osp_octx_ssn(f->client).next;
 

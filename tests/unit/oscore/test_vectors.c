@@ -119,14 +119,14 @@ messages_are_those_of_the_appendix(void **state)
         struct osp_octx *c = derive(json_array_get(kd, (size_t)of[i].context), false);
         uint8_t          a[256], scratch[512], wire[512], want[512], classes[OSP_MSG_OPTS_MAX];
         struct osp_wr    s = osp_wr_to(scratch, sizeof(scratch)), w = osp_wr_to(wire, sizeof(wire));
-        struct osp_leg   leg = { OSP_LEG_TO_SERVER, true, false };
-        struct osp_layer layer = { 0 };
-        struct osp_msg   in, out;
-        bool             header;
+        struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
+        struct osp_layer      layer = { 0 };
+        struct osp_msg        in, out;
+        bool                  header;
 
         assert_string_equal(vec_str(v, "id"), of[i].id);
         EXPECT_OK(osp_msg_decode_udp(vec_hex(v, "unprotected", a, sizeof(a)), &in, &header));
-        EXPECT_OK(osp_classes(&leg, &in, classes));
+        EXPECT_OK(osp_classes(&ends, &in, classes));
         if (i < 3) {
             osp_octx_grant(c, 20, 21);
             EXPECT_OK(osp_oscore_protect_request(cr, c, &in, classes, &s, &out, &layer));
@@ -215,13 +215,13 @@ b12_step(struct b12 *t, size_t i, struct osp_msg *plain, bool own, struct osp_ms
     static uint8_t scratch[2][512], wire[512];
     const json_t  *v = json_array_get(t->steps, i);
     bool           client = strcmp(vec_str(v, "from"), "client") == 0;
-    struct osp_leg leg = { OSP_LEG_TO_SERVER, true, false };
-    uint8_t        want[512], classes[OSP_MSG_OPTS_MAX];
+    struct osp_layer_ends ends = { OSP_LAYER_TO_SERVER, true, false };
+    uint8_t               want[512], classes[OSP_MSG_OPTS_MAX];
     struct osp_wr  s = osp_wr_to(scratch[0], 512), d = osp_wr_to(scratch[1], 512), w = osp_wr_to(wire, 512);
     struct osp_msg out, in;
     bool           header;
 
-    EXPECT_OK(osp_classes(&leg, plain, classes));
+    EXPECT_OK(osp_classes(&ends, plain, classes));
     if (client) {
         osp_layer_fini(&t->cl);
         EXPECT_OK(osp_oscore_protect_request(cr, t->client, plain, classes, &s, &out, &t->cl));
@@ -395,23 +395,23 @@ expect_msg(const json_t *v, const struct osp_msg *got)
 }
 
 /* Who protects for whom, as the steps of the scenario have it. */
-static struct osp_leg
+static struct osp_layer_ends
 leg_of(const json_t *step, const char *topology)
 {
     const char    *at = vec_str(step, "at"), *towards = vec_str(step, "towards");
-    bool           application = at[0] == 'C' || at[0] == 'S';
-    bool           to_application = towards[0] == 'C' || towards[0] == 'S';
-    char           pair[32], back[32];
-    struct osp_leg leg = { OSP_LEG_RELAY, true, true };
+    bool                  application = at[0] == 'C' || at[0] == 'S';
+    bool                  to_application = towards[0] == 'C' || towards[0] == 'S';
+    char                  pair[32], back[32];
+    struct osp_layer_ends ends = { OSP_LAYER_RELAY, true, true };
 
     if (application)
-        leg.role = to_application ? OSP_LEG_TO_SERVER : OSP_LEG_TO_PROXY;
+        ends.role = to_application ? OSP_LAYER_TO_SERVER : OSP_LAYER_TO_PROXY;
     snprintf(pair, sizeof(pair), "%s -> %s", at, towards);
     snprintf(back, sizeof(back), "%s -> %s", towards, at);
-    leg.is_next_hop = strstr(topology, pair) || strstr(topology, back);
+    ends.is_next_hop = strstr(topology, pair) || strstr(topology, back);
     if (strcmp(at, "P1") == 0 || strcmp(at, "P2") == 0 || strcmp(at, "P") == 0)
-        leg.is_next_hop = true;         /* a response goes to the previous hop, whoever the layer is for */
-    return leg;
+        ends.is_next_hop = true;        /* a response goes to the previous hop, whoever the layer is for */
+    return ends;
 }
 
 /* The facts behind the steps that were taken; what no step asked for may be answered either way. */
@@ -434,7 +434,7 @@ check_answers(const json_t *want, const struct osp_class_facts *f, const struct 
 }
 
 static void
-check_classes(const json_t *step, const struct osp_leg *leg, const struct osp_msg *m, const uint8_t *classes)
+check_classes(const json_t *step, const struct osp_layer_ends *ends, const struct osp_msg *m, const uint8_t *classes)
 {
     bool    scheme = osp_msg_has(m, OSP_OPT_PROXY_SCHEME);
     size_t  i, k;
@@ -445,7 +445,7 @@ check_classes(const json_t *step, const struct osp_leg *leg, const struct osp_ms
         const char            *used = vec_str(oc, "used_class");
         json_t                *want = json_object_get(oc, "steps");
         struct osp_class_path  path;
-        struct osp_class_facts f = osp_class_facts(leg, num);
+        struct osp_class_facts f = osp_class_facts(ends, num);
         size_t                 at = 0;
 
         while (m->opts[at].num != num)
@@ -553,7 +553,7 @@ static void
 do_protect(struct scene *s, const json_t *step, const char *topology, struct osp_msg *last)
 {
     struct end     *e = end_of(s, vec_str(step, "context"), vec_str(step, "at"));
-    struct osp_leg  leg = leg_of(step, topology);
+    struct osp_layer_ends  ends = leg_of(step, topology);
     const json_t   *before = json_object_get(step, "before");
     uint8_t         classes[OSP_MSG_OPTS_MAX], want[2048];
     struct osp_wr   w = osp_wr_to(s->scratch, sizeof(s->scratch));
@@ -561,8 +561,8 @@ do_protect(struct scene *s, const json_t *step, const char *topology, struct osp
 
     check_inputs(step, e);
     load_msg(before, &m, s->before, sizeof(s->before));
-    EXPECT_OK(osp_classes(&leg, &m, classes));
-    check_classes(step, &leg, &m, classes);
+    EXPECT_OK(osp_classes(&ends, &m, classes));
+    check_classes(step, &ends, &m, classes);
     if (is_request(before)) {
         osp_layer_fini(&e->layer);
         EXPECT_OK(osp_oscore_protect_request(cr, e->c, &m, classes, &w, last, &e->layer));

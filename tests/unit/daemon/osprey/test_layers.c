@@ -368,7 +368,7 @@ proxied_request_names_literals_ports_and_scheme(void **state)
 
 /* ---- what goes into which layer ---- */
 
-struct layer_seen { bool echo, hop_limit, next_hop; enum osp_leg_role role; };
+struct layer_seen { bool echo, hop_limit, next_hop; enum osp_layer_role role; };
 static struct layer_seen seen[OSPREY_LAYERS_MAX];
 static size_t            seen_count;
 
@@ -378,7 +378,7 @@ note_step(void *ctx, const struct osprey_step *s)
     (void)ctx;
     assert_true(s->on && s->level == seen_count);
     seen[seen_count++] = (struct layer_seen){ osp_msg_has(s->before, OSP_OPT_ECHO), osp_msg_has(s->before, OSP_OPT_HOP_LIMIT),
-                                              s->leg.is_next_hop, s->leg.role };
+                                              s->ends.is_next_hop, s->ends.role };
 }
 
 /* An onion of three layers with an Echo at `level`. */
@@ -425,7 +425,7 @@ each_layer_of_an_onion_has_its_leg_and_its_hop_limit(void **state)
     for (size_t i = 0; i < 3; i++) {
         assert_true(seen[i].hop_limit);
         assert_int_equal(i == 2, seen[i].next_hop);
-        assert_int_equal(i == 0 ? OSP_LEG_TO_SERVER : OSP_LEG_TO_PROXY, seen[i].role);
+        assert_int_equal(i == 0 ? OSP_LAYER_TO_SERVER : OSP_LAYER_TO_PROXY, seen[i].role);
     }
 }
 

@@ -175,7 +175,7 @@ origin_stops_at_its_layer_limit(void **state)
     const struct osp_msg    *req, *out;
     const struct osprey_sec *sec;
     uint8_t                  classes[OSP_MSG_OPTS_MAX];
-    struct osp_leg           leg = { .role = OSP_LEG_TO_PROXY, .is_next_hop = true };
+    struct osp_layer_ends    ends = { .role = OSP_LAYER_TO_PROXY, .is_next_hop = true };
     unsigned                 at = 0;
 
     (void)state;
@@ -186,7 +186,7 @@ origin_stops_at_its_layer_limit(void **state)
     for (size_t i = 0; i <= OSPREY_LAYERS_MAX; i++, at = !at) {
         struct osp_layer layer = { 0 };
 
-        EXPECT_OK(osp_classes(&leg, &m[at], classes));
+        EXPECT_OK(osp_classes(&ends, &m[at], classes));
         EXPECT_OK(osp_oscore_protect_request(crypto, sec->octx, &m[at], classes, &w, &m[!at], &layer));
         osp_layer_fini(&layer);
     }
