@@ -49,6 +49,29 @@ equal_deterministic_request_of_another_client_is_a_hit(void **state)
     assert_int_equal(asked, 3);
 }
 
+/*
+ * ETag is for the endpoints of OSCORE alone, inside the ciphertext [rfc8613#4.1]: what is kept of a protected response is not
+ * validated, whatever its outer options say.  The request goes on as it came.
+ */
+static void
+stale_answer_to_a_deterministic_request_is_not_validated(void **state)
+{
+    struct osp_msg m, a;
+
+    (void)state;
+    origin_says(OSP_CODE(2, 5), "sealed answer", 40);
+    add(&reply, OSP_OPT_ETAG, "e1");
+    add(&reply, OSP_OPT_OSCORE, "\x29\x07" "s");
+    exchange(deterministic(&m, "hash-1", "sealed-1"), &a);
+    world_run(&w, OSP_SEC(41));
+    origin_says(OSP_CODE(2, 5), "sealed anew", 40);
+    add(&reply, OSP_OPT_OSCORE, "\x29\x08" "s");
+    exchange(deterministic(&m, "hash-1", "sealed-1"), &a);
+    assert_int_equal(asked, 2);
+    assert_false(osp_msg_has(&at_origin, OSP_OPT_ETAG));
+    EXPECT_BYTES(osp_slice_str("sealed anew"), a.payload);
+}
+
 /* rows D05, D08 */
 static void
 request_hash_in_a_response_has_to_be_the_requests(void **state)
@@ -118,6 +141,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, caching_setup, caching_teardown)
     const struct CMUnitTest tests[] = {
         T(equal_deterministic_request_of_another_client_is_a_hit),
+        T(stale_answer_to_a_deterministic_request_is_not_validated),
         T(request_hash_in_a_response_has_to_be_the_requests),
         T(plain_answer_to_a_deterministic_request_is_not_shared),
         T(refusal_of_a_forged_hash_does_not_stay),

@@ -225,6 +225,56 @@ single_flight_keeps_what_each_client_asked(void **state)
     assert_int_equal(OSP_CODE(2, 3), a.code);
 }
 
+/* Who may go to a guarded address takes nobody else there [rfc7252#11]. */
+static void
+single_flight_leads_nobody_to_an_address_that_is_guarded(void **state)
+{
+    static const struct osp_target loopback = { .kind = OSP_TARGET_NET, .scheme = OSP_SCHEME_UNKNOWN, .bits = 128,
+                                                .net = { { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 } } };
+    static const struct osp_net    first = { { { [10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1 } }, 128 };
+    struct osp_msg                 m, a;
+    struct world_out               o;
+
+    (void)state;
+    w.policy.single_flight = true;
+    w.rules[1] = w.rules[0];
+    w.rules[0] = (struct osp_rule){ .nets = &first, .net_count = 1, .allow = w.allow[1], .allow_count = 2 };
+    w.allow[1][0] = w.allow[0][0];
+    w.allow[1][1] = (struct osp_allow){ .kind = OSP_ALLOW_FORWARD, .target = loopback };
+    w.policy.rule_count = 2;
+    for (uint8_t host = 1; host <= 2; host++) {
+        osp_msg_init(&m, OSP_GET);
+        m.mid = ++next_mid;
+        m.token = osp_slice_str("tk");
+        add(&m, OSP_OPT_URI_HOST, "u.example");
+        add(&m, OSP_OPT_URI_PATH, "x");
+        add(&m, OSP_OPT_PROXY_SCHEME, "coap");
+        send_bytes(&m, host);
+    }
+    world_resolved(&w, "u.example", OSP_OK, "127.0.0.1", 1000);
+    o = take_next(&a);
+    assert_int_equal(o.to.sock, 0);
+    origin_says(OSP_CODE(2, 5), "for the first alone", 0);
+    reply.type = OSP_ACK;
+    reply.mid = a.mid;
+    reply.token = a.token;
+    {
+        uint8_t       buf[2048];
+        struct osp_wr d = osp_wr_to(buf, sizeof(buf));
+
+        EXPECT_OK(osp_msg_encode_udp(&reply, &d));
+        world_in_from(&w, 0, &o.to.peer, osp_wr_slice(&d));
+        (void)world_expire(&w);
+    }
+    for (unsigned n = 0; n < 2; n++) {
+        do
+            o = take_next(&a);
+        while (a.code == 0);    /* an early ACK */
+        assert_int_equal(o.to.sock, WORLD_LISTENER);
+        assert_int_equal(a.code, o.to.peer.ip.b[15] == 1 ? OSP_CODE(2, 5) : OSP_CODE(4, 1));
+    }
+}
+
 int
 main(void)
 {
@@ -239,6 +289,7 @@ main(void)
         cmocka_unit_test_setup_teardown(single_flight_serves_others_when_the_leader_cannot_be_answered, caching_setup_narrow,
                                         caching_teardown),
         T(single_flight_keeps_what_each_client_asked),
+        T(single_flight_leads_nobody_to_an_address_that_is_guarded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

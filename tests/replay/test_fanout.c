@@ -297,6 +297,33 @@ registration_is_renewed_as_long_as_somebody_observes(void **state)
     assert_in_range(crowd.origin.registered, 70, 73);
 }
 
+/*
+ * A client waits for 5 to 15 seconds, at random, after Max-Age has passed before it registers again [rfc7641#3.3.1]: never less,
+ * never more, and anything between.
+ */
+static void
+registrations_are_renewed_5_to_15_seconds_after_max_age(void **state)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+
+    (void)state;
+    crowd.origin.max_age = 60;
+    crowd_register(1, 0);
+    crowd_run(0);
+    assert_int_equal(crowd.origin.registered, 1);
+    for (unsigned n = 1; n <= 400; n++) {
+        uint64_t asked = crowd.w.now.us, waited;
+
+        while (crowd.origin.registered == n)
+            crowd_run(100000);
+        waited = crowd.w.now.us - asked - OSP_SEC(60);
+        least = waited < least ? waited : least;
+        most = waited > most ? waited : most;
+    }
+    assert_in_range(least, OSP_SEC(5), OSP_SEC(5) + 400000);
+    assert_in_range(most, OSP_SEC(15) - 400000, OSP_SEC(15) + 200000);
+}
+
 /* What the notifications say is what the cache answers with; an unsafe method ends no observation. */
 static void
 notifications_keep_the_cache_fresh(void **state)
@@ -637,6 +664,7 @@ main(void)
         T(answer_without_observe_is_one_for_all_who_wait),
         T(observers_do_not_notice_that_the_origin_restarts),
         T(registration_is_renewed_as_long_as_somebody_observes),
+        T(registrations_are_renewed_5_to_15_seconds_after_max_age),
         cmocka_unit_test_setup_teardown(notifications_keep_the_cache_fresh, setup_cache, teardown),
         T(different_requests_are_different_subjects),
         T(news_is_paced_by_the_client),

@@ -478,6 +478,35 @@ others_in_the_same_place_are_not_verified(void **state)
     }
 }
 
+/* docs/configuration.md: an address that was proven is not asked again for ten minutes. */
+static void
+proven_address_is_not_asked_for_ten_minutes(void **state)
+{
+    struct osp_msg  m, q, r;
+    struct osp_time proven;
+
+    (void)state;
+    request(&m, OSP_GET, "x");
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(4, 1));
+    request(&m, OSP_GET, "x");
+    EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_msg_get(&r, OSP_OPT_ECHO)->val));
+    proven = w.now;
+    send(&m);
+    expect(&r, OSP_CODE(2, 5));
+    world_run(&w, proven.us + OSP_SEC(600) - 1000 - w.now.us);
+    request(&m, OSP_GET, "x");
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(2, 5));
+    world_run(&w, proven.us + OSP_SEC(600) - w.now.us);
+    request(&m, OSP_GET, "y");
+    send(&m);
+    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
+    expect(&r, OSP_CODE(4, 1));
+}
+
 /* What came off a layer is from somebody who knows a key, and is answered in full. */
 static void
 clients_with_a_context_are_not_asked(void **state)
@@ -527,6 +556,7 @@ main(void)
         T(options_of_an_answer_cannot_be_cut),
         T(challenge_is_not_repeated),
         T(others_in_the_same_place_are_not_verified),
+        T(proven_address_is_not_asked_for_ten_minutes),
         T(clients_with_a_context_are_not_asked),
         T(private_addresses_are_not_asked),
         T(answer_that_looks_like_oscore_is_no_exception),
