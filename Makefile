@@ -62,6 +62,7 @@ FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 BENCH_SRC  := $(sort $(wildcard tests/bench/bench_*.c))
 HEADERS    := $(sort $(wildcard lib/*/*.h lib/*/*/*.h config/*.h daemon/*/*.h daemon/*/*/*.h tests/*.h tests/*/*.h tests/*/*/*.h tests/*/*/*/*.h))
 
+comma := ,
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 LIB     := $(BUILD)/libosprey.a
@@ -94,8 +95,9 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(LIB): $(call obj,$(LIB_SRC))
-	@rm -f $@; ar rcs $@ $^
+# An archive; for tests/mutants.py a shared object, with LIB_MORE in it.
+$(LIB): $(call obj,$(LIB_SRC)) $(LIB_MORE)
+	@rm -f $@; $(if $(filter %.so,$@),$(CC) -shared -Wl$(comma)-soname$(comma)$(@F) $(CFLAGS) -o $@ $^ $(LIBS_LIB),ar rcs $@ $^)
 $(LIBCFG): $(call obj,$(CONFIG_SRC))
 	@rm -f $@; ar rcs $@ $^
 $(LIBAID): $(call obj,$(UNIT_AID))
