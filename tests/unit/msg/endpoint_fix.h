@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "msg/endpoint.h"
+#include "tests/prng.h"
 
 #define OUT_MAX 128
 
@@ -23,30 +24,27 @@ struct fix {
     uint64_t            rng;
     struct sent         out[OUT_MAX];
     size_t              count;
+    size_t              memory, datagrams;      /* bytes of the pool; what goes out in one call */
     struct osp_flow     client, upstream;
 };
 
-static inline void
-fill(void *ctx, uint8_t *dst, size_t n)
-{
-    struct fix *f = ctx;
-
-    for (size_t i = 0; i < n; i++) {
-        uint64_t z = f->rng += 0x9e3779b97f4a7c15u;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-        dst[i] = (uint8_t)(z >> 56);
-    }
-}
-
-/* A new endpoint of f->cfg. */
+/* A new endpoint of f->cfg, f->memory and f->datagrams. */
 static inline void
 start(struct fix *f)
 {
-    struct osp_rand rand = { fill, f };
+    osp_pool_init(&f->pool, f->memory);
+    EXPECT_OK(osp_txq_init(&f->tx, f->datagrams, f->datagrams * 4096));
+    EXPECT_OK(osp_ep_new(&f->cfg, (struct osp_rand){ prng_fill, &f->rng }, &f->pool, f->now, &f->ep));
+}
 
-    osp_pool_init(&f->pool, (size_t)64 << 20);
-    EXPECT_OK(osp_txq_init(&f->tx, 64, 64 * 4096));
-    EXPECT_OK(osp_ep_new(&f->cfg, rand, &f->pool, f->now, &f->ep));
+/* The end of the endpoint: everything went back into the pool. */
+static inline void
+stop(struct fix *f)
+{
+    osp_ep_free(f->ep);
+    assert_int_equal(f->pool.used, 0);
+    osp_pool_fini(&f->pool);
+    osp_txq_fini(&f->tx);
 }
 
 /* For every test: an endpoint with room for 1024 messages and requests, a client and an upstream. */
@@ -56,6 +54,8 @@ setup(void **state)
     struct fix *f = calloc(1, sizeof(*f));
 
     f->now.us = OSP_SEC(1000);
+    f->memory = (size_t)64 << 20;
+    f->datagrams = 64;
     osp_ep_cfg_default(&f->cfg);
     f->cfg.max_messages = 1024;
     f->cfg.max_requests = 1024;
@@ -69,27 +69,19 @@ setup(void **state)
     return 0;
 }
 
-/* Everything went back into the pool. */
 static inline int
 teardown(void **state)
 {
-    struct fix *f = *state;
-
-    osp_ep_free(f->ep);
-    assert_int_equal(f->pool.used, 0);
-    osp_pool_fini(&f->pool);
-    osp_txq_fini(&f->tx);
-    free(f);
+    stop(*state);
+    free(*state);
     return 0;
 }
 
-/* A new endpoint in place of the old one, whatever that still had. */
+/* A new endpoint in place of the old one. */
 static inline void
 restart(struct fix *f)
 {
-    osp_ep_free(f->ep);
-    osp_pool_fini(&f->pool);
-    osp_txq_fini(&f->tx);
+    stop(f);
     start(f);
 }
 

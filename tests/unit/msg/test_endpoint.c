@@ -131,7 +131,7 @@ no_memory_is_an_answer_not_a_crash(void **state)
     osp_ep_free(f->ep);
     osp_pool_fini(&f->pool);
     osp_pool_init(&f->pool, 600 * 1024);
-    EXPECT_OK(osp_ep_new(&f->cfg, (struct osp_rand){ fill, f }, &f->pool, f->now, &f->ep));
+    EXPECT_OK(osp_ep_new(&f->cfg, (struct osp_rand){ prng_fill, &f->rng }, &f->pool, f->now, &f->ep));
     for (int i = 0; i < 3000; i++) {
         struct osp_slice d = datagram(buf, OSP_CON, OSP_GET, (uint16_t)i, "a-token-of-some-length-12345678", "");
 

@@ -1,82 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the message layer keeps per upstream peer: Message IDs over many sockets, and who may have how many requests under way. */
-#include "tests/unit/unit.h"
-
-#include <stdlib.h>
-
-#include "msg/endpoint.h"
+#include "tests/unit/msg/endpoint_fix.h"
 
 #define PER_SOCK 65536u
 #define BLOCK 4096u
 
-struct fix {
-    struct osp_ep      *ep;
-    struct osp_pool     pool;
-    struct osp_txq      tx;
-    struct osp_time     now;
-    struct osp_ep_event ev;
-    struct osp_ep_cfg   cfg;
-    uint64_t            rng;
-    struct osp_addr     peer;
-};
-
-static void
-fill(void *ctx, uint8_t *dst, size_t n)
-{
-    struct fix *f = ctx;
-
-    for (size_t i = 0; i < n; i++) {
-        f->rng = f->rng * 6364136223846793005u + 1442695040888963407u;
-        dst[i] = (uint8_t)(f->rng >> 56);
-    }
-}
-
-static void
-start(struct fix *f)
-{
-    osp_pool_init(&f->pool, (size_t)64 << 20);
-    EXPECT_OK(osp_txq_init(&f->tx, 256, 256 * 4096));
-    EXPECT_OK(osp_ep_new(&f->cfg, (struct osp_rand){ fill, f }, &f->pool, f->now, &f->ep));
-}
-
-static void
-stop(struct fix *f)
-{
-    osp_ep_free(f->ep);
-    assert_int_equal(f->pool.used, 0);
-    osp_pool_fini(&f->pool);
-    osp_txq_fini(&f->tx);
-}
-
+/* For every test: what goes out for many peers fits into one queue. */
 static int
-setup(void **state)
+setup_peers(void **state)
 {
-    struct fix *f = calloc(1, sizeof(*f));
+    struct fix *f;
 
-    f->now.us = OSP_SEC(1000);
-    osp_ep_cfg_default(&f->cfg);
-    f->cfg.max_messages = 1024;
-    f->cfg.max_requests = 1024;
-    f->peer.ip = osp_ip_v4(192, 0, 2, 9);
-    f->peer.port = 5683;
-    start(f);
-    *state = f;
+    (void)setup(state);
+    f = *state;
+    f->datagrams = 256;
+    restart(f);
     return 0;
-}
-
-static int
-teardown(void **state)
-{
-    stop(*state);
-    free(*state);
-    return 0;
-}
-
-static void
-restart(struct fix *f)
-{
-    stop(f);
-    start(f);
 }
 
 /* ---- Message IDs ---- */
@@ -92,7 +31,7 @@ send_one(struct fix *f)
 
     osp_msg_init(&m, OSP_GET);
     osp_txq_reset(&f->tx);
-    e = osp_ep_request(f->ep, &f->peer, NULL, &m, &how, f->now, &f->tx, &h);
+    e = osp_ep_request(f->ep, &f->upstream.peer, NULL, &m, &how, f->now, &f->tx, &h);
     if (e != OSP_OK) {
         EXPECT_ERR(OSP_E_OVERLOAD, e);
         return -1;
@@ -206,7 +145,7 @@ ask(struct fix *f, uint64_t client, uint8_t i, uint64_t *h)
 
     osp_msg_init(&m, OSP_GET);
     m.payload = osp_slice(payload, sizeof(payload));
-    return osp_ep_request(f->ep, &f->peer, NULL, &m, &how, f->now, &f->tx, h);
+    return osp_ep_request(f->ep, &f->upstream.peer, NULL, &m, &how, f->now, &f->tx, h);
 }
 
 static void
@@ -345,7 +284,7 @@ places_in_the_queue_count_over_all_peers(void **state)
     f->cfg.nstart = 1;
     restart(f);
     for (uint8_t p = 0; p < 16; p++) {
-        f->peer.ip = osp_ip_v4(192, 0, 2, (uint8_t)(10 + p));
+        f->upstream.peer.ip = osp_ip_v4(192, 0, 2, (uint8_t)(10 + p));
         ask_times(f, 1, 1);                             /* outstanding, and never answered */
         for (unsigned i = 0; i < 12 && ask(f, 1, 0, &h) == OSP_OK; i++)
             open[got++] = h;
@@ -379,7 +318,7 @@ place_in_the_queue_is_given_back_when_the_request_goes(void **state)
         acknowledge(f, i);
     assert_int_equal(f->tx.count, 5);
     assert_int_equal(osp_ep_stats(f->ep)->queued, 0);
-    f->peer.ip = osp_ip_v4(192, 0, 2, 10);
+    f->upstream.peer.ip = osp_ip_v4(192, 0, 2, 10);
     ask_times(f, 1, 5);
     EXPECT_ERR(OSP_E_OVERLOAD, ask(f, 1, 9, &h));
 }
@@ -387,7 +326,7 @@ place_in_the_queue_is_given_back_when_the_request_goes(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup_peers, teardown)
     const struct CMUnitTest tests[] = {
         T(any_number_of_sockets_works),
         T(socket_is_left_only_when_it_is_used_up),

@@ -1,81 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The deduplication store of the message layer: lifetimes, what a record takes, and what happens when memory is used up. */
-#include "tests/unit/unit.h"
-
-#include <stdlib.h>
-
-#include "msg/endpoint.h"
+#include "tests/unit/msg/endpoint_fix.h"
 
 #define PAYLOAD 1024
 
-struct fix {
-    struct osp_ep      *ep;
-    struct osp_pool     pool;
-    struct osp_txq      tx;
-    struct osp_time     now;
-    struct osp_ep_event ev;
-    struct osp_ep_cfg   cfg;
-    uint64_t            rng;
-    struct osp_flow     client;
-    uint8_t             payload[PAYLOAD];
-};
+static uint8_t payload[PAYLOAD];
 
-static void
-fill(void *ctx, uint8_t *dst, size_t n)
-{
-    struct fix *f = ctx;
-
-    for (size_t i = 0; i < n; i++) {
-        f->rng = f->rng * 6364136223846793005u + 1442695040888963407u;
-        dst[i] = (uint8_t)(f->rng >> 56);
-    }
-}
-
-static void
-start(struct fix *f, size_t pool)
-{
-    osp_pool_init(&f->pool, pool);
-    EXPECT_OK(osp_txq_init(&f->tx, 64, 64 * 4096));
-    EXPECT_OK(osp_ep_new(&f->cfg, (struct osp_rand){ fill, f }, &f->pool, f->now, &f->ep));
-}
-
-static void
-stop(struct fix *f)
-{
-    osp_ep_free(f->ep);
-    assert_int_equal(f->pool.used, 0);
-    osp_pool_fini(&f->pool);
-    osp_txq_fini(&f->tx);
-}
-
+/* For every test: the default bounds. */
 static int
-setup(void **state)
+setup_defaults(void **state)
 {
-    struct fix *f = calloc(1, sizeof(*f));
+    struct fix *f;
 
-    f->now.us = OSP_SEC(1000);
+    (void)setup(state);
+    f = *state;
     osp_ep_cfg_default(&f->cfg);
-    f->client.peer.ip = osp_ip_v4(192, 0, 2, 1);
-    f->client.peer.port = 40000;
-    f->client.sock = 1;
-    start(f, (size_t)64 << 20);
-    *state = f;
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    stop(*state);
-    free(*state);
+    restart(f);
     return 0;
 }
 
 static void
-restart(struct fix *f, size_t pool)
+restart_with(struct fix *f, size_t memory)
 {
-    stop(f);
-    start(f, pool);
+    f->memory = memory;
+    restart(f);
 }
 
 /* Request `i`, each from a port and with a Message ID of its own; what came up for it. */
@@ -109,7 +57,7 @@ answer(struct fix *f, size_t n)
     struct osp_msg m;
 
     osp_msg_init(&m, OSP_CODE(2, 4));
-    m.payload = osp_slice(f->payload, n);
+    m.payload = osp_slice(payload, n);
     EXPECT_OK(osp_ep_respond(f->ep, f->ev.handle, &m, (struct osp_respond){ 0 }, f->now, &f->tx));
 }
 
@@ -122,7 +70,7 @@ serve(struct fix *f, uint32_t i, uint8_t type, size_t n)
 
 /* Moves the clock and does what is due on the way. */
 static void
-pass(struct fix *f, uint64_t us)
+idle_for(struct fix *f, uint64_t us)
 {
     struct osp_time end = osp_time_after(f->now, us), due;
 
@@ -163,12 +111,12 @@ late_answer_does_not_make_the_lifetime_longer(void **state)
 
     assert_int_equal(ask(f, 1, OSP_NON), OSP_EV_REQUEST);
     slow = f->ev.handle;
-    pass(f, OSP_SEC(100));
+    idle_for(f, OSP_SEC(100));
     serve(f, 2, OSP_NON, 4);
     f->ev.handle = slow;
     answer(f, 4);
     assert_int_equal(ask(f, 1, OSP_NON), OSP_EV_NONE);
-    pass(f, OSP_SEC(45));
+    idle_for(f, OSP_SEC(45));
     assert_int_equal(ask(f, 1, OSP_NON), OSP_EV_REQUEST);
     assert_int_equal(ask(f, 2, OSP_NON), OSP_EV_NONE);
 }
@@ -181,11 +129,11 @@ entries_end_on_a_timer(void **state)
 
     for (uint32_t i = 0; i < 20000; i++)
         serve(f, i, i % 2 ? OSP_CON : OSP_NON, 100);
-    pass(f, OSP_SEC(144));
+    idle_for(f, OSP_SEC(144));
     assert_int_equal(osp_ep_stats(f->ep)->messages, 20000);
-    pass(f, OSP_SEC(2));
+    idle_for(f, OSP_SEC(2));
     assert_int_equal(osp_ep_stats(f->ep)->messages, 10000);
-    pass(f, OSP_SEC(102));
+    idle_for(f, OSP_SEC(102));
     assert_int_equal(osp_ep_stats(f->ep)->messages, 0);
     assert_int_equal(f->pool.used, 0);
     assert_false(osp_ep_deadline(f->ep, &f->now));
@@ -229,7 +177,7 @@ used_up_pool_evicts_what_was_finished_first(void **state)
     struct fix *f = *state;
     uint32_t    i = 0;
 
-    restart(f, (size_t)2 << 20);
+    restart_with(f, (size_t)2 << 20);
     for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
         for (uint32_t n = 0; n < 100000; n++) {
             serve(f, i++, kinds[k].type, kinds[k].payload);
@@ -242,7 +190,7 @@ used_up_pool_evicts_what_was_finished_first(void **state)
         assert_true(osp_ep_stats(f->ep)->dedup_span_us < OSP_SEC(10));
     }
     assert_int_equal(osp_ep_stats(f->ep)->dropped[OSP_E_OVERLOAD], 0);
-    pass(f, OSP_SEC(300));
+    idle_for(f, OSP_SEC(300));
     assert_int_equal(f->pool.used, 0);
     assert_int_equal(ask(f, 1, OSP_NON), OSP_EV_REQUEST);
     assert_int_equal(osp_ep_stats(f->ep)->dedup_span_us, f->cfg.exchange_lifetime_us);
@@ -255,7 +203,7 @@ store_gives_memory_back_to_others(void **state)
     struct fix *f = *state;
     void       *blocks[8];
 
-    restart(f, (size_t)2 << 20);
+    restart_with(f, (size_t)2 << 20);
     for (uint32_t i = 0; i < 100000; i++) {
         serve(f, i, i % 2 ? OSP_CON : OSP_NON, i % 3 * 200);
         f->now.us += 100;
@@ -276,14 +224,14 @@ without_memory_open_requests_stay(void **state)
     uint64_t       first;
     uint32_t       open = 0;
 
-    restart(f, OSP_POOL_CHUNK);
+    restart_with(f, OSP_POOL_CHUNK);
     assert_int_equal(ask(f, open++, OSP_CON), OSP_EV_REQUEST);
     first = f->ev.handle;
     while (ask(f, open, OSP_CON) == OSP_EV_REQUEST)
         open++;
     assert_int_equal(osp_ep_stats(f->ep)->dropped[OSP_E_OVERLOAD], 1);
     osp_msg_init(&m, OSP_CODE(2, 4));
-    m.payload = osp_slice(f->payload, PAYLOAD);
+    m.payload = osp_slice(payload, PAYLOAD);
     EXPECT_ERR(OSP_E_NOMEM, osp_ep_respond(f->ep, first, &m, (struct osp_respond){ 0 }, f->now, &f->tx));
     osp_ep_dismiss(f->ep, first, true, f->now, &f->tx);
     EXPECT_ERR(OSP_E_INVALID, osp_ep_respond(f->ep, first, &m, (struct osp_respond){ 0 }, f->now, &f->tx));
@@ -294,7 +242,7 @@ without_memory_open_requests_stay(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup_defaults, teardown)
     const struct CMUnitTest tests[] = {
         T(entry_past_its_lifetime_never_matches),
         T(late_answer_does_not_make_the_lifetime_longer),
