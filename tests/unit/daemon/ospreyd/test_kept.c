@@ -47,15 +47,8 @@ teardown(void **s)
 static void
 start(void)
 {
-    struct osp_ctxset *set = NULL;
-
     EXPECT_OK(osp_kept_new(&kept_cfg, &kept));
-    if (osp_state_open(&cfg, &state, why) != OSP_OK)
-        fail_msg("%s", why);
-    osp_state_use_kept(state, kept);
-    if (osp_state_build(state, &cfg, &set, why) != OSP_OK || osp_state_prepare(state, set, &cfg, why) != OSP_OK)
-        fail_msg("%s", why);
-    osp_state_adopt(state, set);
+    state = unit_start(&cfg, kept);
 }
 
 /* Without a save it is what a crash leaves behind. */

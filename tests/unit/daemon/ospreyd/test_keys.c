@@ -13,7 +13,7 @@ change(struct osp_state *st, int way)
         return st;
     }
     if (way == STOP)
-        stop(st);
+        unit_stop(st);
     else
         osp_state_close(st);
     return start();
@@ -35,7 +35,7 @@ numbers_go_on_under_another_recipient_id(void **state)
         set_ids(0, 0, 4u + (unsigned)way);
         st = change(st, way);
         assert_true(take(st, ctx(st, 0)) > last);
-        stop(st);
+        unit_stop(st);
     }
 }
 
@@ -57,7 +57,7 @@ window_goes_on_under_another_sender_id(void **state)
             assert_true(is_known(ctx(st, 0), &now) && now.next == 9 && now.seen == 5);
         else
             assert_false(is_known(ctx(st, 0), &now));
-        stop(st);
+        unit_stop(st);
     }
 }
 
@@ -70,7 +70,7 @@ window_of_the_last_stop_is_void_once_it_was_loaded(void **state)
 
     (void)state;
     osp_octx_set_window(ctx(st, 0), &w);
-    stop(st);
+    unit_stop(st);
     st = start();
     assert_true(is_known(ctx(st, 0), &now));
     w.next = 20;
@@ -84,7 +84,7 @@ window_of_the_last_stop_is_void_once_it_was_loaded(void **state)
     set_ids(0, 0, 1);           /* back to the first: its window was saved, but others were in use since */
     load(st);
     assert_false(is_known(ctx(st, 0), &now));
-    stop(st);
+    unit_stop(st);
 }
 
 /* Two objects of one Sender Key, one of them in exchanges that are not over. */
@@ -114,10 +114,10 @@ old_and_new_object_of_a_sender_key_share_no_number(void **state)
         seen[n] = true;
     }
     osp_octx_unref(old);
-    stop(st);
+    unit_stop(st);
     st = start();
     assert_true(take(st, ctx(st, 0)) >= 40);
-    stop(st);
+    unit_stop(st);
 }
 
 /* The old object may lease until the workers have switched, when the new one has its first numbers already. */
@@ -153,7 +153,7 @@ old_object_that_leases_during_a_reload_shares_no_number(void **state)
         seen[n] = true;
     }
     osp_octx_unref(old);
-    stop(st);
+    unit_stop(st);
 }
 
 /* row S08 whoever sends under the peer's key repeats the peer's numbers */
@@ -172,14 +172,14 @@ swapped_ids_are_refused_now_and_later(void **state)
     assert_non_null(strstr(why, "context a: its Recipient Key was used as a Sender Key"));
     set_ids(0, 4, 5);           /* the context is gone for a while */
     load(st);
-    stop(st);
+    unit_stop(st);
     st = start();
     set_ids(0, 1, 4);
     EXPECT_ERR(OSP_E_EXISTS, try_load(st));
     set_ids(0, 0, 1);           /* put right: nothing of what was refused is remembered */
     load(st);
     assert_true(take(st, ctx(st, 0)) >= 1);
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -211,7 +211,7 @@ fresh_counts_once_for_each_key(void **state)
     osp_state_close(st);
     st = start();
     assert_false(is_known(ctx(st, 0), &w));
-    stop(st);
+    unit_stop(st);
 }
 
 int

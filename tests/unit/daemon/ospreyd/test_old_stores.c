@@ -64,8 +64,8 @@ records_of_versions_before_go_to_the_keys(void **state)
     load(st);
     assert_int_equal(take(st, ctx(st, 0)), 100);
     assert_true(is_known(ctx(st, 0), &w) && w.next == 0);       /* nothing is unclaimed: a new key may be fresh */
-    stop(st);
-    stop(start());              /* it has a mark */
+    unit_stop(st);
+    unit_stop(start());              /* it has a mark */
 }
 
 /* That version had filed a key twice, since an ID of its context was edited: the older record has the higher numbers. */
@@ -81,7 +81,7 @@ record_of_a_version_before_is_not_below_another_of_its_key(void **state)
     st = start();
     assert_true(take(st, ctx(st, 0)) >= 200);
     assert_false(is_known(ctx(st, 0), &w));
-    stop(st);
+    unit_stop(st);
 }
 
 /* An edit that came with the upgrade: whose record it is cannot be told, so no key starts below it. */
@@ -105,7 +105,7 @@ unclaimed_records_hold_for_keys_without_any(void **state)
     set_ids(0, 0, 1);           /* the context that it was written for turns up */
     load(st);
     assert_true(take(st, ctx(st, 0)) >= 100);
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -175,7 +175,7 @@ base_of_versions_before_goes_on(void **state)
         assert_non_null(c);
         assert_int_equal(take(st, c), 70 + i);
         assert_true(is_known(c, &w) && w.next == 9);
-        stop(st);
+        unit_stop(st);
     }
 }
 

@@ -53,22 +53,15 @@ static void
 start(void)
 {
     struct osp_kept_cfg k = { .bound = 10000, .guests = CFG_UNKNOWN_NAME };
-    struct osp_ctxset  *set = NULL;
 
     EXPECT_OK(osp_kept_new(&k, &kept));
-    if (osp_state_open(&cfg, &state, why) != OSP_OK)
-        fail_msg("%s", why);
-    osp_state_use_kept(state, kept);
-    if (osp_state_build(state, &cfg, &set, why) != OSP_OK || osp_state_prepare(state, set, &cfg, why) != OSP_OK)
-        fail_msg("%s", why);
-    osp_state_adopt(state, set);
+    state = unit_start(&cfg, kept);
 }
 
 static void
 stop(void)
 {
-    EXPECT_OK(osp_state_save(state));
-    osp_state_close(state);
+    unit_stop(state);
     osp_kept_free(kept);
 }
 

@@ -52,7 +52,7 @@ use(uint64_t count)
 
     for (uint64_t i = 0; i < count; i++)
         (void)take(st, ctx(st, 0));
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -194,7 +194,7 @@ state_that_looks_whole_goes_on_far_above_when_told_to(void **state)
     recover();
     st = start();
     assert_true(take(st, ctx(st, 0)) >= BLIND);
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -206,7 +206,7 @@ numbers_that_do_not_suffice_are_refused(void **state)
     (void)state;
     osp_octx_grant(ctx(st, 0), OSP_PIV_MAX - 5, OSP_PIV_MAX - 5);
     (void)take(st, ctx(st, 0));
-    stop(st);
+    unit_stop(st);
     EXPECT_ERR(OSP_E_SSN_EXHAUSTED, osp_state_recover(&cfg, null, why));
     assert_non_null(strstr(why, "new keys"));
     EXPECT_OK(try_open());      /* nothing was changed */
@@ -235,7 +235,7 @@ numbers_wait_for_the_mark(void **state)
     st = start();
     n = take(st, ctx(st, 0));
     assert_int_equal(n, BLOCK);
-    stop(st);
+    unit_stop(st);
 }
 
 /* [rfc8613#B.1.1] A number whose lease the mark does not know could be leased again by a copy of the store. */
@@ -256,7 +256,7 @@ nothing_is_granted_when_the_mark_cannot_be_written(void **state)
     osp_state_close(st);
     st = start();               /* the commit is in the store: its numbers are skipped */
     assert_true(take(st, ctx(st, 0)) >= BLOCK);
-    stop(st);
+    unit_stop(st);
 }
 
 static void

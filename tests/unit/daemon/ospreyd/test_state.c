@@ -53,22 +53,13 @@ teardown(void **state)
 static void
 load(struct osp_state *st)
 {
-    struct osp_ctxset *set = NULL;
-
-    if (osp_state_build(st, &cfg, &set, why) != OSP_OK || osp_state_prepare(st, set, &cfg, why) != OSP_OK)
-        fail_msg("%s", why);
-    osp_state_adopt(st, set);
+    unit_load(st, &cfg);
 }
 
 static struct osp_state *
 start(void)
 {
-    struct osp_state *st = NULL;
-
-    if (osp_state_open(&cfg, &st, why) != OSP_OK)
-        fail_msg("%s", why);
-    load(st);
-    return st;
+    return unit_start(&cfg, NULL);
 }
 
 static struct osp_octx *
@@ -99,13 +90,6 @@ is_known(struct osp_octx *c, struct osp_replay *w)
 }
 
 static void
-stop(struct osp_state *st)
-{
-    EXPECT_OK(osp_state_save(st));
-    osp_state_close(st);
-}
-
-static void
 numbers_need_a_lease(void **state)
 {
     struct osp_state *st = start();
@@ -119,7 +103,7 @@ numbers_need_a_lease(void **state)
     EXPECT_ERR(OSP_E_NO_LEASE, osp_octx_take_ssn(ctx(st, 0), &n));
     lease(st, ctx(st, 0));
     assert_int_equal(take(ctx(st, 0)), BLOCK);
-    stop(st);
+    unit_stop(st);
 }
 
 /* row S08 */
@@ -136,7 +120,7 @@ numbers_after_a_crash_are_above_every_leased_one(void **state)
     st = start();
     lease(st, ctx(st, 0));
     assert_int_equal(take(ctx(st, 0)), 2 * BLOCK);
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -148,11 +132,11 @@ numbers_after_a_clean_stop_skip_nothing(void **state)
     lease(st, ctx(st, 0));
     (void)take(ctx(st, 0));
     (void)take(ctx(st, 0));
-    stop(st);
+    unit_stop(st);
     st = start();
     lease(st, ctx(st, 0));
     assert_int_equal(take(ctx(st, 0)), 2);
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -168,11 +152,11 @@ numbers_end_at_the_end_of_the_space(void **state)
         assert_int_equal(take(ctx(st, 0)), OSP_PIV_MAX - 2 + i);
     lease(st, ctx(st, 0));
     EXPECT_ERR(OSP_E_SSN_EXHAUSTED, osp_octx_take_ssn(ctx(st, 0), &n));
-    stop(st);
+    unit_stop(st);
     st = start();
     lease(st, ctx(st, 0));
     EXPECT_ERR(OSP_E_SSN_EXHAUSTED, osp_octx_take_ssn(ctx(st, 0), &n));
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -188,7 +172,7 @@ window_starts_empty_only_for_fresh_keys(void **state)
     assert_true(is_known(ctx(st, 0), &w));
     assert_int_equal(w.next, 0);
     assert_false(is_known(ctx(st, 1), &w));
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -199,13 +183,13 @@ window_survives_a_clean_stop_exactly(void **state)
 
     (void)state;
     osp_octx_set_window(ctx(st, 0), &w);
-    stop(st);
+    unit_stop(st);
     w = (struct osp_replay){ 0 };
     st = start();
     assert_true(is_known(ctx(st, 0), &w));
     assert_int_equal(w.next, 9);
     assert_int_equal(w.seen, 5);
-    stop(st);
+    unit_stop(st);
 }
 
 /* row S09: `fresh` in the configuration does not make a used context fresh again */
@@ -219,10 +203,10 @@ window_is_unknown_after_a_crash(void **state)
     osp_state_close(st);
     st = start();
     assert_false(is_known(ctx(st, 0), &w));
-    stop(st);
+    unit_stop(st);
     st = start();
     assert_false(is_known(ctx(st, 0), &w)); /* a clean stop does not make it known */
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -243,7 +227,7 @@ reload_keeps_objects_and_labels(void **state)
     load(st);
     assert_ptr_equal(ctx(st, 0), b);
     assert_int_equal(osp_octx_label(b), label);
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -257,7 +241,7 @@ reload_gives_no_label_that_the_old_set_uses(void **state)
     EXPECT_OK(osp_state_build(st, &cfg, &set, why));
     assert_int_not_equal(osp_octx_label(set->entries[0].octx), osp_octx_label(ctx(st, 0)));
     osp_ctxset_free(set);
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -278,7 +262,7 @@ reload_that_brings_a_context_back_brings_its_past_back(void **state)
     assert_int_equal(w.next, 9);
     lease(st, ctx(st, 0));
     assert_int_equal(take(ctx(st, 0)), BLOCK); /* an exchange in flight may use what is below */
-    stop(st);
+    unit_stop(st);
 }
 
 /* The old object is still in an exchange while a new one of the same keys is in force. */
@@ -315,7 +299,7 @@ two_objects_of_one_context_never_share_a_number(void **state)
     lease(st, old); /* it is gone: no lease */
     EXPECT_ERR(OSP_E_NO_LEASE, osp_octx_take_ssn(old, &highest));
     osp_octx_unref(old);
-    stop(st);
+    unit_stop(st);
 }
 
 /* ---- how much keys were used ---- */
@@ -331,13 +315,13 @@ usage_survives_a_clean_stop_exactly(void **state)
     lease(st, ctx(st, 0));
     for (int i = 0; i < 7; i++)
         (void)take(ctx(st, 0));
-    stop(st);
+    unit_stop(st);
     for (int i = 0; i < 2; i++) {
         st = start();
         u = osp_octx_usage(ctx(st, 0));
         assert_int_equal(u.q, 7);
         assert_int_equal(u.v, 0);
-        stop(st);
+        unit_stop(st);
     }
 }
 
@@ -363,7 +347,7 @@ usage_after_a_crash_is_rounded_up(void **state)
     osp_state_close(st); /* it was not used: another crash costs nothing */
     st = start();
     assert_int_equal(osp_octx_usage(ctx(st, 0)).q, u.q);
-    stop(st);
+    unit_stop(st);
 }
 
 /* As a worker does with a context that it has used. */
@@ -411,7 +395,7 @@ forged_tags_cost_no_numbers(void **state)
         (void)take(c);
     assert_int_equal(lease_if_wanted(st, c), 1);        /* numbers run low: a block, in a record with the usage */
     assert_int_equal(osp_octx_ssn(c).limit, limit + 2 * BLOCK);
-    stop(st);
+    unit_stop(st);
 }
 
 /* row S12 */
@@ -440,7 +424,7 @@ limits_are_those_of_the_context_of_all_or_of_the_algorithm(void **state)
     assert_true(u.limits.stop && u.limits.l == 1u << 8);
     u = osp_octx_usage(ctx(st, 1));
     assert_true(u.limits.q == 5 && !u.limits.stop);
-    stop(st);
+    unit_stop(st);
 }
 
 /* row S12 */
@@ -462,12 +446,12 @@ context_at_its_limit_stays_there(void **state)
         if (crash)
             osp_state_close(st);
         else
-            stop(st);
+            unit_stop(st);
     }
     st = start();
     lease(st, ctx(st, 0));
     EXPECT_ERR(OSP_E_KEY_LIMIT, osp_octx_take_ssn(ctx(st, 0), &n));
-    stop(st);
+    unit_stop(st);
 }
 
 /* ---- contexts that are derived anew ---- */
@@ -533,14 +517,14 @@ current_context_is_durable_before_its_numbers(void **state)
     lease(st, current(st));
     assert_int_equal(take(current(st)), 16 + BLOCK);
     osp_octx_set_window(current(st), &(struct osp_replay){ 9, 5 });
-    stop(st);
+    unit_stop(st);
     st = start();
     expect_current(st, "R2R3R2R4");
     assert_true(is_known(current(st), &w));
     assert_int_equal(w.next, 9);
     lease(st, current(st));
     assert_int_equal(take(current(st)), 16 + BLOCK + 1);
-    stop(st);
+    unit_stop(st);
 }
 
 /* row S11 */
@@ -567,12 +551,12 @@ new_context_takes_the_place_of_the_old_one(void **state)
     st = start();
     expect_current(st, "BBBBBBBB");
     end_run(st, "CCCCCCCC");
-    stop(st);                   /* a clean stop writes what had no lease yet */
+    unit_stop(st);                   /* a clean stop writes what had no lease yet */
     st = start();
     expect_current(st, "CCCCCCCC");
     lease(st, current(st));
     assert_int_equal(take(current(st)), 0);     /* none was used, and that is known */
-    stop(st);
+    unit_stop(st);
 }
 
 /* row S11 */
@@ -598,7 +582,7 @@ reload_keeps_the_current_context(void **state)
     contexts[0].rekey = CFG_REKEY_NONE;         /* the same keys without it are another context */
     load(st);
     assert_int_equal(osp_octx_ssn(ctx(st, 0)).next, 0);
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -613,7 +597,7 @@ distrusted_state_saves_no_window(void **state)
     osp_state_close(st);
     st = start();
     assert_false(is_known(ctx(st, 0), &w));
-    stop(st);
+    unit_stop(st);
 }
 
 static void
@@ -658,7 +642,7 @@ failed_reload_leaves_the_set_as_it_was(void **state)
     assert_int_equal(osp_state_set(st)->count, 1);
     lease(st, a);
     assert_int_equal(take(a), 0);
-    stop(st);
+    unit_stop(st);
 }
 
 /* Enough of them that several threads share the work: each is in its place, and an error among them is told. */
@@ -686,13 +670,13 @@ many_contexts_are_each_in_their_place(void **state)
     st = start();
     for (size_t i = 0; i < MANY; i++)
         EXPECT_BYTES(osp_slice(kid[i], 2), osp_octx_recipient_id(ctx(st, i)));
-    stop(st);
+    unit_stop(st);
     st = start();
     many[MANY / 2].recipient_id = many[3].recipient_id;
     EXPECT_ERR(OSP_E_EXISTS, osp_state_build(st, &cfg, &set, why));
     many[MANY / 2].aead = 999;
     EXPECT_ERR(OSP_E_ALGORITHM, osp_state_build(st, &cfg, &set, why));
-    stop(st);
+    unit_stop(st);
     free(many);
     free(kid);
 }
@@ -738,11 +722,11 @@ store_that_is_large_enough_to_start_is_large_enough_to_stop(void **state)
         for (size_t i = 0; i < 200; i++) /* the largest batch right before the stop */
             some[i] = ctx(st, i * set->count / 200);
         EXPECT_OK(osp_state_lease(st, some, 200));
-        stop(st);
+        unit_stop(st);
     }
     assert_in_range(refused, 1000, MANY);
     cfg.context_count = refused; /* and what ran before runs again */
-    stop(start());
+    unit_stop(start());
     free(many);
     free(kid);
 }

@@ -60,42 +60,19 @@ teardown(void **state)
 static inline enum osp_err
 try_load(struct osp_state *st)
 {
-    struct osp_ctxset *set = NULL;
-    enum osp_err       e = osp_state_build(st, &cfg, &set, why);
-
-    if (e != OSP_OK)
-        return e;
-    e = osp_state_prepare(st, set, &cfg, why);
-    if (e == OSP_OK)
-        osp_state_adopt(st, set);
-    else
-        osp_state_discard(st, set);
-    return e;
+    return unit_try_load(st, &cfg, why);
 }
 
 static inline void
 load(struct osp_state *st)
 {
-    if (try_load(st) != OSP_OK)
-        fail_msg("%s", why);
+    unit_load(st, &cfg);
 }
 
 static inline struct osp_state *
 start(void)
 {
-    struct osp_state *st = NULL;
-
-    if (osp_state_open(&cfg, &st, why) != OSP_OK)
-        fail_msg("%s", why);
-    load(st);
-    return st;
-}
-
-static inline void
-stop(struct osp_state *st)
-{
-    EXPECT_OK(osp_state_save(st));
-    osp_state_close(st);
+    return unit_start(&cfg, NULL);
 }
 
 static inline struct osp_octx *
@@ -172,8 +149,8 @@ expect_recovered(uint64_t least, uint64_t below)
             fail_msg("number %llu is not in [%llu, %llu)", (unsigned long long)n, (unsigned long long)least,
                      (unsigned long long)below);
     }
-    stop(st);
-    stop(start());
+    unit_stop(st);
+    unit_stop(start());
 }
 
 #endif
