@@ -5,16 +5,13 @@ Floods a proxy with spoofed datagrams of nine kinds, one kind after the other, e
 clients with a security context that ask once a second.  None of their requests may be lost or refused, memory keeps its bound,
 and the tables are empty again afterwards.  Prints a table, and last `N passed, N failed`.
 """
-import argparse
 import json
 import os
 import pathlib
 import random
 import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -22,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from clients import Fleet  # noqa: E402
 
+import trial  # noqa: E402
 from peer import coap, edhoc_coap, edhoc_cred, net, oscore, place  # noqa: E402
 from peer.edhoc import Initiator  # noqa: E402
 from peer.edhoc_cred import Credential, encode_id  # noqa: E402
@@ -266,8 +264,7 @@ def show(row):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = trial.options(__doc__)
     parser.add_argument("--count", type=int, default=1000000, help="datagrams of each kind")
     parser.add_argument("--rate", type=int, default=20000, help="of them a second")
     parser.add_argument("--network", default="127.64.0.0/10", help="the addresses they seem to come from")
@@ -275,20 +272,11 @@ def main():
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--settle", type=int, default=SETTLE_SECONDS,
                         help=f"seconds until the tables have to be empty; below {SETTLE_SECONDS} deduplication is not looked at")
-    args = parser.parse_args()
-    os.environ["OSPREY_BUILD"] = args.build
-    directory = tempfile.mkdtemp(prefix="osp-flood-")
-    flood = Flood(directory, args.build, args.count, args.rate, args.network, args.workers)
-    try:
+    args = trial.arguments(parser)
+    with trial.directory_for("osp-flood-", lambda directory: Flood(directory, args.build, args.count, args.rate, args.network,
+                                                                   args.workers)) as flood:
         checks = flood.run(args.kinds.split(","), args.settle)
-    finally:
-        flood.close()
-        shutil.rmtree(directory, ignore_errors=True)
-    for claim, holds in checks:
-        print(f"{'ok' if holds else 'NOT OK'}: {claim}")
-    passed = sum(holds for _, holds in checks)
-    print(f"{passed} passed, {len(checks) - passed} failed")
-    sys.exit(passed != len(checks))
+    trial.conclude(checks)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,14 @@ Kills the daemon again and again under load, with edits of its configuration in 
 sent for a (Sender Key, Partial IV) with two messages, and for a request that was executed twice.  An edit that the daemon
 refuses is undone.  Prints a table, and last `N passed, N failed`.
 """
-import argparse
 import collections
 import os
 import random
 import re
 import secrets
 import select
-import shutil
 import signal
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -24,6 +21,7 @@ import edits  # noqa: E402
 from edits import Entry, Setup  # noqa: E402
 from ledger import Ledger, Pair  # noqa: E402
 
+import trial  # noqa: E402
 from peer import coap, net, oscore  # noqa: E402
 from peer.coap import ECHO, OSCORE  # noqa: E402
 from peer.oscore import Option, OscoreError  # noqa: E402
@@ -326,31 +324,20 @@ def table(test):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = trial.options(__doc__)
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--seed", type=int, help="of the choice of edits and moments; what the daemon does is not repeatable")
     parser.add_argument("--no-edits", action="store_true")
-    args = parser.parse_args()
-    os.environ["OSPREY_BUILD"] = args.build
+    args = trial.arguments(parser)
     seed = args.seed if args.seed is not None else random.randrange(1 << 32)
     random.seed(seed)
     print(f"seed {seed}")
-    directory, begin = tempfile.mkdtemp(prefix="osp-kill-"), time.monotonic()
-    test = KillTest(directory, edit=not args.no_edits)
-    try:
+    begin = time.monotonic()
+    with trial.directory_for("osp-kill-", lambda directory: KillTest(directory, edit=not args.no_edits)) as test:
         test.run(args.rounds, lambda t: print(f"{t.rounds} rounds, {dict(t.ledger.count)}", flush=True))
-    finally:
-        test.close()
-        shutil.rmtree(directory, ignore_errors=True)
     table(test)
     print(f"{time.monotonic() - begin:.0f} s")
-    checks = test.checks()
-    for claim, holds in checks:
-        print(f"{'ok' if holds else 'NOT OK'}: {claim}")
-    passed = sum(holds for _, holds in checks)
-    print(f"{passed} passed, {len(checks) - passed} failed")
-    sys.exit(passed != len(checks))
+    trial.conclude(test.checks())
 
 
 if __name__ == "__main__":

@@ -11,17 +11,14 @@ in the last 15 % of the time is at most 1 % and 1 MiB above that in the 15 % beh
 fill that keep a message for EXCHANGE_LIFETIME.  A run that is too short for this (FLAT_SECONDS) has to keep within
 limits.memory only, and may still open ports.
 """
-import argparse
 import collections
 import json
 import os
 import pathlib
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -30,6 +27,7 @@ sys.path.insert(0, str(TESTS / "flood"))
 
 from clients import Fleet  # noqa: E402
 
+import trial  # noqa: E402
 from peer import coap, net, place  # noqa: E402
 
 RESTARTED = 0.12                        # share of the time in which restarts happen
@@ -403,25 +401,14 @@ class Soak:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build")
+    parser = trial.options(__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--workers", type=int, default=1)
-    args = parser.parse_args()
-    os.environ["OSPREY_BUILD"] = args.build
+    args = trial.arguments(parser)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
-    directory = tempfile.mkdtemp(prefix="osp-soak-")
-    soak = Soak(directory, args.build, args.minutes * 60, args.workers)
-    try:
+    with trial.directory_for("osp-soak-", lambda directory: Soak(directory, args.build, args.minutes * 60, args.workers)) as soak:
         checks = soak.run()
-    finally:
-        soak.close()
-        shutil.rmtree(directory, ignore_errors=True)
-    for claim, holds in checks:
-        print(f"{'ok' if holds else 'NOT OK'}: {claim}")
-    passed = sum(holds for _, holds in checks)
-    print(f"{passed} passed, {len(checks) - passed} failed")
-    sys.exit(passed != len(checks))
+    trial.conclude(checks)
 
 
 if __name__ == "__main__":
