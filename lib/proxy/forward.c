@@ -36,24 +36,37 @@ choose_layer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
     return px_judge(t, e);
 }
 
+/*
+ * True if `up` leads to where `x` would have led, also under a policy of another time.  While its address is not known the rule
+ * that will judge it has to be the same.
+ */
+static bool
+is_allowed_like(struct osp_proxy *px, const struct px_exchange *up, const struct px_exchange *x)
+{
+    return osp_ip_is_any(&up->to.ip) ? up->rule == x->rule : px_ip_is_allowed(px, x, &up->to.ip, up->to.port);
+}
+
 /* An observation shares the registration upstream with equal ones; *x is the exchange that goes on. */
 static enum px_step
 merge(struct px_turn *t, struct px_exchange **x, const struct osp_msg *req, const struct osp_authority *to)
 {
     struct osp_cache_key key;
+    struct px_interest   what;
+    struct px_subject   *s;
 
-    if (!(*x)->obs || !px_subject_may_merge(req) || !px_key_make(t, *x, req, to, &key))
+    if (!(*x)->obs || !px_subject_may_merge(req) || !px_key_make(t, *x, req, to, &key) || !px_interest_of(t, req, &key, &what))
         return PX_GO_ON;
-    switch (px_subject_join(t, *x, req, &key)) {
-    case PX_JOINED_NONE:
-        break;
-    case PX_JOINED_FIRST:
-        *x = (*x)->obs->subject->up;
-        break;
-    case PX_JOINED:
+    s = px_subject_next(t->px, &what, *x, NULL);
+    while (s && !is_allowed_like(t->px, s->up, *x))
+        s = px_subject_next(t->px, &what, *x, s);
+    if (s) {
+        px_subject_join(t, s, *x);
         px_catch_up(t, *x);
         return PX_DONE;
     }
+    s = px_subject_new(t, *x, req, &key, &what);
+    if (s)
+        *x = s->up;
     return PX_GO_ON;
 }
 

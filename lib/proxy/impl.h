@@ -666,14 +666,21 @@ void px_observe_end(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- subject.c ---- */
 bool px_subject_may_merge(const struct osp_msg *req);
-enum px_joined {
-    PX_JOINED_NONE,     /* not merged */
-    PX_JOINED_FIRST,    /* to a new subject: its exchange upstream goes on */
-    PX_JOINED,          /* to one that is there: px_catch_up() */
+/* What a registration asks for. */
+struct px_interest {
+    struct osp_slice id;        /* the cache key, and the ETags of the request; in the turn's scratch memory */
+    uint64_t         hash, tags;
 };
-/* For registration `req` of `x`, with its cache key. */
-enum px_joined px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req,
-                               const struct osp_cache_key *key);
+/* False: there is no room for it. */
+bool px_interest_of(struct px_turn *t, const struct osp_msg *req, const struct osp_cache_key *key, struct px_interest *out);
+/* The first subject of this interest whose registration goes the way of `x`, or the next one after `after`; NULL: none. */
+struct px_subject *px_subject_next(struct osp_proxy *px, const struct px_interest *i, const struct px_exchange *x,
+                                   struct px_subject *after);
+/* The observation of `x` is one of `s` from now on. */
+void px_subject_join(struct px_turn *t, struct px_subject *s, const struct px_exchange *x);
+/* A subject for `x`, whose s->up goes on upstream; NULL: no memory. */
+struct px_subject *px_subject_new(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req,
+                                  const struct osp_cache_key *key, const struct px_interest *i);
 /* An observer has gone. */
 void px_subject_left(struct osp_proxy *px, struct px_observation *o);
 /* ---- to its observers */

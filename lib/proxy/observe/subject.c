@@ -61,18 +61,6 @@ make_id(struct px_turn *t, const struct osp_msg *req, const struct osp_cache_key
 }
 
 /*
- * What `up` leads to is what `x` would have led to, also under a policy of another time.  While its address is not known the
- * rule that will judge it has to be the same.
- */
-static bool
-is_same_hop(struct osp_proxy *px, const struct px_exchange *up, const struct px_exchange *x)
-{
-    if (up->hop_ctx != x->hop_ctx || up->hop_edhoc != x->hop_edhoc || up->vouched != x->vouched)
-        return false;
-    return osp_ip_is_any(&up->to.ip) ? up->rule == x->rule : px_ip_is_allowed(px, x, &up->to.ip, up->to.port);
-}
-
-/*
  * Request-Tags: 0 for none.  They may differ [rfc9175#3.4], but who fetches further blocks under another tag may meet a
  * server that does not find what the registration under its tag has begun.
  */
@@ -91,16 +79,31 @@ tags_of(struct px_turn *t, const struct osp_msg *req)
     return w.n == start ? 0 : osp_hash(&t->px->seed, osp_slice_tail(osp_wr_slice(&w), start));
 }
 
-static struct px_subject *
-find(struct osp_proxy *px, uint64_t hash, struct osp_slice id, const struct px_exchange *x, uint64_t tags)
+bool
+px_interest_of(struct px_turn *t, const struct osp_msg *req, const struct osp_cache_key *key, struct px_interest *out)
 {
-    for (struct osp_node *n = osp_table_first(&px->subjects, hash); n; n = osp_table_next(n)) {
-        struct px_subject *s = OSP_CONTAINER(n, struct px_subject, node);
+    if (!make_id(t, req, key, &out->id))
+        return false;
+    out->hash = osp_hash(&t->px->seed, out->id);
+    out->tags = tags_of(t, req);
+    return true;
+}
 
-        if (osp_slice_eq(s->id, id) && is_same_hop(px, s->up, x) && (s->tags == tags || !s->in_blocks))
-            return s;
-    }
-    return NULL;
+static bool
+is_it(const struct px_subject *s, const struct px_interest *i, const struct px_exchange *x)
+{
+    return osp_slice_eq(s->id, i->id) && s->up->hop_ctx == x->hop_ctx && s->up->hop_edhoc == x->hop_edhoc &&
+           s->up->vouched == x->vouched && (s->tags == i->tags || !s->in_blocks);
+}
+
+struct px_subject *
+px_subject_next(struct osp_proxy *px, const struct px_interest *i, const struct px_exchange *x, struct px_subject *after)
+{
+    struct osp_node *n = after ? osp_table_next(&after->node) : osp_table_first(&px->subjects, i->hash);
+
+    while (n && !is_it(OSP_CONTAINER(n, struct px_subject, node), i, x))
+        n = osp_table_next(n);
+    return n ? OSP_CONTAINER(n, struct px_subject, node) : NULL;
 }
 
 /* ---- beginning and end ---- */
@@ -119,32 +122,40 @@ px_subject_free(struct osp_proxy *px, struct px_subject *s)
     osp_pool_put(&px->pool, s, sizeof(*s));
 }
 
-static struct px_subject *
-subject_new(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req, const struct osp_cache_key *key,
-            struct osp_slice id, uint64_t hash)
+static void
+attach(struct px_subject *s, struct px_observation *o)
+{
+    o->subject = s;
+    osp_list_push(&s->fans, &o->fan);
+}
+
+struct px_subject *
+px_subject_new(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req, const struct osp_cache_key *key,
+               const struct px_interest *i)
 {
     struct osp_proxy   *px = t->px;
     struct px_subject  *s = osp_pool_get(&px->pool, sizeof(*s));
     struct px_exchange *up = px_exchange_branch(px, x, &px_registration);
-    uint8_t            *block = osp_pool_get(&px->pool, id.n);
+    uint8_t            *block = osp_pool_get(&px->pool, i->id.n);
 
     if (!s || !up || !block || !px_save(px, up, req) || !px_key_keep(px, up, key)) {
         osp_pool_put(&px->pool, s, sizeof(*s));
-        osp_pool_put(&px->pool, block, id.n);
+        osp_pool_put(&px->pool, block, i->id.n);
         if (up)
             px_exchange_end(px, up);
         return NULL;
     }
-    (void)osp_slice_copy(id, block, id.n);
-    *s = (struct px_subject){ .up = up, .id = osp_slice(block, id.n), .asking = true, .asked_us = t->now.us,
-                              .tags = tags_of(t, req), .in_blocks = true };
+    (void)osp_slice_copy(i->id, block, i->id.n);
+    *s = (struct px_subject){ .up = up, .id = osp_slice(block, i->id.n), .asking = true, .asked_us = t->now.us,
+                              .tags = i->tags, .in_blocks = true };
     osp_list_init(&s->run);
     osp_list_init(&s->fans);
     osp_list_init(&s->late);
     osp_timer_init(&s->timer, 0);
-    osp_table_add(&px->subjects, &s->node, hash);
+    osp_table_add(&px->subjects, &s->node, i->hash);
     up->subject = s;
     up->keep_answer = true;
+    attach(s, x->obs);
     return s;
 }
 
@@ -375,32 +386,9 @@ px_subject_take(struct px_turn *t, struct px_subject *s, const struct osp_msg *r
 
 /* ---- joining ---- */
 
-static void
-attach(struct px_subject *s, struct px_observation *o)
+void
+px_subject_join(struct px_turn *t, struct px_subject *s, const struct px_exchange *x)
 {
-    o->subject = s;
-    osp_list_push(&s->fans, &o->fan);
-}
-
-enum px_joined
-px_subject_join(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, const struct osp_cache_key *key)
-{
-    struct osp_slice   id;
-    struct px_subject *s;
-    uint64_t           hash;
-
-    if (!make_id(t, req, key, &id))
-        return PX_JOINED_NONE;
-    hash = osp_hash(&t->px->seed, id);
-    s = find(t->px, hash, id, x, tags_of(t, req));
-    if (s) {
-        t->px->stats.merged++;
-        attach(s, x->obs);
-        return PX_JOINED;
-    }
-    s = subject_new(t, x, req, key, id, hash);
-    if (!s)
-        return PX_JOINED_NONE;
+    t->px->stats.merged++;
     attach(s, x->obs);
-    return PX_JOINED_FIRST;
 }
