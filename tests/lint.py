@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """
 House rules that a script can see: include arrows, one room per third-party header, a pure lib/, banned
-calls, SPDX lines, what the tree may hold, where tests stand and how long they are.  Prints file:line: rule; exit
-status 1 when there is any.
+calls, circles of calls, SPDX lines, what the tree may hold, where tests stand and how long they are.  Prints
+file:line: rule; exit status 1 when there is any.
 """
 import pathlib
 import re
 import subprocess
 import sys
+
+import callgraph
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 
@@ -36,6 +38,24 @@ ROOMS = {
     r"event2/": ("daemon/ospreyd/loop.c",),
     r"ares": ("daemon/ospreyd/net/dns.c",),
     r"yaml\.h": ("config/",),
+}
+# lib/proxy: calls go down, from the flow to its rooms.  The rooms call neither the flow nor each other, only their own files and:
+PROXY_BELOW = {"lib/proxy/" + name for name in ("asks", "client", "exchange", "park", "request", "stored",
+                                             "access/account", "access/client", "blocks/bodies")}
+# ... and include these besides: what an exchange is, and the interface of lib/proxy
+PROXY_SHARED = {"proxy/impl.h", "proxy/proxy.h", "proxy/outbound.h", "proxy/access/policy.h"}
+CIRCLE = 2                                  # files that may call one another
+# what one person keeps in mind: a folder with more files has sub-folders
+FOLDER = 15
+FOLDERS = {
+    "lib/base": "each file stands alone",
+    "lib/msg": "the codec's files stand alone; the message layer has one interface",
+    "lib/oscore": "one file for each step of one specification",
+    "lib/edhoc": "one file for each message",
+    "config": "one file for each section of the configuration",
+    "daemon/ospreyd/state": "one interface, and one file for each of its promises",
+    "tests/replay": "one file for each claim, and what they share",
+    "tests/unit/daemon/ospreyd": "one file for each tested one",
 }
 IMPURE = re.compile(r"<(sys/|netinet/|arpa/|netdb|poll|pthread|threads|time\.h|unistd|fcntl|signal|syslog|event|lmdb)")
 IMPURE_CALL = re.compile(
@@ -74,6 +94,8 @@ def check_include(path, number, quoted, angled):
             report(path, number, f"lib/ is pure: <{angled}>")
         if quoted and "/" in quoted and quoted.split("/")[0] not in ARROWS.get(parts[1], set()):
             report(path, number, f"include points up or sideways: {quoted}")
+    if quoted and proxy_room(path):
+        check_room_include(path, number, quoted)
     if parts[0] == "config" and quoted and "/" in quoted:
         if not any(quoted == may or (may.endswith("/") and quoted.startswith(may)) for may in CONFIG_MAY):
             report(path, number, f"config/ does not know {quoted}")
@@ -114,6 +136,50 @@ def check_test(path, text):
         subject = folder.relative_to("tests/unit")
         if not (TOP / ("." if subject.parts[0] in ("config", "daemon") else "lib") / subject).is_dir():
             report(path, 1, f"no folder {subject} in lib/, config/ or daemon/")
+
+
+def proxy_room(path):
+    """The sub-room of lib/proxy that a file is in; None for the flow and for other modules."""
+    parts = path.split("/")
+    return parts[2] if parts[:2] == ["lib", "proxy"] and len(parts) == 4 else None
+
+
+def check_room_include(path, number, quoted):
+    target, room = "lib/" + quoted, proxy_room(path)
+    if not quoted.startswith("proxy/") or quoted in PROXY_SHARED or target.removesuffix(".h") in PROXY_BELOW:
+        return
+    if proxy_room(target) != room:
+        report(path, number, f"a room of lib/proxy includes its own headers and what is below the flow: {quoted}")
+
+
+def check_calls(sources):
+    """sources: the C files of lib/proxy, without comments"""
+    edges = callgraph.calls(sources)
+    for circle in callgraph.circles(edges):
+        if len(circle) > CIRCLE:
+            report(circle[0], 1, f"a circle of calls: {', '.join(circle)}")
+    for path, called in edges.items():
+        room = proxy_room(path)
+        for other, functions in called.items():
+            if not room or proxy_room(other) == room or other.removesuffix(".c") in PROXY_BELOW:
+                continue
+            for function, line in functions.items():
+                if function.startswith("px_"):          # osp_: the interface of lib/proxy
+                    report(path, line, f"a room of lib/proxy calls {function}() of {other}")
+
+
+def check_folders(names):
+    files, with_rooms = {}, set()
+    for name in names:
+        folder = str(pathlib.PurePosixPath(name).parent)
+        files[folder] = files.get(folder, 0) + 1
+        with_rooms.update(str(p) for p in pathlib.PurePosixPath(folder).parents)
+    for folder, count in files.items():
+        if count > FOLDER and folder not in with_rooms and folder not in FOLDERS:
+            report(folder, 1, f"{count} files and no sub-folders")
+    for folder in FOLDERS:
+        if files.get(folder, 0) <= FOLDER or folder in with_rooms:
+            report("tests/lint.py", 1, f"{folder} is no exception any more")
 
 
 def check_python(path, text):
@@ -162,6 +228,7 @@ def check_map(listed):
 def main():
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=TOP, capture_output=True, text=True,
                             check=True).stdout.split("\n")
+    proxy, c_files = {}, []
     for name in filter(None, listed):
         top = name.split("/")[0]
         if top not in ALLOWED_TOP and not top.startswith("."):
@@ -181,11 +248,16 @@ def main():
                     report(name, number, "left open without an issue number")
         if path.suffix in {".c", ".h"}:
             check_c(name, text)
+            c_files.append(name)
+        if name.startswith("lib/proxy/") and path.suffix == ".c":
+            proxy[name] = strip_comments(text)
         if name.startswith("tests/") and (path.suffix in {".c", ".h"} or name.endswith(".py") and path.name.startswith("test_")):
             check_test(name, text)
         if name.startswith(PYTHON_ALONE) and path.suffix == ".py":
             check_python(name, text)
     check_map(listed)
+    check_calls(proxy)
+    check_folders(c_files)
     for problem in problems:
         print(problem)
     print(f"lint: {len(problems)} findings")
