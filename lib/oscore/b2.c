@@ -18,12 +18,12 @@ struct osp_b2 {
     size_t                 byte_count;
 
     struct osp_lock        lock;        /* guards what follows */
-    struct osp_octx       *current;     /* a reference */
+    struct osp_octx       *current;     /* one reference; NULL: none yet */
     struct osp_key_limits  limits;
     uint8_t                key[KEY_LEN];        /* K_HMAC */
     bool                   has_key;
-    bool                   runs;        /* a client's run is on */
-    uint32_t               ticket;      /* changes whenever a run ends here as server */
+    bool                   runs;        /* a run as client is in progress */
+    uint32_t               ticket;      /* changes whenever a run as server ends */
 
     uint8_t                bytes[];
 };
@@ -103,7 +103,7 @@ osp_b2_set_limits(struct osp_octx *base, const struct osp_key_limits *limits)
     osp_octx_unref(c);
 }
 
-/* Not that of an ordinary context with these keys, whose record means something else. */
+/* Differs from the key of an ordinary context with these parameters, whose record means something else. */
 enum osp_err
 osp_b2_key(const struct osp_octx_params *p, uint8_t out[32])
 {
@@ -137,7 +137,7 @@ osp_b2_unwrap(struct osp_slice kid_context, struct osp_slice *out)
     return true;
 }
 
-/* As if a lease was under way, so that none is asked for. */
+/* Pretends that a lease was asked for, so that nobody asks for one; `hold` false ends that. */
 static void
 hold_leases(struct osp_octx *c, bool hold)
 {
@@ -146,7 +146,7 @@ hold_leases(struct osp_octx *c, bool hold)
     osp_lock_release(&c->lock);
 }
 
-/* The context of ID Context `id`, with `name` as its kid context. */
+/* Derives the context with ID Context `id`, and `name` as its kid context. */
 static enum osp_err
 derive(struct osp_octx *base, struct osp_slice id, struct osp_slice name, bool names_responses, struct osp_octx **out)
 {
@@ -174,7 +174,7 @@ derive(struct osp_octx *base, struct osp_slice id, struct osp_slice name, bool n
     osp_octx_set_limits(*out, &limits);
     osp_octx_set_window(*out, &empty);
     osp_octx_usage_restore(*out, 0, 0);
-    hold_leases(*out, true);    /* most of them live for one message */
+    hold_leases(*out, true);    /* most derived contexts protect one message only */
     return OSP_OK;
 }
 
@@ -259,7 +259,7 @@ osp_b2_knows_r2(struct osp_octx *base, struct osp_slice id, uint32_t *ticket)
 
 /* ---- which one is current ---- */
 
-/* The lock is held; what was current is returned for the caller to drop after it. */
+/* Makes `c` current; the caller holds the lock.  Returns the previous context, to be dropped after the lock is released. */
 static struct osp_octx *
 replace(struct osp_b2 *b, struct osp_octx *c)
 {
@@ -284,7 +284,7 @@ osp_b2_restore(struct osp_octx *base, struct osp_slice id_context, struct osp_oc
     old = replace(base->b2, c);
     osp_lock_release(&base->b2->lock);
     osp_octx_unref(old);
-    osp_octx_unref(c);          /* the base has one */
+    osp_octx_unref(c);          /* the base has a reference of its own */
     *out = c;
     return OSP_OK;
 }

@@ -1,30 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Echo challenges of a context whose replay window is unknown [rfc8613#B.1.2], so that they cost little.
+ * Echo challenges of a context whose replay window is unknown [rfc8613#B.1.2], made so that an attacker cannot make them costly.
  *
  * A request that was recorded before the window was lost verifies, however often it is sent again, and each challenge needs a
  * sequence number of ours and one encryption.  So each Partial IV of the peer gets one number: its challenge is always the same
- * bytes while this file remembers the number, and nothing after that.  How many Partial IVs get one is limited by a budget that
- * the limit of the Sender Key is a multiple of, and that grows by one a second.
+ * bytes while this file remembers the number, and nothing after that.  A budget limits how many Partial IVs get a number.  Within
+ * bounds it is 1/Q_PART of the limit of the Sender Key, and it refills by one a second.
  *
- * When the budget is used up, whoever comes first gets the next number.  The peer itself wins that race against recorded
- * requests: its Partial IVs are higher than all that were ever recorded, and a Partial IV far below the highest one seen so
- * far gets nothing.
+ * When the budget is used up, whoever comes first gets the next number.  The real peer wins that race against recorded requests:
+ * its Partial IVs are higher than all recorded ones, and a Partial IV far below the highest one seen gets nothing.
  */
 #include <stdlib.h>
 
 #include "oscore/impl.h"
 
 #define REMEMBERED 8            /* challenges that can be repeated */
-#define BEHIND 64               /* how far below the highest Partial IV a request may be: it may have been overtaken */
-#define Q_PART 64               /* the budget is this part of the limit of the Sender Key */
+#define BEHIND 64               /* how far below the highest Partial IV a request may be, since requests overtake each other */
+#define Q_PART 64               /* the budget is the limit of the Sender Key divided by this */
 #define BUDGET_MIN 16u
 #define BUDGET_MAX 4096u
 #define REFILL_US OSP_SEC(1)
 
 struct octx_challenges {
     uint64_t        next;       /* 1 + the highest Partial IV seen */
-    uint64_t        given;      /* bit i: next-1-i got its number */
+    uint64_t        given;      /* bit i: Partial IV next-1-i got its number */
     uint32_t        budget;     /* Partial IVs that may get a number now */
     struct osp_time refilled;
     struct { uint64_t piv, ssn; } last[REMEMBERED];
@@ -60,7 +59,7 @@ remembers(const struct octx_challenges *h, uint64_t piv, uint64_t *ssn)
     return false;
 }
 
-/* Moves the highest Partial IV; false: this one got a number before, or is too old to say. */
+/* Records `piv`, and whether it is the highest so far.  False: it got a number before, or is too far behind to tell. */
 static bool
 is_new(struct octx_challenges *h, uint64_t piv)
 {
@@ -87,7 +86,7 @@ note(struct octx_challenges *h, uint64_t piv, uint64_t ssn)
     h->budget--;
 }
 
-/* The lock is held. */
+/* Chooses the number for `piv`; the caller holds the lock. */
 static enum osp_err
 choose(struct osp_octx *c, uint64_t piv, struct osp_time now, uint64_t *ssn, bool *repeated)
 {

@@ -4,8 +4,8 @@
 #include "msg/option.h"
 
 /*
- * For each role: does X read the option, and is X the next one to read it.  A relay answers for X as its
- * next hop; an application endpoint knows for whom it added what.
+ * Answers the questions of the procedure for each role: does X read the option, and is X the next to read it?  A relay answers
+ * them for X as its next hop; an application endpoint knows for whom it added each option.
  */
 struct osp_class_facts
 osp_class_facts(const struct osp_layer_ends *ends, uint16_t num)
@@ -34,7 +34,7 @@ osp_class_facts(const struct osp_layer_ends *ends, uint16_t num)
 }
 
 /*
- * The procedure as a table: each step asks one question, `yes` and `no` are the next steps; 8 and 9 end it.
+ * The procedure as a table: each step asks one question, `yes` and `no` are the next steps, and steps 8 and 9 end it.
  * [ocp#2.2]
  */
 enum { ADDED, CONSUMER, NEXT_CONSUMER, HOP, NEEDED, LOCATION, SCHEME };
@@ -65,7 +65,7 @@ osp_class_is_e(const struct osp_class_facts *f, uint16_t num, bool has_proxy_sch
 
     if (path)
         path->count = 0;
-    for (;;) {          /* every step leads to a later one */
+    for (;;) {          /* ends, since every step leads to a later one */
         if (path)
             path->step[path->count++] = at;
         if (at >= 8)
@@ -86,7 +86,7 @@ osp_classes(const struct osp_layer_ends *ends, const struct osp_msg *m, uint8_t 
 
         if (!def && ends->strict)
             return OSP_E_UNKNOWN_OPTION;
-        /* [rfc8613#4.1] what is unknown is Class E */
+        /* [rfc8613#4.1] an unknown option is Class E */
         classes[i] = (uint8_t)(def ? def->oscore : OSP_OPT_CLASS_E);
         if (!osp_opt_is_outer(classes[i]))
             continue;

@@ -18,7 +18,7 @@ enum osp_err
 osp_octx_configured_new(size_t bound, struct osp_hash_key key, struct osp_octx_configured **out)
 {
     struct osp_octx_configured *t = calloc(1, sizeof(*t));
-    size_t                 n = 16;
+    size_t                      n = 16;
 
     while (n / 2 < bound)
         n *= 2;

@@ -9,7 +9,7 @@
 
 #define INFO_MAX 320            /* ID Context of 255 bytes and the rest of `info` */
 #define SALT_PADDED 64          /* the block of HMAC-SHA-256: longer salts are hashed, not padded */
-#define ID_CONTEXT_MAX 255      /* what the option's length byte can say */
+#define ID_CONTEXT_MAX 255      /* the largest length in the option's length byte */
 
 /* ---- making ---- */
 
@@ -215,7 +215,7 @@ osp_octx_keys(const struct osp_octx *c)
     return k;
 }
 
-/* HMAC fills a key up with zeroes, so salts that differ in trailing zeroes alone give the same keys: one fingerprint for them. */
+/* HMAC pads a key with zeroes, so salts that differ only in trailing zeroes give equal keys, and have to give one fingerprint. */
 static struct osp_slice
 salt_that_counts(struct osp_slice salt)
 {
@@ -233,7 +233,7 @@ osp_octx_fingerprint(const struct osp_octx_params *p, uint8_t out[32])
     struct osp_wr          w = osp_wr_to(head, sizeof(head));
     struct osp_slice       parts[6];
 
-    /* all lengths first, so that no two sets of parameters hash the same bytes */
+    /* the lengths stand first, so that different parameters never hash equal bytes */
     osp_wr_put(&w, osp_slice_str("osprey oscore context 1"));
     osp_wr_uint(&w, (uint64_t)(int64_t)p->aead, 4);
     osp_wr_uint(&w, (uint64_t)(int64_t)p->hkdf, 4);
@@ -286,7 +286,7 @@ osp_octx_lend(struct osp_octx *c, uint64_t count)
 {
     osp_lock_take(&c->lock);
     c->ssn_limit = count;
-    c->lease_asked = true;      /* nobody could grant one */
+    c->lease_asked = true;      /* nobody could grant a lease */
     osp_lock_release(&c->lock);
 }
 
@@ -328,7 +328,7 @@ osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn)
     return e;
 }
 
-/* The lock is held. */
+/* True if at most `low` numbers are left; the caller holds the lock. */
 static bool
 is_low(const struct osp_octx *c, uint64_t low)
 {
@@ -372,7 +372,7 @@ osp_octx_lease_failed(struct osp_octx *c)
 
 /* ---- replay window and freshness ---- */
 
-/* The lock is held: no challenge of so far is repeated.  The caller frees what is returned, without the lock. */
+/* Forgets all challenges; the caller holds the lock, and frees the result after releasing it. */
 static struct octx_challenges *
 end_challenges(struct osp_octx *c)
 {
@@ -422,7 +422,7 @@ osp_octx_get_window(struct osp_octx *c, struct osp_replay *out)
     return known ? OSP_WINDOW_KNOWN : OSP_WINDOW_UNKNOWN;
 }
 
-/* A replay is no attempt at the key, whatever is left of it [key-limits#2.3.2] */
+/* A replay is not decrypted, so it does not count against the key [key-limits#2.3.2] */
 enum osp_err
 octx_may_open(struct osp_octx *c, uint64_t piv)
 {
@@ -477,7 +477,7 @@ octx_window_commit(struct osp_octx *c, uint64_t piv, struct osp_msg *request)
     }
     osp_lock_release(&c->lock);
     free(old);
-    if (proved)     /* ours, so it ends here: a proxy does not pass it on [rfc9175#2.3] */
+    if (proved)     /* the Echo value was ours, so the proxy does not pass it on [rfc9175#2.3] */
         osp_msg_remove(request, OSP_OPT_ECHO);
     return e;
 }
@@ -497,5 +497,5 @@ osp_oscore_challenge(struct osp_octx *c, struct osp_randbuf *rand, uint8_t echo[
     osp_lock_release(&c->lock);
     osp_msg_init(out, OSP_CODE(4, 1));
     if (osp_msg_add(out, OSP_OPT_ECHO, osp_slice(echo, OSP_ECHO_LEN)) != OSP_OK)
-        out->opt_count = 0;             /* cannot be: one option always fits */
+        out->opt_count = 0;             /* never happens, since one option always fits */
 }

@@ -8,10 +8,10 @@
  * Sender Sequence Numbers are used only below a limit that the owner has made durable before
  * [rfc8613#B.1.1]; a new context has none (limit 0), so it cannot protect with a Partial IV of its
  * own until osp_octx_grant() is called.
- * Replay window: UNKNOWN until set (fresh keys, restored after a clean stop, or recovered with
- * Echo [rfc8613#B.1.2]).
- * Keys wear out: encryptions and failed decryptions are counted exactly, by all workers together,
- * and a context with limits of its own choice stops being used at them [key-limits#2].
+ * The replay window is UNKNOWN until osp_octx_set_window() sets it (fresh keys, or restored after a
+ * clean stop) or until a request proves its freshness with Echo [rfc8613#B.1.2].
+ * Keys wear out: encryptions and failed decryptions are counted exactly, over all workers, and a
+ * context whose limits say `stop` is not used beyond them [key-limits#2].
  */
 #ifndef OSP_OSCORE_CONTEXT_H
 #define OSP_OSCORE_CONTEXT_H
@@ -31,9 +31,9 @@ struct osp_octx_params {
     struct osp_slice sender_id, recipient_id;
     bool             has_id_context;
     struct osp_slice id_context;
-    struct osp_slice kid_context;       /* what names it on the wire; empty: the ID Context, as it is */
-    bool             names_responses;   /* kid_context goes into responses, not into requests [rfc8613#B.2] */
-    uint32_t         label;             /* the owner's number for it (configuration index) */
+    struct osp_slice kid_context;       /* the context's name on the wire; empty: the ID Context itself */
+    bool             names_responses;   /* `kid_context` is sent in responses instead of requests [rfc8613#B.2] */
+    uint32_t         label;             /* a number of the owner's choice, such as an index of the configuration */
     struct osp_slice subject;           /* who the peer has proven to be, for rules; at most 255 bytes, empty: not known */
 };
 
@@ -48,16 +48,16 @@ struct osp_octx;
  */
 OSP_CHECKED enum osp_err osp_octx_new(const struct osp_octx_params *p, struct osp_octx **out);
 void osp_octx_ref(struct osp_octx *c);
-void osp_octx_unref(struct osp_octx *c);        /* the last one wipes and frees it */
+void osp_octx_unref(struct osp_octx *c);        /* the last reference wipes the keys and frees the context */
 
-/* Borrowed, constant for its life. */
+/* Slices are borrowed from the context; except for the label, these values never change. */
 struct osp_slice osp_octx_sender_id(const struct osp_octx *c);
 struct osp_slice osp_octx_recipient_id(const struct osp_octx *c);
 bool osp_octx_id_context(const struct osp_octx *c, struct osp_slice *out);      /* false: there is none */
-bool osp_octx_kid_context(const struct osp_octx *c, struct osp_slice *out);     /* of its requests. false: there is none */
+bool osp_octx_kid_context(const struct osp_octx *c, struct osp_slice *out);     /* sent in its requests; false: there is none */
 int osp_octx_aead(const struct osp_octx *c);
 uint32_t osp_octx_label(const struct osp_octx *c);
-struct osp_slice osp_octx_subject(const struct osp_octx *c);    /* as it was given, in lower case */
+struct osp_slice osp_octx_subject(const struct osp_octx *c);    /* params.subject in lower case */
 void osp_octx_set_label(struct osp_octx *c, uint32_t label);     /* at reload, before workers see it */
 /*
  * True once the runtime table (runtime.h) or a reload let go of `c`.  An exchange in progress may end with it.  Nothing that
@@ -68,8 +68,9 @@ bool osp_octx_is_out_of_use(const struct osp_octx *c);
 void osp_octx_put_out_of_use(struct osp_octx *c);
 
 /*
- * SHA-256 of secret, salt, algorithms and IDs: the same parameters give the same 32 bytes.  Says that two contexts were made
- * from the same values, before their keys are derived.  State written by older versions is filed under it, so it never changes.
+ * SHA-256 of secret, salt, algorithms and IDs.  Equal parameters give equal 32 bytes, so duplicates are found before any key is
+ * derived.  Older versions filed their state under this value, so the way it is computed never changes.
+ *   OSP_E_CRYPTO
  */
 OSP_CHECKED enum osp_err osp_octx_fingerprint(const struct osp_octx_params *p, uint8_t out[32]);
 
@@ -78,10 +79,10 @@ OSP_CHECKED enum osp_err osp_octx_fingerprint(const struct osp_octx_params *p, u
 #define OSP_KEY_NAME_LEN 32
 
 /*
- * A name for a key that does not give the key away.  State is filed under it: numbers under the name of the Sender Key,
- * replay windows under that of the Recipient Key, so they belong to the key whatever IDs, salts or options it was derived
- * from [rfc8613#7.2.1] [rfc8613#7.4].  A key has one name in both roles.  The Common IV is left out: what determines a key
- * determines its Common IV.
+ * The name of a key: a hash that does not reveal the key.  State is filed under names of keys: sequence numbers under the name of
+ * the Sender Key, replay windows under the name of the Recipient Key.  So state belongs to its key, whatever IDs, salts or
+ * options the key was derived from [rfc8613#7.2.1] [rfc8613#7.4].  A key has one name, as Sender Key and as Recipient Key.  The
+ * Common IV is left out, since the input that determines a key also determines its Common IV.
  *   OSP_E_CRYPTO
  */
 OSP_CHECKED enum osp_err osp_key_name(struct osp_slice key, uint8_t out[OSP_KEY_NAME_LEN]);
@@ -93,47 +94,54 @@ OSP_CHECKED enum osp_err osp_octx_key_names(const struct osp_octx *c, struct osp
 
 /* ---- sender sequence numbers ---- */
 
-struct osp_ssn { uint64_t next, limit; };       /* next to use; all below limit may be used */
+struct osp_ssn { uint64_t next, limit; };       /* next: the next number; numbers below limit may be used */
 
-/* Numbers below `limit` are now durable and may be used; never lowers the limit. `next` is raised to `at_least`. */
+/*
+ * Says that numbers below `limit` are durable, so they may be used.  The next number becomes `at_least` if it was lower.  A lower
+ * `limit` than before changes nothing.
+ */
 void osp_octx_grant(struct osp_octx *c, uint64_t at_least, uint64_t limit);
 struct osp_ssn osp_octx_ssn(struct osp_octx *c);
 
 /*
- * The first `count` numbers of `c`, just derived: nobody has it but us and nobody resumes it, so none can be used twice.  It
- * wants no lease until osp_octx_grant() or osp_octx_lease_failed().
+ * Allows the first `count` numbers of `c`, which was just derived.  They need not be durable: only this process has the context
+ * and no process resumes it, so no number can be used twice.  `c` asks for no lease until osp_octx_grant() or
+ * osp_octx_lease_failed() is called.
  */
 void osp_octx_lend(struct osp_octx *c, uint64_t count);
 
 /*
- * Takes the next number, for one encryption, which is counted.
- *   OSP_E_NO_LEASE        none below the limit: ask the owner for a lease, try again after the grant
- *   OSP_E_SSN_EXHAUSTED   all 2^40 used: the context is at its end [rfc8613#7.2.1]
- *   OSP_E_KEY_LIMIT       a limit of the keys is reached: the same
+ * Takes the next number for one encryption, and counts that encryption against the Sender Key.
+ *   OSP_E_NO_LEASE        no number below the limit is left: ask the owner for a lease, and try again after the grant
+ *   OSP_E_SSN_EXHAUSTED   all 2^40 numbers are used: the context can protect nothing any more [rfc8613#7.2.1]
+ *   OSP_E_KEY_LIMIT       a limit of the keys is reached: the context can protect nothing any more
  */
 OSP_CHECKED enum osp_err osp_octx_take_ssn(struct osp_octx *c, uint64_t *ssn);
 
 /*
- * True once per request to the owner: at most `low` numbers are left, or more was used than is written down
- * (osp_octx_usage_restore()).  The caller then asks the owner, who writes the usage down and grants numbers if they run low.
- * Another call returns false until osp_octx_grant() or osp_octx_lease_failed().
+ * True if the caller should ask the owner for a lease: at most `low` numbers are left, or the keys were used more than the
+ * owner has written down (osp_octx_usage_restore()).  The owner then writes the usage down, and grants numbers if few are left.
+ * Further calls return false until osp_octx_grant() or osp_octx_lease_failed() is called.
  */
 bool osp_octx_wants_lease(struct osp_octx *c, uint64_t low);
-/* True once, as osp_octx_wants_lease(), if more was used than is written down: more may have been used during the last write. */
+/*
+ * True if the caller should ask the owner to write the usage down: the keys were used more than is written, which may also happen
+ * during the last write.  Further calls return false until osp_octx_grant() or osp_octx_lease_failed() is called.
+ */
 bool osp_octx_wants_record(struct osp_octx *c);
-/* False if what the caller asked for was only to write the usage down, and still more than `low` numbers are left: no lease. */
+/* False if the caller asked only to write the usage down and more than `low` numbers are left, so that no lease is needed. */
 bool osp_octx_needs_numbers(struct osp_octx *c, uint64_t low);
-/* The owner's answer without numbers: the lease failed, or there was only the usage to write down. */
+/* The owner's answer without numbers: the lease failed, or only the usage had to be written down. */
 void osp_octx_lease_failed(struct osp_octx *c);
 
 /* ---- how much the keys may be used [key-limits#2.1.1] ---- */
 
 struct osp_key_limits {
-    uint32_t q;         /* messages encrypted with the Sender Key; 0: no limit, as below */
-    uint32_t v;         /* messages that failed to decrypt with the Recipient Key; replays are not decrypted, so do not count */
+    uint32_t q;         /* messages encrypted with the Sender Key; 0 in q, v or l: no limit */
+    uint32_t v;         /* messages that failed to decrypt with the Recipient Key; replays are not decrypted and do not count */
     uint32_t l;         /* blocks of the cipher in one message that is encrypted (plaintext and tag) */
-    bool     stop;      /* at q or v no request is sent or taken any more, nor a response beyond the limit of its own key;
-                           else it only says so (osp_octx_notice()) */
+    bool     stop;      /* at q or v no request is sent or accepted any more, and no response beyond the limit of its key;
+                           false: reaching a limit is only reported (osp_octx_notice()) */
 };
 
 enum osp_key_state {
@@ -147,23 +155,29 @@ struct osp_key_usage { uint32_t q, v; struct osp_key_limits limits; enum osp_key
 /* What the draft recommends for the AEAD: q 2^20, v 2^14, l 2^8 with an 8-byte tag, 2^20, 2^20, 2^10 with a longer one. */
 struct osp_key_limits osp_key_limits_default(int aead);
 
-/* A new context has none, until its owner says how it shall end.  Any thread. */
+/* Sets the limits of the keys; a new context has none.  Safe from any thread. */
 void osp_octx_set_limits(struct osp_octx *c, const struct osp_key_limits *limits);
 struct osp_key_usage osp_octx_usage(struct osp_octx *c);
 
-/* True if a limit is near or reached: whoever can renew the context should. */
+/* True if a limit is near or reached: whoever can renew the context should do so. */
 bool osp_octx_is_worn(struct osp_octx *c);
 
-/* WORN and OVER once each, for the log; FINE in between. */
+/* For the log: returns WORN and OVER once each, when the state is reached, and FINE at all other calls. */
 enum osp_key_state osp_octx_notice(struct osp_octx *c);
 
-/* What was used before this run; from here on osp_octx_wants_lease() asks for it to be written down, too. */
+/*
+ * Sets how much of the keys was used before this process started.  From here on osp_octx_wants_lease() also asks for the usage to
+ * be written down.
+ */
 void osp_octx_usage_restore(struct osp_octx *c, uint32_t q, uint32_t v);
-/* What to write down: where more was used than is kept, somewhat more than that, so that a crash is covered until next time. */
+/*
+ * The usage to write down.  A count that has grown beyond what is written is rounded up, so that a crash before the next write
+ * loses nothing.
+ */
 void osp_octx_usage_ahead(struct osp_octx *c, uint32_t *q, uint32_t *v);
-/* Nobody writes it down any more: the context is gone, and what still uses it does not ask. */
+/* Ends the writing of the usage: the owner has dropped the context, and exchanges that still use it ask for no writing. */
 void osp_octx_usage_abandon(struct osp_octx *c);
-/* It is durable. */
+/* Says that this usage is durable. */
 void osp_octx_usage_kept(struct osp_octx *c, uint32_t q, uint32_t v);
 
 /* ---- replay window and freshness ---- */

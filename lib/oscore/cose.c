@@ -7,7 +7,7 @@
 #define FLAG_N 0x07
 #define FLAG_KID 0x08
 #define FLAG_KID_CONTEXT 0x10
-#define FLAG_RESERVED 0xe0      /* 0x80 is KUDOS's, 0x20 the group flag: neither is understood in what is not of a group */
+#define FLAG_RESERVED 0xe0      /* 0x80 belongs to KUDOS, 0x20 is the group flag; plain OSCORE understands neither */
 #define PIV_MAX_LEN 5
 
 /* [rfc8613#6.1] */
@@ -31,7 +31,7 @@ osp_oscore_opt_read(struct osp_slice value, uint8_t extra, struct osp_oscore_opt
     o.has_kid = flags & FLAG_KID;
     if (o.has_kid)
         o.kid = osp_rd_rest(&r);        /* may be empty: a zero-length ID is legal */
-    if (!osp_rd_done(&r))               /* a short field, or bytes left over */
+    if (!osp_rd_done(&r))               /* a field is too short, or bytes are left over */
         return OSP_E_OSCORE_OPTION;
     *out = o;
     *set = flags & extra;

@@ -24,7 +24,7 @@
  *   P  find the context of the OSCORE option, osp_oscore_unprotect_request(): the second line again.
  *      P reads Proxy-Scheme and Uri-Host, takes Proxy-Scheme off, forwards what is left.
  *   S  osp_oscore_unprotect_request(): the first line without Proxy-Scheme.
- *      The answer takes the same way back: S puts on C-S, P puts on C-P, C takes off C-P, then C-S.
+ *      The answer goes back along this way: S puts on C-S, P puts on C-P, C takes off C-P, then C-S.
  *
  * What belongs together: the response is bound to its request by the AAD (request_kid, request_piv),
  * which travels nowhere; struct osp_layer keeps it, one for C-S at S and at C, one for C-P at P and at C.
@@ -48,7 +48,7 @@ struct osp_oscore_opt {
     struct osp_slice kid, kid_context;  /* may be empty though present */
 };
 
-/* Parses an option value. OSP_E_OSCORE_OPTION: reserved bits (also 0x80 and the group flag 0x20), bad lengths. */
+/* Parses an option value.  OSP_E_OSCORE_OPTION: a reserved bit is set (such as 0x80 or the group flag 0x20), or bad lengths. */
 OSP_CHECKED enum osp_err osp_oscore_opt_parse(struct osp_slice value, struct osp_oscore_opt *out);
 
 /* Appends the value; all-absent gives the empty value. OSP_E_NOSPACE. */
@@ -62,8 +62,8 @@ struct osp_layer {
     uint8_t          piv_len;
     bool             nonce_used;        /* a response has gone out (or come in) under the request's nonce */
     bool             observe;           /* the request had an Observe option */
-    uint64_t         last_piv;          /* client side, Observe: highest Partial IV accepted + 1 */
-    const struct osp_octx *nonce_ctx;   /* borrowed: the request's nonce was made in this one [rfc8613#B.2]; NULL: in ctx */
+    uint64_t         last_piv;          /* at the client, for Observe: 1 + the highest Partial IV accepted */
+    const struct osp_octx *nonce_ctx;   /* borrowed: context of the request's nonce, if not `ctx` [rfc8613#B.2]; NULL: `ctx` */
 };
 
 void osp_layer_fini(struct osp_layer *l);
@@ -73,7 +73,7 @@ void osp_layer_fini(struct osp_layer *l);
 /*
  * Takes one layer off request `in`: parses its OSCORE option, checks the replay window, decrypts,
  * merges the options [rfc8613#8.2], then commits the window.
- * `ctx` must be the context the option names; another kid than its Recipient ID is DECRYPT.
+ * `ctx` must be the context the option names; a kid that is not its Recipient ID gives OSP_E_DECRYPT.
  * `out` is the decrypted request (type, mid and token copied); `scratch` receives the plaintext
  * (in->payload.n bytes are enough).
  *   OSP_E_OSCORE_OPTION  option undecodable, or no payload
@@ -90,9 +90,9 @@ OSP_CHECKED enum osp_err osp_oscore_unprotect_request(struct osp_crypto *cr, str
                                                       struct osp_wr *scratch, struct osp_msg *out, struct osp_layer *layer);
 
 /*
- * False if the layer of request `in` is not one of `ctx`: its tag does not verify, which is counted against the key, or the key
- * is at a limit and opens nothing.  For a request that was refused as a replay, and may be another's under the same kid: the
- * replay window is neither asked nor moved.  `scratch` as above; it is left as it was.
+ * True if request `in` verifies under `ctx`.  Asked for a request that was refused as a replay, and that may belong to another
+ * context with an equal kid; the replay window is neither asked nor moved.  A tag that does not verify is counted against the
+ * key.  A key at a limit verifies nothing.  `scratch` needs room for in->payload.n bytes; the cursor is left where it was.
  */
 bool osp_oscore_fits_request(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in, struct osp_wr *scratch);
 
@@ -105,11 +105,11 @@ bool osp_oscore_fits_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
 void osp_oscore_challenge(struct osp_octx *ctx, struct osp_randbuf *rand, uint8_t echo[OSP_ECHO_LEN], struct osp_msg *out);
 
 /*
- * The same under its layer, for the request that `layer` came off: what a server sends on OSP_E_NOT_FRESH.  A request that is
- * sent again gets the same bytes or nothing, and takes no further number; how many requests get one is limited (challenge.c).
- * *repeated: these bytes went out before.
+ * Builds that challenge and puts the layer on it: what a server sends on OSP_E_NOT_FRESH for the request that `layer` came off.
+ * A repeated request gets equal bytes or nothing, and takes no further number; how many requests get a challenge is limited
+ * (challenge.c).  *repeated: these bytes were sent before.
  *   OSP_E_WITHHELD   send nothing
- *   OSP_E_REPLAY     another request has proven its freshness meanwhile: send nothing
+ *   OSP_E_REPLAY     another request has proven its freshness in the meantime: send nothing
  *   OSP_E_NO_LEASE, OSP_E_SSN_EXHAUSTED, OSP_E_KEY_LIMIT   nothing was used
  *   OSP_E_NOMEM, OSP_E_NOSPACE, OSP_E_CRYPTO, OSP_E_OPTION_COUNT
  */
@@ -135,8 +135,8 @@ OSP_CHECKED enum osp_err osp_oscore_protect_response(struct osp_crypto *cr, stru
 /*
  * Puts a layer on request `in` with the next sequence number of `ctx` and fills `layer`.
  * The kid context is sent when the context has an ID Context.
- *   as osp_oscore_protect_response()
- *   OSP_E_INVALID   Proxy-Uri or Proxy-Cri would stay readable, path included: split it first
+ *   OSP_E_INVALID   Proxy-Uri or Proxy-Cri would stay readable with the path in it: split it into options first
+ *   and the errors of osp_oscore_protect_response()
  */
 OSP_CHECKED enum osp_err osp_oscore_protect_request(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *in,
                                                     const uint8_t *classes, struct osp_wr *scratch,
@@ -147,7 +147,7 @@ OSP_CHECKED enum osp_err osp_oscore_protect_request(struct osp_crypto *cr, struc
  *   OSP_E_UNPROTECTED     no OSCORE option: an error made by someone on the way, unverified
  *   OSP_E_OSCORE_OPTION, OSP_E_DECRYPT, OSP_E_KEY_SPENT, OSP_E_FORMAT, OSP_E_OPTION_COUNT
  *   OSP_E_BAD_RESPONSE    a notification though the request asked for none
- *   OSP_E_REPLAY          second response without Partial IV, or one not newer; the layer is as before
+ *   OSP_E_REPLAY          a second response without Partial IV, or a notification that is not newer; `layer` is unchanged
  */
 OSP_CHECKED enum osp_err osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, const struct osp_msg *in,
                                                        struct osp_wr *scratch, struct osp_msg *out);

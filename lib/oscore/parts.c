@@ -3,7 +3,7 @@
 
 #include "msg/option.h"
 
-/* True if the outer instance of an option outlives the decryption [rfc8613#8.2]: Class U and I only. */
+/* True if the outer instance of an option stays in the decrypted message: Class U and I only [rfc8613#8.2]. */
 static bool
 outer_stays(uint16_t num)
 {

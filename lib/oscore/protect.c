@@ -7,7 +7,7 @@
 /* What one protection needs beside the message. */
 struct seal {
     struct osp_octx  *ctx;
-    struct osp_slice  request_kid, request_piv; /* of the AAD */
+    struct osp_slice  request_kid, request_piv; /* go into the AAD */
     const uint8_t    *nonce;
     struct osp_oscore_opt opt;
     bool              response;
@@ -102,7 +102,7 @@ osp_oscore_protect_request(struct osp_crypto *cr, struct osp_octx *ctx, const st
     enum osp_err e = osp_oscore_shows_uri(in, classes) ? OSP_E_INVALID : OSP_OK;
 
     if (e == OSP_OK && octx_may_open_response(ctx) != OSP_OK)
-        e = OSP_E_KEY_LIMIT;            /* what comes back could not be read */
+        e = OSP_E_KEY_LIMIT;            /* its response could not be decrypted */
     if (e == OSP_OK)
         e = osp_octx_take_ssn(ctx, &ssn);
     if (e != OSP_OK)
@@ -148,15 +148,15 @@ osp_oscore_protect_response(struct osp_crypto *cr, struct osp_layer *layer, cons
 
         if (e != OSP_OK)
             return e;
-        layer->nonce_used = true;       /* whatever happens from here on: never again */
+        layer->nonce_used = true;       /* even if encryption fails, the nonce is not used again */
         osp_oscore_nonce(s.request_kid, s.request_piv, ctx->common_iv, ctx->nonce_len, nonce);
     }
     return seal_message(cr, &s, in, classes, scratch, out);
 }
 
 /*
- * The only place that encrypts under the number of a challenge.  Its plaintext is a function of the Echo value, which stays
- * while the number does, so repeating a challenge never encrypts two messages under one nonce.
+ * No other function encrypts under the number of a challenge.  The plaintext depends on the Echo value alone, which is kept as
+ * long as the number, so a repeated challenge never encrypts two messages under one nonce.
  */
 enum osp_err
 osp_oscore_protect_challenge(struct osp_crypto *cr, const struct osp_layer *layer, struct osp_time now, struct osp_randbuf *rand,

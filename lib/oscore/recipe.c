@@ -16,8 +16,8 @@ enum osp_err
 osp_recipe_new(const struct osp_octx_params *p, const char *name, const char *peer, struct osp_recipe **out)
 {
     struct osp_recipe *m = calloc(1, sizeof(*m));
-    struct osp_wr    w;
-    enum osp_err     e;
+    struct osp_wr      w;
+    enum osp_err       e;
     struct osp_key_limits limits = osp_key_limits_default(p->aead);
 
     if (!m)
@@ -32,13 +32,13 @@ osp_recipe_new(const struct osp_octx_params *p, const char *name, const char *pe
     copy_text(name, m->name, sizeof(m->name));
     copy_text(peer, m->peer, sizeof(m->peer));
     e = osp_wr_bad(&w) ? OSP_E_INVALID : osp_octx_new(&m->params, &m->octx);
-    m->params.subject = OSP_EMPTY;      /* the context has a copy */
+    m->params.subject = OSP_EMPTY;      /* the context has a copy of the subject */
     if (e != OSP_OK) {
         osp_recipe_free(m);
         return e;
     }
-    limits.stop = true;         /* what was made can be made again */
-    limits.l = 0;               /* bodies that pass in blocks are protected as a whole; limits.max-body bounds them */
+    limits.stop = true;         /* EDHOC can make another context, so this one may stop */
+    limits.l = 0;               /* no limit: a body is protected as a whole, and limits.max-body bounds it */
     osp_octx_set_limits(m->octx, &limits);
     osp_octx_usage_restore(m->octx, 0, 0);
     *out = m;
@@ -63,7 +63,7 @@ osp_recipe_free(struct osp_recipe *m)
     free(m);
 }
 
-/* ---- written down: numbers of fixed length, strings after a byte of length ---- */
+/* ---- the written form: numbers of fixed length; a length byte stands before each string ---- */
 
 static void
 put_string(struct osp_wr *w, struct osp_slice s)

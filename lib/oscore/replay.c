@@ -32,5 +32,5 @@ void
 osp_replay_start_at(struct osp_replay *w, uint64_t piv)
 {
     w->next = piv + 1;
-    w->seen = UINT32_MAX;       /* everything before counts as seen */
+    w->seen = UINT32_MAX;       /* all numbers before `piv` count as seen */
 }

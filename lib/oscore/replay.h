@@ -3,8 +3,8 @@
  * Replay window of one OSCORE Recipient Context [rfc8613#7.4] [rfc8613#3.2.2].
  *
  * Storage is the caller's, nothing is allocated.  No time, randomness or I/O.
- * Invariant: a Partial IV accepted by osp_replay_commit() is never accepted again; a copied
- * struct (saved and loaded) keeps that.
+ * Invariant: a Partial IV accepted by osp_replay_commit() is never accepted again, and neither does a copy
+ * of the struct (saved and loaded) accept it.
  */
 #ifndef OSP_OSCORE_REPLAY_H
 #define OSP_OSCORE_REPLAY_H
@@ -30,7 +30,7 @@ bool osp_replay_is_fresh(const struct osp_replay *w, uint64_t piv);
  */
 OSP_CHECKED enum osp_err osp_replay_commit(struct osp_replay *w, uint64_t piv);
 
-/* Makes `piv` the lower limit: it and everything before are refused [rfc8613#B.1.2]. */
+/* Refuses `piv` and all numbers before it from now on [rfc8613#B.1.2]. */
 void osp_replay_start_at(struct osp_replay *w, uint64_t piv);
 
 #endif

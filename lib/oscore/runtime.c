@@ -11,11 +11,11 @@
 
 /* A context, or an ID that is reserved for one (then `octx` is NULL). */
 struct place {
-    struct osp_node    node;            /* by Recipient ID */
-    struct osp_node    by_purpose;      /* if it has one; the purpose is known by its 64 bits of keyed hash */
+    struct osp_node    node;            /* in the table by Recipient ID */
+    struct osp_node    by_purpose;      /* in the table by purpose, if there is one; 64 bits of keyed hash stand for it */
     bool               has_purpose;
     struct osp_octx   *octx;
-    struct osp_recipe *recipe;          /* until the context is confirmed; NULL: it is, or need not be */
+    struct osp_recipe *recipe;          /* owned until the context is confirmed; NULL: confirmed, or needs no confirmation */
     uint8_t            kid[OSP_OSCORE_ID_MAX];
     uint8_t            kid_len;
 };
@@ -24,8 +24,8 @@ struct osp_octx_runtime {
     struct osp_lock     lock;
     struct osp_hash_key key;
     struct osp_table    table, purposes;
-    size_t              bound, count;   /* count: contexts */
-    atomic_size_t       unconfirmed;    /* places with `made`: mostly none, which is known without the lock */
+    size_t              bound, count;   /* count: contexts in the table, reserved IDs left out */
+    atomic_size_t       unconfirmed;    /* places with a recipe; read without the lock, since there is mostly none */
 };
 
 enum osp_err
@@ -84,7 +84,7 @@ kid_of(const struct place *p)
 
 /* ---- under the lock ---- */
 
-/* The next place with this Recipient ID from `n` on. */
+/* The next place with this Recipient ID, from node `n` on. */
 static struct place *
 next_place(struct osp_node *n, struct osp_slice kid)
 {
@@ -118,7 +118,7 @@ has_id_context(const struct place *p, bool has, struct osp_slice id_context)
     return has == has_own && (!has || osp_slice_eq(own, id_context));
 }
 
-/* May `c` come in? */
+/* Checks that `c` fits in and clashes with no other context. */
 static enum osp_err
 may_add(struct osp_octx_runtime *l, struct osp_octx *c)
 {
@@ -163,7 +163,7 @@ new_place(struct osp_slice kid, struct osp_octx *c)
     return p;
 }
 
-/* Out of the tables; the caller frees it without the lock. */
+/* Takes `p` out of both tables; the caller frees it after releasing the lock. */
 static struct place *
 take_out(struct osp_octx_runtime *l, struct place *p)
 {
@@ -177,7 +177,7 @@ take_out(struct osp_octx_runtime *l, struct place *p)
     return p;
 }
 
-/* The one that leads there and that nobody has confirmed; NULL: none. */
+/* The unconfirmed context with this purpose; NULL: there is none. */
 static struct place *
 unconfirmed_for(struct osp_octx_runtime *l, uint64_t purpose)
 {

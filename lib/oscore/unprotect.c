@@ -17,7 +17,7 @@ open_message(struct osp_crypto *cr, struct osp_octx *ctx, const struct osp_msg *
 
     if (e != OSP_OK)
         return e;
-    if (in->payload.n <= ctx->tag_len)          /* a plaintext has a code at least */
+    if (in->payload.n <= ctx->tag_len)          /* a plaintext has at least a code */
         return OSP_E_DECRYPT;
     to = osp_wr_reserve(scratch, in->payload.n - ctx->tag_len);
     if (!to)
@@ -56,12 +56,12 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
         return e;
     if (!opt.has_kid || opt.piv.n == 0)
         return OSP_E_OSCORE_OPTION;
-    if (!osp_slice_eq(opt.kid, osp_octx_recipient_id(ctx)))     /* not for this context: no key of it fits */
+    if (!osp_slice_eq(opt.kid, osp_octx_recipient_id(ctx)))     /* the request is not for this context */
         return OSP_E_DECRYPT;
-    if (osp_octx_is_out_of_use(ctx))            /* another object may have the window by now, and know more than ours */
+    if (osp_octx_is_out_of_use(ctx))            /* another object may own the window by now, and have seen more */
         return OSP_E_NO_CONTEXT;
     piv = osp_oscore_piv_value(opt.piv);
-    e = octx_may_open(ctx, piv);                /* [rfc8613#7.4] asked before, moved after */
+    e = octx_may_open(ctx, piv);                /* [rfc8613#7.4] the window is asked now and moved after decryption */
     if (e != OSP_OK)
         return e;
     osp_oscore_nonce(opt.kid, opt.piv, ctx->common_iv, ctx->nonce_len, nonce);
@@ -75,8 +75,8 @@ osp_oscore_unprotect_request(struct osp_crypto *cr, struct osp_octx *ctx, const 
     fresh = e == OSP_OK;
     if (!fresh && e != OSP_E_NOT_FRESH)
         return e;
-    /* A request that is not fresh may have been answered before the window was lost: its nonce counts as used, so that
-       whatever is answered now (an error, too) takes a Partial IV of our own. [rfc8613#B.1.2] */
+    /* A request that is not fresh may have been answered before the window was lost.  So its nonce counts as used, and any
+       answer now, even an error, takes a Partial IV of our own. [rfc8613#B.1.2] */
     *layer = (struct osp_layer){ .ctx = ctx, .piv_len = (uint8_t)opt.piv.n, .nonce_used = !fresh,
                                  .observe = osp_msg_has(out, OSP_OPT_OBSERVE) };
     (void)osp_slice_copy(opt.piv, layer->piv, sizeof(layer->piv));
@@ -130,7 +130,7 @@ osp_oscore_unprotect_response(struct osp_crypto *cr, struct osp_layer *layer, co
     e = open_message(cr, ctx, in, request_kid, request_piv, nonce, scratch, out);
     if (e != OSP_OK)
         return e;
-    if (osp_msg_has(out, OSP_OPT_OBSERVE) && !layer->observe)   /* a notification nobody asked for */
+    if (osp_msg_has(out, OSP_OPT_OBSERVE) && !layer->observe)   /* nobody asked for this notification */
         return OSP_E_BAD_RESPONSE;
     osp_oscore_take_observe(in, has_piv, out);
     e = osp_oscore_merge_outer(in, out);

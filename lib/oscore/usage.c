@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How much the keys of a context were used, and how much they may be [key-limits#2]. */
+/* How much the keys of a context were used, and how much they may be used [key-limits#2]. */
 #include "oscore/impl.h"
 
-#define WORN_PART 10            /* worn: less than a tenth is left */
-#define Q_STEPS 256             /* what is written ahead is this part of the limit: a crash costs no more */
+#define WORN_PART 10            /* keys are worn when less than a tenth of a limit is left */
+#define Q_STEPS 256             /* usage is written ahead in steps of limit/256, which is what a crash may cost */
 #define V_STEPS 64
 #define Q_STEP_NO_LIMIT 65536u
 #define V_STEP_NO_LIMIT 1024u
 
-/* A block of the cipher in bytes: AES has 16, ChaCha20 64 [key-limits#2.1.1] */
+/* Bytes in one block of the cipher: 16 for AES, 64 for ChaCha20 [key-limits#2.1.1] */
 static uint32_t
 block_of(int aead)
 {
     return aead == OSP_CHACHA20_POLY1305 ? 64 : 16;
 }
 
-/* What `blocks` of the cipher are in bytes; 0: no limit. */
+/* How many bytes `blocks` of the cipher are; 0: no limit. */
 static uint32_t
 bytes_of(int aead, uint32_t blocks)
 {
@@ -38,7 +38,7 @@ osp_octx_set_limits(struct osp_octx *c, const struct osp_key_limits *limits)
 {
     osp_lock_take(&c->lock);
     if (c->limits.q != limits->q || c->limits.v != limits->v || c->limits.stop != limits->stop)
-        c->told = OSP_KEY_FINE; /* what is near or over is another matter now */
+        c->told = OSP_KEY_FINE; /* the states are judged anew under the new limits */
     c->limits = *limits;
     atomic_store_explicit(&c->longest, bytes_of(c->aead, limits->l), memory_order_relaxed);
     osp_lock_release(&c->lock);
@@ -208,7 +208,7 @@ osp_octx_notice(struct osp_octx *c)
     return s;
 }
 
-/* ---- what outlives the process ---- */
+/* ---- usage that outlives the process ---- */
 
 void
 osp_octx_usage_restore(struct osp_octx *c, uint32_t q, uint32_t v)
