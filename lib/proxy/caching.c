@@ -13,6 +13,19 @@ is_safe(uint8_t method)
     return method == OSP_GET || method == OSP_FETCH;
 }
 
+/* Sender, Recipient and ID Context of `ctx`: who is at the other end of a layer. */
+static void
+put_context(struct osp_wr *w, const struct osp_octx *ctx)
+{
+    struct osp_slice id[3] = { osp_octx_sender_id(ctx), osp_octx_recipient_id(ctx), OSP_EMPTY };
+
+    (void)osp_octx_id_context(ctx, &id[2]);
+    for (size_t i = 0; i < 3; i++) {
+        osp_wr_u16(w, (uint16_t)id[i].n);
+        osp_wr_put(w, id[i]);
+    }
+}
+
 /*
  * Where a name leads is not known here, and not everybody may go there (px_ip_is_allowed()): whom the operator vouched for
  * and whose rule names addresses have entries of their own.  An address that is known before, as those of the hosts table are,
@@ -52,7 +65,7 @@ add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_authori
     size_t start = t->scratch.n;
 
     if (x->hop_ctx)
-        px_put_context(&t->scratch, x->hop_ctx);
+        put_context(&t->scratch, x->hop_ctx);
     if (x->hop_edhoc) {                 /* whom it leads to, whatever context that is at the time */
         osp_wr_u16(&t->scratch, UINT16_MAX);    /* no ID is that long */
         osp_wr_put(&t->scratch, osp_slice_str(x->hop_edhoc->who));

@@ -233,15 +233,3 @@ px_send_saved(struct px_turn *t, struct px_exchange *x)
     t->out = &t->px->a;
     return px_restore(x, t->out) ? PX_SEND : px_fail(t, OSP_E_NOMEM);
 }
-
-void
-px_put_context(struct osp_wr *w, const struct osp_octx *ctx)
-{
-    struct osp_slice id[3] = { osp_octx_sender_id(ctx), osp_octx_recipient_id(ctx), OSP_EMPTY };
-
-    (void)osp_octx_id_context(ctx, &id[2]);
-    for (size_t i = 0; i < 3; i++) {
-        osp_wr_u16(w, (uint16_t)id[i].n);
-        osp_wr_put(w, id[i]);
-    }
-}

@@ -24,6 +24,7 @@
 #include "msg/option.h"
 #include "oscore/b2.h"
 #include "oscore/recipe.h"
+#include "proxy/access/client.h"
 #include "proxy/asks.h"
 #include "proxy/edhoc/sessions.h"
 #include "proxy/park.h"
@@ -31,7 +32,6 @@
 
 #define PX_LAYERS_MAX 8         /* layers that can be removed from one request; the policy's limit is below */
 #define PX_TURNS_MAX 24         /* turns of the dispatch loop: layers, and authorities that are ours */
-#define PX_CONTEXT_BYTES (3 * 2 + 2 * OSP_OSCORE_ID_MAX + 255)  /* px_put_context() at most: an ID Context has up to 255 */
 #define PX_NAME_IPS 4
 #define PX_LEASE_SLOTS 256
 #define PX_CTX_ASKS 1024
@@ -561,10 +561,8 @@ bool px_bodies_expire(struct osp_proxy *px, struct osp_time now);
 bool px_bodies_deadline(const struct osp_proxy *px, bool has, struct osp_time *out);
 struct px_op px_op_of(const struct osp_proxy *px, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m);
 struct px_op px_op_of_key(const struct osp_proxy *px, struct osp_slice key);
-/* Whose shares and entries are counted together: a context's, or an address's whatever the port. */
-uint64_t px_client_number(const struct osp_proxy *px, const struct px_exchange *x);
 /* A Request-Tag for what this client sends under the tags of `req`. */
-uint64_t px_client_tag(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
+uint64_t px_client_tag(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req);
 struct px_body *px_body_find(struct osp_proxy *px, const struct px_op *op, struct osp_time now);
 /* NULL: at the bounds. Others may have been freed for it. */
 struct px_body *px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *op, enum px_body_kind kind);
@@ -720,8 +718,6 @@ enum px_step px_cache_answers(struct px_turn *t, struct px_exchange *x, struct o
 /* The key of `req`, in the turn's scratch memory; also without a cache. */
 bool px_key_make(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req, const struct osp_authority *to,
                  struct osp_cache_key *key);
-/* Sender, Recipient and ID Context of `ctx`: who is at the other end of a layer. */
-void px_put_context(struct osp_wr *w, const struct osp_octx *ctx);
 /* Answers the request `req` of an exchange that waited. PX_GO_ON: the cache cannot. */
 enum px_step px_cache_has(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
 /* Offers `resp`; *resp is replaced where the cache knows better (a validated entry). */

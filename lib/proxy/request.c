@@ -6,7 +6,9 @@
 uint64_t
 px_asks_for(const struct osp_proxy *px, const struct px_exchange *x)
 {
-    return x->kind->has_client ? px_client_number(px, x) | 1 : 0;
+    struct px_client c = px_client_of(x);
+
+    return x->kind->has_client ? px_client_share(px, &c, false) | 1 : 0;
 }
 
 /*

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who a client is when it comes to its share of the tables, and to its rate (base/share.h).
+ * What a client has of the tables, and its rate (base/share.h); who a client is says client.h.
  *
- * A client under a layer of ours is its security context, at all addresses.  Another client is its address, whatever the port,
- * and its source prefix counts too: whoever has one IPv6 address has 2^64 of them.
+ * A client without a layer counts in its source prefix too: whoever has one IPv6 address has 2^64 of them.
  *
  * The layer comes off while a request is dispatched, so an exchange is counted when it is about to outlive its turn.  Until
  * then it needs a place in the table of exchanges for a moment: one that unknown clients leave free.
@@ -13,64 +12,13 @@
 #include "proxy/impl.h"
 
 #define KNOWN_LIFE_US OSP_SEC(600)
-#define PREFIX_BYTES 6          /* 2001:db8:1::/48 */
-#define PREFIX_BYTES_V4 15      /* ::ffff:192.0.2.0/120 */
-
-enum whose { OF_CONTEXT = 1, OF_ADDRESS, OF_PREFIX, OF_FLOW };
-
-static struct osp_hash128
-begin_key(const struct osp_proxy *px, enum whose whose)
-{
-    struct osp_hash128 h = osp_hash_begin(osp_shares_key(px->shares));
-
-    osp_hash_word(&h, whose);
-    return h;
-}
-
-static uint64_t
-key_of_flow(const struct osp_proxy *px, const struct osp_flow *f)
-{
-    struct osp_hash128 h = begin_key(px, OF_FLOW);
-
-    osp_hash_piece(&h, osp_slice(&f->peer.ip, sizeof(f->peer.ip)));
-    osp_hash_word(&h, (uint64_t)f->peer.port << 32 | f->peer.scope);
-    return osp_hash_end64(&h);
-}
-
-static uint64_t
-key_of_prefix(const struct osp_proxy *px, const struct osp_ip *ip)
-{
-    struct osp_hash128 h = begin_key(px, OF_PREFIX);
-
-    osp_hash_piece(&h, osp_slice(ip, osp_ip_is_v4(ip) ? PREFIX_BYTES_V4 : PREFIX_BYTES));
-    return osp_hash_end64(&h);
-}
-
-/* Contexts that EDHOC made have the label of their credential, which may be the one of all devices of a vendor. */
-static uint64_t
-key_of_client(const struct osp_proxy *px, const struct px_exchange *x)
-{
-    struct osp_hash128     h = begin_key(px, x->removed_count > 0 ? OF_CONTEXT : OF_ADDRESS);
-    const struct osp_octx *c = x->removed_count > 0 ? x->removed[x->removed_count - 1].ctx : NULL;
-
-    if (!c) {
-        osp_hash_piece(&h, osp_slice(&x->from.peer.ip, sizeof(x->from.peer.ip)));
-        return osp_hash_end64(&h);
-    }
-    osp_hash_word(&h, osp_octx_label(c));
-    if (osp_octx_label(c) & OSP_RECIPE_LABEL) {
-        osp_hash_word(&h, osp_octx_recipient_id(c).n);
-        osp_hash_piece(&h, osp_octx_recipient_id(c));
-    }
-    return osp_hash_end64(&h);
-}
 
 /* ---- flows that are known ---- */
 
 void
 px_note_known(struct osp_proxy *px, const struct osp_flow *from, struct osp_time now)
 {
-    uint64_t h = key_of_flow(px, from);
+    uint64_t h = px_client_flow(px, &(struct px_client){ NULL, from });
 
     px->known[h % PX_VERIFIED] = (struct px_verified){ h, now.us + KNOWN_LIFE_US };
 }
@@ -78,21 +26,28 @@ px_note_known(struct osp_proxy *px, const struct osp_flow *from, struct osp_time
 bool
 px_is_known(const struct osp_proxy *px, const struct px_exchange *x, struct osp_time now)
 {
-    uint64_t                  h = x->removed_count > 0 ? 0 : key_of_flow(px, &x->from);
+    struct px_client          c = px_client_of(x);
+    uint64_t                  h = c.ctx ? 0 : px_client_flow(px, &c);
     const struct px_verified *k = &px->known[h % PX_VERIFIED];
 
-    return x->removed_count > 0 || (k->hash == h && k->until_us > now.us);
+    return c.ctx || (k->hash == h && k->until_us > now.us);
 }
 
 /* ---- shares ---- */
 
+static struct osp_account *
+open_account(struct osp_proxy *px, const struct px_client *c, bool known)
+{
+    return osp_ledger_open(&px->ledger, px_client_share(px, c, known), known, known ? 0 : px_client_prefix(px, c));
+}
+
 struct osp_account *
 px_account(struct osp_proxy *px, struct px_exchange *x)
 {
-    bool known = x->removed_count > 0;
+    struct px_client c = px_client_of(x);
 
     if (!x->account)
-        x->account = osp_ledger_open(&px->ledger, key_of_client(px, x), known, known ? 0 : key_of_prefix(px, &x->from.peer.ip));
+        x->account = open_account(px, &c, c.ctx != NULL);
     return x->account;
 }
 
@@ -130,8 +85,8 @@ struct osp_account *
 px_body_account(struct px_turn *t, const struct px_exchange *x, bool known, struct osp_account *leaving)
 {
     struct osp_ledger  *l = &t->px->ledger;
-    uint64_t            key = known && x->removed_count == 0 ? key_of_flow(t->px, &x->from) : key_of_client(t->px, x);
-    struct osp_account *a = osp_ledger_open(l, key, known, known ? 0 : key_of_prefix(t->px, &x->from.peer.ip));
+    struct px_client    c = px_client_of(x);
+    struct osp_account *a = open_account(t->px, &c, known);
     bool                taken = a && (leaving ? osp_ledger_take_over(l, a, leaving, OSP_SHARE_BODIES)
                                               : osp_ledger_take(l, a, OSP_SHARE_BODIES));
 
@@ -146,8 +101,9 @@ bool
 px_rate_allows(const struct px_turn *t, const struct px_exchange *x, const struct osp_rule *r)
 {
     struct osp_hash128 h = osp_hash_begin(osp_shares_key(t->px->shares));
+    struct px_client   c = px_client_of(x);
 
-    osp_hash_word(&h, key_of_client(t->px, x));
+    osp_hash_word(&h, px_client_share(t->px, &c, false));
     osp_hash_word(&h, (uint64_t)(r - x->policy->rules));
     osp_hash_word(&h, (uint64_t)r->rate << 32 | r->burst);
     return osp_shares_rate(t->px->shares, osp_hash_end64(&h), r->rate, r->burst ? r->burst : 1, t->now);

@@ -13,9 +13,9 @@ bit(const uint8_t *bits, size_t i)
 
 /* A rule with subjects has only bits of credentials whose contexts have one. */
 static bool
-subject_matches(const struct osp_rule *r, const struct px_exchange *x)
+subject_matches(const struct osp_rule *r, const struct osp_octx *ctx)
 {
-    struct osp_slice subject = osp_octx_subject(x->removed[x->removed_count - 1].ctx);
+    struct osp_slice subject = osp_octx_subject(ctx);
 
     for (size_t i = 0; i < r->subject_count; i++)
         if (subject.n > 0 && osp_glob(osp_slice_str(r->subjects[i]), subject))
@@ -25,29 +25,30 @@ subject_matches(const struct osp_rule *r, const struct px_exchange *x)
 
 /* A context of the configuration, or one that EDHOC made: both have bits of their own. */
 static bool
-context_matches(const struct osp_rule *r, const struct px_exchange *x)
+context_matches(const struct osp_rule *r, const struct osp_octx *ctx)
 {
     uint32_t label;
 
-    if (x->removed_count == 0)
+    if (!ctx)
         return false;
-    label = osp_octx_label(x->removed[x->removed_count - 1].ctx);
+    label = osp_octx_label(ctx);
     if (!(label & OSP_RECIPE_LABEL))
         return r->contexts && label < r->context_count && bit(r->contexts, label);
     label &= ~OSP_RECIPE_LABEL;
-    return r->credentials && label < r->credential_count && bit(r->credentials, label) && subject_matches(r, x);
+    return r->credentials && label < r->credential_count && bit(r->credentials, label) && subject_matches(r, ctx);
 }
 
 static bool
 rule_matches(const struct osp_rule *r, const struct px_exchange *x)
 {
-    bool has_context = r->contexts || r->credentials, by_net = r->net_count == 0;
+    bool             has_context = r->contexts || r->credentials, by_net = r->net_count == 0;
+    struct px_client c = px_client_of(x);
 
     if (r->any)
         return true;
     for (size_t i = 0; i < r->net_count && !by_net; i++)
-        by_net = osp_ip_in_prefix(&x->from.peer.ip, &r->nets[i].ip, r->nets[i].bits);
-    return (!has_context || context_matches(r, x)) && by_net && (has_context || r->net_count);
+        by_net = osp_ip_in_prefix(&c.flow->peer.ip, &r->nets[i].ip, r->nets[i].bits);
+    return (!has_context || context_matches(r, c.ctx)) && by_net && (has_context || r->net_count);
 }
 
 /* The first rule whose match fits; NULL: none, so nothing is allowed. */

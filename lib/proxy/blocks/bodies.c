@@ -4,7 +4,7 @@
  * in blocks, a response that is given out in blocks, a body that passes by and is gathered for the cache, and the
  * tag of an upload that went through.
  *
- * An operation is named by who asks and by what is asked with every option that counts for it [rfc9175#3.3]; both go
+ * An operation is named by who asks (client.h) and by what is asked with every option that counts for it [rfc9175#3.3]; both go
  * into 128 bits of keyed hash, so an entry is small and nobody can aim at another one's.
  *
  * Anybody can begin a transfer and never end it.  Entries are bounded in all, per owner and by shares.  At its own bound an
@@ -23,19 +23,6 @@
 
 /* ---- names ---- */
 
-/* The security contexts of the layers that came off, or else the address [rfc9175#3.5.1]. */
-static void
-put_client(const struct px_exchange *x, struct osp_wr *w)
-{
-    osp_wr_u8(w, x->removed_count);
-    for (size_t i = 0; i < x->removed_count; i++)
-        px_put_context(w, x->removed[i].ctx);
-    if (x->removed_count == 0) {
-        osp_wr_put(w, osp_slice(&x->from.peer, sizeof(x->from.peer)));
-        osp_wr_u16(w, x->from.sock);
-    }
-}
-
 static inline void
 hash_string(struct osp_hash128 *h, uint64_t tag, struct osp_slice s)
 {
@@ -43,32 +30,16 @@ hash_string(struct osp_hash128 *h, uint64_t tag, struct osp_slice s)
     osp_hash_piece(h, s);
 }
 
-static void
-hash_contexts(struct osp_hash128 *h, const struct px_exchange *x)
-{
-    uint8_t       buf[PX_LAYERS_MAX * PX_CONTEXT_BYTES];
-    struct osp_wr w = osp_wr_to(buf, sizeof(buf));
-
-    for (size_t i = 0; i < x->removed_count; i++)
-        px_put_context(&w, x->removed[i].ctx);
-    hash_string(h, x->removed_count, osp_wr_slice(&w));
-}
-
-/* Of every request, since its response may have to be cut: so nothing is put together for it. */
+/* Every request is hashed, since its response may have to be cut into blocks; hashing in place avoids building a key. */
 struct px_op
 px_op_of(const struct osp_proxy *px, const struct px_exchange *x, enum px_body_kind kind, const struct osp_msg *m)
 {
-    const struct osp_addr *peer = &x->from.peer;
-    struct osp_hash128     h = osp_hash_begin(&px->seed);
-    uint64_t               out[2];
+    struct osp_hash128 h = osp_hash_begin(&px->seed);
+    struct px_client   c = px_client_of(x);
+    uint64_t           out[2];
 
     osp_hash_word(&h, (uint64_t)kind << 16 | (uint64_t)m->code << 8 | x->removed_count);
-    if (x->removed_count > 0) {
-        hash_contexts(&h, x);
-    } else {
-        osp_hash_piece(&h, osp_slice(&peer->ip, sizeof(peer->ip)));
-        osp_hash_word(&h, (uint64_t)peer->port << 48 | (uint64_t)x->from.sock << 32 | peer->scope);
-    }
+    px_client_hash(&h, &c);
     for (size_t i = 0; i < m->opt_count; i++)
         if (!osp_opt_varies(m->opts[i].num))
             hash_string(&h, m->opts[i].num, m->opts[i].val);
@@ -88,41 +59,17 @@ px_op_of_key(const struct osp_proxy *px, struct osp_slice key)
 }
 
 uint64_t
-px_client_number(const struct osp_proxy *px, const struct px_exchange *x)
+px_client_tag(const struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req)
 {
-    uint8_t       buf[1 + PX_LAYERS_MAX * PX_CONTEXT_BYTES];
-    struct osp_wr w = osp_wr_to(buf, sizeof(buf));
+    struct osp_hash128 h = osp_hash_begin(&t->px->seed);
+    struct px_client   c = px_client_of(x);
 
-    if (x->removed_count > 0)
-        put_client(x, &w);
-    else
-        osp_wr_put(&w, osp_slice(&x->from.peer.ip, sizeof(x->from.peer.ip)));
-    return osp_hash(&px->seed, osp_wr_slice(&w));
-}
-
-/* Whose bodies are counted together: a client's; but with the port if a layer came off from this address and port lately. */
-static uint64_t
-owner_of(const struct osp_proxy *px, const struct px_exchange *x, bool known)
-{
-    if (known && x->removed_count == 0)
-        return osp_hash(&px->seed, osp_slice(&x->from.peer, sizeof(x->from.peer)));
-    return px_client_number(px, x);
-}
-
-uint64_t
-px_client_tag(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *req)
-{
-    struct osp_wr w = t->scratch;
-    size_t        start = w.n;
-
-    put_client(x, &w);
-    for (size_t i = 0; i < req->opt_count; i++) {
-        if (req->opts[i].num != OSP_OPT_REQUEST_TAG)
-            continue;
-        osp_wr_u16(&w, (uint16_t)req->opts[i].val.n);
-        osp_wr_put(&w, req->opts[i].val);
-    }
-    return osp_hash(&t->px->seed, osp_slice_tail(osp_wr_slice(&w), start));
+    osp_hash_word(&h, OSP_OPT_REQUEST_TAG);
+    px_client_hash(&h, &c);
+    for (size_t i = 0; i < req->opt_count; i++)
+        if (req->opts[i].num == OSP_OPT_REQUEST_TAG)
+            hash_string(&h, OSP_OPT_REQUEST_TAG, req->opts[i].val);
+    return osp_hash_end64(&h);
 }
 
 /* ---- bytes that grow ---- */
@@ -389,7 +336,8 @@ px_body_new(struct px_turn *t, const struct px_exchange *x, const struct px_op *
     struct osp_proxy   *px = t->px;
     bool                known = px_is_known(px, x, t->now);
     enum px_body_list   list = known ? PX_BODY_KNOWN : kind == PX_BODY_REQUEST ? PX_BODY_FORMING : PX_BODY_COMMON;
-    uint64_t            owner = owner_of(px, x, known);
+    struct px_client    c = px_client_of(x);
+    uint64_t            owner = px_client_share(px, &c, known);
     struct osp_account *a;
     struct px_body     *b;
 

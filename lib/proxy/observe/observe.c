@@ -15,6 +15,7 @@
 
 #define REGISTER 0
 #define DEREGISTER 1
+#define TOKEN_HASHED 64          /* bytes at most */
 #define PROVING_TOKEN 4         /* bytes: a shorter Token of a client is guessed by who sends in its name [rfc9175#2.6] */
 #define CONFIRM_EVERY_US OSP_SEC(24 * 3600)     /* [rfc7641#4.5] at least once in 24 hours */
 #define CONFIRM_EVERY 32                        /* ... and so often that little is sent to a client that is gone */
@@ -26,16 +27,15 @@
 static uint64_t
 client_hash(const struct osp_proxy *px, const struct px_exchange *x, struct osp_slice token)
 {
-    uint8_t          key[sizeof(struct osp_addr) + 8 + 64 + PX_CONTEXT_BYTES];
-    struct osp_wr    w = osp_wr_to(key, sizeof(key));
+    struct osp_hash128 h = osp_hash_begin(&px->seed);
+    struct px_client   c = px_client_of(x);
 
-    osp_wr_put(&w, osp_slice(&x->from.peer, sizeof(x->from.peer)));
-    osp_wr_u16(&w, x->from.sock);
-    osp_wr_u16(&w, (uint16_t)token.n);
-    osp_wr_put(&w, osp_slice_head(token, 64));
-    if (x->removed_count > 0)
-        px_put_context(&w, x->removed[x->removed_count - 1].ctx);
-    return osp_hash(&px->seed, osp_wr_slice(&w));
+    px_hash_flow(&h, c.flow);
+    osp_hash_word(&h, token.n);
+    osp_hash_piece(&h, osp_slice_head(token, TOKEN_HASHED));
+    if (c.ctx)
+        px_hash_context(&h, c.ctx);
+    return osp_hash_end64(&h);
 }
 
 /*
