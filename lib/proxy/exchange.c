@@ -109,7 +109,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
         osp_ep_cancel(px->ep, x->out);
     px_park_end(px, x);
     osp_list_remove(&x->link);
-    px_unkeep(px, &x->saved);
+    osp_stored_release(&x->saved, &px->pool);
     osp_pool_put(&px->pool, x->hop_host, x->hop_host_len);
     px_account_end(px, x);
     osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);
@@ -175,56 +175,18 @@ px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_
     return true;
 }
 
-/* `m` may borrow from what is replaced. */
-bool
-px_keep(struct osp_proxy *px, struct px_saved *to, const struct osp_msg *m)
-{
-    struct osp_msg bare;
-    size_t         n;
-    uint8_t       *p;
-    struct osp_wr  w;
-
-    osp_msg_copy(&bare, m);
-    bare.token = OSP_EMPTY;
-    n = osp_msg_size_udp(&bare);
-    p = osp_pool_get(&px->pool, n);
-    w = osp_wr_to(p, p ? n : 0);
-    if (!p || osp_msg_encode_udp(&bare, &w) != OSP_OK) {
-        osp_pool_put(&px->pool, p, n);
-        return false;
-    }
-    px_unkeep(px, to);
-    *to = (struct px_saved){ p, (uint32_t)n };
-    return true;
-}
-
-void
-px_unkeep(struct osp_proxy *px, struct px_saved *s)
-{
-    osp_pool_put(&px->pool, s->p, s->n);
-    *s = (struct px_saved){ 0 };
-}
-
-bool
-px_kept(const struct px_saved *s, struct osp_msg *out)
-{
-    bool header_ok;
-
-    return s->p && osp_msg_decode_udp(osp_slice(s->p, s->n), out, &header_ok) == OSP_OK;
-}
-
 /* Keeps a copy of `req`; one that is there already stays. False when there is no memory. */
 bool
 px_save(struct osp_proxy *px, struct px_exchange *x, const struct osp_msg *req)
 {
-    return x->saved.p || px_keep(px, &x->saved, req);
+    return osp_stored_has(&x->saved) || osp_stored_keep(&x->saved, &px->pool, req);
 }
 
 /* The saved request again; borrows from the exchange. */
 bool
 px_restore(struct px_exchange *x, struct osp_msg *req)
 {
-    return px_kept(&x->saved, req);
+    return osp_stored_get(&x->saved, req);
 }
 
 enum px_step

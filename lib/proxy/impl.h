@@ -22,6 +22,7 @@
 #include "base/timer.h"
 #include "msg/block.h"
 #include "msg/option.h"
+#include "msg/stored.h"
 #include "oscore/b2.h"
 #include "oscore/recipe.h"
 #include "proxy/access/client.h"
@@ -44,9 +45,6 @@
 
 /* A run of ours for the context of the next hop, and what the request was sent in last. */
 enum px_rekey { PX_REKEY_NONE, PX_REKEY_FIRST, PX_REKEY_THIRD };
-
-/* A message without its Token, encoded, in pool memory. */
-struct px_saved { uint8_t *p; uint32_t n; };
 
 struct px_turn;
 
@@ -88,8 +86,8 @@ struct px_body {
     struct osp_list age;        /* in px.body_age[list], last touched last */
     struct osp_account *account;        /* whose share it counts in */
     struct px_op    op;
-    struct px_buf   data;       /* REQUEST, GATHERED: payload so far; RESPONSE: encoded message */
-    struct px_buf   head;       /* GATHERED: encoded, the first block's response without its payload */
+    struct px_buf   data;       /* REQUEST, GATHERED: payload so far */
+    struct osp_stored stored;   /* RESPONSE: the whole message; GATHERED: the first block's response without its payload */
     uint64_t        fresh_us;   /* GATHERED: until when all of its blocks are */
     uint64_t        expires_us, touched_us;
     uint64_t        tag;        /* UPLOAD */
@@ -100,8 +98,8 @@ struct px_body {
 struct px_transfer {
     uint64_t         out;       /* handle of the request for the block that is under way; the exchange's own, or beside it */
     uint64_t         tag;       /* Request-Tag of the request in blocks, 0: not in blocks */
-    struct px_buf    request;   /* encoded: it goes out in blocks */
-    struct px_buf    head;      /* encoded: the first block's response without its payload */
+    struct osp_stored request;  /* it goes out in blocks */
+    struct osp_stored head;     /* the first block's response without its payload */
     struct px_buf    body;      /* of the response, so far */
     struct osp_block at;        /* sent or asked for last */
     bool             sending, collecting;
@@ -114,7 +112,7 @@ struct px_observation {
     struct px_subject  *subject;        /* NULL: its registration upstream is its own exchange's */
     struct osp_list     fan;            /* in subject->fans or subject->late */
     struct px_exchange *x;
-    struct px_saved     held;           /* the newest notification, while it waits for a sequence number (no subject) */
+    struct osp_stored   held;           /* the newest notification, while it waits for a sequence number (no subject) */
     struct px_order     order;          /* of what comes from upstream (no subject) */
     uint64_t            sent_us;        /* when the last notification was sent */
     uint64_t            confirmed_us;   /* when one was last sent confirmably */
@@ -136,7 +134,7 @@ struct px_subject {
     struct osp_timer    timer;          /* when to register again */
     struct px_exchange *up;             /* its exchange upstream; NULL once it has ended */
     struct osp_slice    id;             /* in pool memory: what the cache key says, and the ETags of the request */
-    struct px_saved     newest;         /* the newest representation, without Observe */
+    struct osp_stored   newest;         /* the newest representation, without Observe */
     struct px_order     order;
     uint64_t            asked_us;       /* when it was registered for last */
     uint64_t            tags;           /* what Request-Tags it was registered for with, hashed */
@@ -209,7 +207,7 @@ struct px_exchange {
     uint64_t                ends;       /* `in` of the exchange whose observation this request deregisters; 0: none */
     struct osp_flow         from;
     struct osp_addr         to;
-    struct px_saved         saved;
+    struct osp_stored       saved;
     struct px_observation  *obs;        /* NULL: an ordinary exchange */
     struct px_subject      *subject;    /* whose registration upstream this is; no client waits for it then */
     struct px_flight       *flight;     /* it leads; NULL: nobody may wait for its answer */
@@ -389,12 +387,9 @@ struct px_exchange *px_exchange_find(struct osp_proxy *px, uint64_t handle);
 void px_send_at_once(struct osp_proxy *px, struct px_exchange *x);
 /* Keeps the key in the exchange, which it outlives the turn in. */
 bool px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_key *key);
-/* Keeps a copy of `m` without its Token, in place of what `to` holds. False, and nothing changed, without memory. */
-bool px_keep(struct osp_proxy *px, struct px_saved *to, const struct osp_msg *m);
-void px_unkeep(struct osp_proxy *px, struct px_saved *s);
-/* What was kept, borrowing from it; false when there is nothing. */
-bool px_kept(const struct px_saved *s, struct osp_msg *out);
+/* Keeps a copy of the exchange's request, unless there is one already; false without memory. */
 bool px_save(struct osp_proxy *px, struct px_exchange *x, const struct osp_msg *req);
+/* The kept request, which `req` borrows from; false: there is none. */
 bool px_restore(struct px_exchange *x, struct osp_msg *req);
 
 /* ---- dispatch.c ---- */
@@ -571,9 +566,6 @@ void px_body_free(struct osp_proxy *px, struct px_body *b);
 /* As osp_body_add(); OSP_E_TOO_LARGE: beyond `limit`; OSP_E_OVERLOAD: no memory. */
 enum osp_err px_buf_add(struct osp_proxy *px, struct px_buf *b, const struct osp_block *at, struct osp_slice payload,
                         size_t limit);
-/* The encoded message in place of what was there, which `m` may borrow from. False: no memory. */
-bool px_buf_set(struct osp_proxy *px, struct px_buf *b, const struct osp_msg *m);
-bool px_buf_msg(const struct px_buf *b, struct osp_msg *m);
 void px_buf_free(struct osp_proxy *px, struct px_buf *b);
 
 /* ---- blockwise.c ---- */

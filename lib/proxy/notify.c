@@ -123,7 +123,7 @@ px_catch_up(struct px_turn *t, struct px_exchange *x)
     if (px_subject_is_fresh(s, t->now)) {
         s->version++;           /* it may be here again, and count on larger numbers [rfc7641#4.4] */
         px_deliver(t, x);
-    } else if (s->newest.p) {
+    } else if (osp_stored_has(&s->newest)) {
         renew(t, s);
     }
 }

@@ -26,7 +26,7 @@ answer_echo(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp
         return PX_GO_ON;
     osp_msg_remove(req, OSP_OPT_ECHO);
     /* the request with the Echo takes the place of the one that was saved */
-    if (osp_msg_add(req, OSP_OPT_ECHO, value) != OSP_OK || !px_keep(t->px, &x->saved, req))
+    if (osp_msg_add(req, OSP_OPT_ECHO, value) != OSP_OK || !osp_stored_keep(&x->saved, &t->px->pool, req))
         return PX_GO_ON;
     x->echo_tried = true;
     return px_send_saved(t, x);

@@ -6,7 +6,7 @@
 static void
 release_notification(struct px_turn *t, struct px_exchange *x, bool leased)
 {
-    if (leased && x->obs->subject && !x->obs->held.p)
+    if (leased && x->obs->subject && !osp_stored_has(&x->obs->held))
         px_deliver(t, x);       /* the newest, which its subject has */
     else
         px_conclude(t, x, px_observe_release(t, x, leased));

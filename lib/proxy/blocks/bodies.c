@@ -124,30 +124,6 @@ px_buf_add(struct osp_proxy *px, struct px_buf *b, const struct osp_block *at, s
     return e;
 }
 
-bool
-px_buf_set(struct osp_proxy *px, struct px_buf *b, const struct osp_msg *m)
-{
-    size_t        n = osp_msg_size_udp(m);
-    uint8_t      *p = osp_pool_get(&px->pool, n);
-    struct osp_wr w = osp_wr_to(p, p ? n : 0);
-
-    if (!p || osp_msg_encode_udp(m, &w) != OSP_OK) {
-        osp_pool_put(&px->pool, p, n);
-        return false;
-    }
-    px_buf_free(px, b);         /* `m` may borrow from it */
-    *b = (struct px_buf){ p, (uint32_t)n, (uint32_t)n };
-    return true;
-}
-
-bool
-px_buf_msg(const struct px_buf *b, struct osp_msg *m)
-{
-    bool header_ok;
-
-    return b->p && osp_msg_decode_udp(osp_slice(b->p, b->n), m, &header_ok) == OSP_OK;
-}
-
 /* ---- the table ---- */
 
 enum osp_err
@@ -169,7 +145,7 @@ px_body_free(struct osp_proxy *px, struct px_body *b)
     osp_table_remove(&px->body_owners, &b->by_owner);
     osp_list_remove(&b->age);
     px_buf_free(px, &b->data);
-    px_buf_free(px, &b->head);
+    osp_stored_release(&b->stored, &px->pool);
     if (b->account)
         osp_ledger_give(&px->ledger, b->account, OSP_SHARE_BODIES);
     osp_pool_put(&px->pool, b, sizeof(*b));

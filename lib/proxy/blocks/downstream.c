@@ -227,7 +227,7 @@ keep_response(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
     if (!b)
         return OSP_E_OVERLOAD;
     m->token = OSP_EMPTY;
-    if (!px_buf_set(t->px, &b->data, m)) {
+    if (!osp_stored_keep(&b->stored, &t->px->pool, m)) {
         px_body_free(t->px, b);
         return OSP_E_OVERLOAD;
     }
@@ -311,14 +311,13 @@ px_blocks_pass(struct px_turn *t, const struct px_exchange *x, const struct osp_
 static enum osp_err
 block_of(struct px_turn *t, const struct px_body *body, const struct osp_block *asked, struct osp_msg *m, bool *more)
 {
-    struct osp_block b = { 0 };
-    struct osp_slice piece;
-    uint8_t         *copy = osp_wr_reserve(&t->scratch, body->data.n);    /* the body may go before the answer is made */
-    bool             header_ok;
-    enum osp_err     e;
+    struct osp_block  b = { 0 };
+    struct osp_slice  piece;
+    struct osp_stored copy = { osp_wr_reserve(&t->scratch, body->stored.n), body->stored.n };
+    enum osp_err      e;
 
-    if (!copy || !osp_slice_copy(osp_slice(body->data.p, body->data.n), copy, body->data.n) ||
-        osp_msg_decode_udp(osp_slice(copy, body->data.n), m, &header_ok) != OSP_OK)
+    /* the body may go before the answer is made */
+    if (!copy.p || !osp_slice_copy(osp_slice(body->stored.p, body->stored.n), copy.p, copy.n) || !osp_stored_get(&copy, m))
         return OSP_E_NOSPACE;
     osp_msg_remove(m, OSP_OPT_OBSERVE);         /* [rfc7959#2.6] */
     e = osp_block_cut(m->payload, asked, &b, &piece);

@@ -82,7 +82,7 @@ begin(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *resp
     osp_msg_remove(&head, OSP_OPT_SIZE2);
     osp_msg_remove(&head, OSP_OPT_MAX_AGE);
     b->fresh_us = UINT64_MAX;
-    if (px_buf_set(t->px, &b->head, &head))
+    if (osp_stored_keep(&b->stored, &t->px->pool, &head))
         return b;
     px_body_free(t->px, b);
     return NULL;
@@ -95,7 +95,7 @@ store(struct px_turn *t, const struct px_exchange *x, const struct px_body *b, u
     struct osp_block own = { 0, false, szx };
     struct osp_msg   m;
 
-    if (b->fresh_us <= t->now.us || !px_buf_msg(&b->head, &m))
+    if (b->fresh_us <= t->now.us || !osp_stored_get(&b->stored, &m))
         return;
     m.payload = osp_slice(b->data.p, b->data.n);
     if (px_add_block(t, &m, OSP_OPT_BLOCK2, &own) == OSP_OK &&
@@ -109,7 +109,7 @@ static bool
 is_same(const struct px_body *b, const struct osp_opt *etag)
 {
     struct osp_msg        head;
-    const struct osp_opt *own = px_buf_msg(&b->head, &head) ? osp_msg_get(&head, OSP_OPT_ETAG) : NULL;
+    const struct osp_opt *own = osp_stored_get(&b->stored, &head) ? osp_msg_get(&head, OSP_OPT_ETAG) : NULL;
 
     return own && osp_slice_eq(own->val, etag->val);
 }

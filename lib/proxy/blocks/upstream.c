@@ -50,8 +50,8 @@ px_transfer_end(struct osp_proxy *px, struct px_exchange *x)
     if (!f)
         return;
     forget_block(px, x);
-    px_buf_free(px, &f->request);
-    px_buf_free(px, &f->head);
+    osp_stored_release(&f->request, &px->pool);
+    osp_stored_release(&f->head, &px->pool);
     px_buf_free(px, &f->body);
     osp_pool_put(&px->pool, f, sizeof(*f));
     x->transfer = NULL;
@@ -98,7 +98,7 @@ send_block1(struct px_turn *t, struct px_exchange *x)
     struct osp_slice    all, piece;
     enum osp_err        e;
 
-    if (!px_buf_msg(&f->request, &m))
+    if (!osp_stored_get(&f->request, &m))
         return OSP_E_NOMEM;
     all = m.payload;
     e = osp_block_cut(all, &f->at, &f->at, &piece);
@@ -138,7 +138,7 @@ px_transfer_start(struct px_turn *t, struct px_exchange *x, const struct osp_msg
     }
     osp_msg_copy(&m, req);
     m.token = OSP_EMPTY;
-    if (!px_buf_set(t->px, &f->request, &m))
+    if (!osp_stored_keep(&f->request, &t->px->pool, &m))
         return OSP_E_NOMEM;
     forget_block(t->px, x);
     f->sending = true;
@@ -184,10 +184,9 @@ outer_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
     uint8_t               classes[OSP_MSG_OPTS_MAX];
     struct osp_msg        plain;
     size_t                start = t->scratch.n;
-    bool                  header_ok;
     enum osp_err          e;
 
-    if (!x->saved.p || osp_msg_decode_udp(osp_slice(x->saved.p, x->saved.n), &plain, &header_ok) != OSP_OK)
+    if (!osp_stored_get(&x->saved, &plain))
         return OSP_E_NOMEM;
     osp_msg_init(m, osp_msg_has(&plain, OSP_OPT_OBSERVE) ? OSP_FETCH : OSP_POST);
     e = osp_classes(&relay, &plain, classes);
@@ -220,9 +219,9 @@ ask_block2(struct px_turn *t, struct px_exchange *x, const struct osp_block *got
 
     if (!osp_block_next(got, got->szx, &f->at))
         return OSP_E_BAD_RESPONSE;
-    if (f->request.p && !px_buf_msg(&f->request, &m))
+    if (osp_stored_has(&f->request) && !osp_stored_get(&f->request, &m))
         return OSP_E_NOMEM;
-    if (!f->request.p)
+    if (!osp_stored_has(&f->request))
         e = x->kind->in_the_clear ? own_request(x, &m) : outer_request(t, x, &m);
     osp_msg_remove(&m, OSP_OPT_OBSERVE);
     osp_msg_remove(&m, OSP_OPT_NO_RESPONSE);
@@ -257,9 +256,9 @@ take_block2(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp
         osp_msg_remove(&head, OSP_OPT_BLOCK2);
         osp_msg_remove(&head, OSP_OPT_SIZE2);
         px_buf_free(t->px, &f->body);
-        if (b->num != 0 || !px_buf_set(t->px, &f->head, &head))
+        if (b->num != 0 || !osp_stored_keep(&f->head, &t->px->pool, &head))
             return b->num != 0 ? OSP_E_BAD_RESPONSE : OSP_E_NOMEM;
-    } else if (!px_buf_msg(&f->head, &head) || head.code != resp->code || !same_etag(&head, resp) || b->szx > f->at.szx ||
+    } else if (!osp_stored_get(&f->head, &head) || head.code != resp->code || !same_etag(&head, resp) || b->szx > f->at.szx ||
                osp_block_offset(b) != osp_block_offset(&f->at)) {
         return OSP_E_BAD_RESPONSE;      /* [rfc7959#2.4] parts of two bodies are none */
     }
@@ -272,7 +271,7 @@ whole(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
 {
     struct px_transfer *f = x->transfer;
 
-    if (!px_buf_msg(&f->head, &t->px->a))
+    if (!osp_stored_get(&f->head, &t->px->a))
         return OSP_E_NOMEM;
     t->px->a.payload = osp_slice(f->body.p, f->body.n);
     t->px->stats.bodies_collected++;

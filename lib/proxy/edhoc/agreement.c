@@ -113,7 +113,7 @@ px_agreement_keep(struct px_turn *t, struct px_exchange *up, struct osp_slice pa
     if (e == OSP_OK)
         e = osp_msg_add(&m, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CID_EDHOC, format));
     m.payload = payload;
-    if (e == OSP_OK && !px_keep(t->px, &up->saved, &m))
+    if (e == OSP_OK && !osp_stored_keep(&up->saved, &t->px->pool, &m))
         e = OSP_E_NOMEM;
     return e;
 }

@@ -107,7 +107,7 @@ send_error(struct px_turn *t, struct px_agreement *a, enum osp_err why)
     osp_edhoc_cid_put(&w, osp_edhoc_c_r(a->session));
     if (osp_edhoc_make_error(a->session, &w) != OSP_OK && osp_edhoc_put_error(&w, why) != OSP_OK)
         return;
-    if (!px_kept(&a->up->saved, m))
+    if (!osp_stored_get(&a->up->saved, m))
         return;
     m->payload = osp_wr_slice(&w);
     if (osp_ep_request(t->px->ep, &a->up->to, NULL, m, &how, t->now, t->tx, &handle) == OSP_OK)

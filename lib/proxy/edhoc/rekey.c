@@ -253,7 +253,7 @@ restore_without_echo(struct px_turn *t, struct px_exchange *x, struct osp_msg *r
         return true;
     osp_msg_remove(req, OSP_OPT_ECHO);
     x->echo_tried = false;
-    return px_keep(t->px, &x->saved, req) && px_restore(x, req);
+    return osp_stored_keep(&x->saved, &t->px->pool, req) && px_restore(x, req);
 }
 
 /* The request goes out again, in the third context; or later, when another exchange has made one. */

@@ -52,7 +52,7 @@ px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *
     x->notify = false;
     if (t->px->aborting)
         return false;
-    if (!kept && !px_keep(t->px, &o->held, resp)) {
+    if (!kept && !osp_stored_keep(&o->held, &t->px->pool, resp)) {
         t->px->stats.errors[OSP_E_NO_LEASE]++;
         return !last;
     }
@@ -67,7 +67,7 @@ px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased)
     struct px_observation *o = x->obs;
     bool                   last = o->held_last || (o->subject && o->subject->ended);
 
-    if (leased && px_kept(&o->held, &t->px->a)) {
+    if (leased && osp_stored_get(&o->held, &t->px->a)) {
         x->notify = !o->held_last;      /* what is held is freed when it was sent, or held again */
         return px_respond(t, &t->px->a);
     }
@@ -77,7 +77,7 @@ px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased)
         t->why = OSP_OK;
         return PX_DROP;
     }
-    px_unkeep(t->px, &o->held);
+    osp_stored_release(&o->held, &t->px->pool);
     return PX_DONE;
 }
 
@@ -88,7 +88,7 @@ px_observe_end(struct osp_proxy *px, struct px_exchange *x)
         px_subject_left(px, x->obs);
     osp_table_remove(&px->obs_clients, &x->obs->by_client);
     osp_table_remove(&px->obs_handles, &x->obs->by_handle);
-    px_unkeep(px, &x->obs->held);
+    osp_stored_release(&x->obs->held, &px->pool);
     osp_ledger_give(&px->ledger, x->account, OSP_SHARE_OBSERVATIONS);
     osp_pool_put(&px->pool, x->obs, sizeof(*x->obs));
     x->obs = NULL;
@@ -181,7 +181,7 @@ px_observe_confirms(const struct px_observation *o, bool con, struct osp_time no
 void
 px_observe_sent(struct osp_proxy *px, struct px_observation *o, bool con, struct osp_time now)
 {
-    px_unkeep(px, &o->held);
+    osp_stored_release(&o->held, &px->pool);
     o->sent_us = now.us;
     if (con || !o->answered)
         o->confirmed_us = now.us;

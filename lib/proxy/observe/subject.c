@@ -117,7 +117,7 @@ px_subject_free(struct osp_proxy *px, struct px_subject *s)
         osp_table_remove(&px->subjects, &s->node);
     osp_timer_stop(&px->renewals, &s->timer);
     osp_list_remove(&s->run);
-    px_unkeep(px, &s->newest);
+    osp_stored_release(&s->newest, &px->pool);
     osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)s->id.p, s->id.n);
     osp_pool_put(&px->pool, s, sizeof(*s));
 }
@@ -214,7 +214,7 @@ age_us(const struct px_subject *s, struct osp_time now)
 bool
 px_subject_is_fresh(const struct px_subject *s, struct osp_time now)
 {
-    return s->newest.p && age_us(s, now) < OSP_SEC(s->max_age);
+    return osp_stored_has(&s->newest) && age_us(s, now) < OSP_SEC(s->max_age);
 }
 
 /* The newest as it is to be sent now. */
@@ -224,7 +224,7 @@ px_subject_compose(struct px_turn *t, const struct px_subject *s, struct osp_msg
     uint32_t age = (uint32_t)(age_us(s, t->now) / OSP_SEC(1));
     uint8_t *value = osp_wr_reserve(&t->scratch, 4);
 
-    if (!value || !px_kept(&s->newest, out))
+    if (!value || !osp_stored_get(&s->newest, out))
         return false;
     if (age > 0) {              /* [rfc7641#5] */
         osp_msg_remove(out, OSP_OPT_MAX_AGE);
@@ -368,7 +368,7 @@ px_subject_news(const struct px_subject *s, struct osp_msg *resp, uint8_t type)
 enum osp_err
 px_subject_take(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, const struct px_news *news)
 {
-    if (!px_keep(t->px, &s->newest, resp))
+    if (!osp_stored_keep(&s->newest, &t->px->pool, resp))
         return OSP_E_NOMEM;
     s->order.last_us = t->now.us;
     s->max_age = news->max_age;
