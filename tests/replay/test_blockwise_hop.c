@@ -95,6 +95,21 @@ protect_at_origin(const struct osp_msg *plain, struct osp_msg *out)
     EXPECT_OK(osp_oscore_protect_response(cr, &origin_layer, plain, classes, false, &origin_wr, out));
 }
 
+/* A GET for /big reaches the origin as `q`; its answer of 900 bytes under the layer is `whole`, and not sent yet. */
+static void
+get_big(struct osp_msg *q, struct osp_msg *whole)
+{
+    struct osp_msg m, r, inner;
+
+    request(&m, OSP_GET, "big");
+    send(&m);
+    at_origin(q);
+    open_at_origin(q, &inner);
+    osp_msg_init(&r, OSP_CODE(2, 5));
+    r.payload = osp_slice(body, 900);
+    protect_at_origin(&r, whole);
+}
+
 static int
 setup_upstream(void **state)
 {
@@ -223,16 +238,10 @@ origin_that_loses_blocks_is_a_bad_gateway(void **state)
 static void
 response_in_outer_blocks_is_put_together(void **state)
 {
-    struct osp_msg m, q, r, inner, whole;
+    struct osp_msg q, r, whole;
 
     (void)state;
-    request(&m, OSP_GET, "big");
-    send(&m);
-    at_origin(&q);
-    open_at_origin(&q, &inner);
-    osp_msg_init(&r, OSP_CODE(2, 5));
-    r.payload = osp_slice(body, 900);
-    protect_at_origin(&r, &whole);
+    get_big(&q, &whole);
     add(&whole, OSP_OPT_ETAG, "v1");
     give_out(&whole, 4, &q, &r);
     origin_says(&q, &r);
@@ -253,17 +262,11 @@ blocks_of_two_bodies_are_never_one(void **state)
         { "v2", 1, 4, 0 }, { NULL, 1, 4, 0 }, { "v1", 2, 4, 0 }, { "v1", 0, 4, 0 }, { "v1", 1, 5, 0 },
         { "v1", 1, 4, OSP_CODE(4, 4) },
     };
-    struct osp_msg m, q, r, inner, whole;
+    struct osp_msg q, r, whole;
 
     (void)state;
     for (size_t i = 0; i < sizeof(second) / sizeof(second[0]); i++) {
-        request(&m, OSP_GET, "big");
-        send(&m);
-        at_origin(&q);
-        open_at_origin(&q, &inner);
-        osp_msg_init(&r, OSP_CODE(2, 5));
-        r.payload = osp_slice(body, 900);
-        protect_at_origin(&r, &whole);
+        get_big(&q, &whole);
         osp_msg_copy(&r, &whole);
         add(&r, OSP_OPT_ETAG, "v1");
         add_block(&r, OSP_OPT_BLOCK2, 0, true, 4);
@@ -288,16 +291,10 @@ blocks_of_two_bodies_are_never_one(void **state)
 static void
 endless_response_is_given_up(void **state)
 {
-    struct osp_msg m, q, r, inner, whole;
+    struct osp_msg q, r, whole;
 
     (void)state;
-    request(&m, OSP_GET, "big");
-    send(&m);
-    at_origin(&q);
-    open_at_origin(&q, &inner);
-    osp_msg_init(&r, OSP_CODE(2, 5));
-    r.payload = osp_slice(body, 900);
-    protect_at_origin(&r, &whole);
+    get_big(&q, &whole);
     for (uint32_t n = 0;; n++) {
         osp_msg_copy(&r, &whole);
         r.payload = osp_slice(body, 1024);

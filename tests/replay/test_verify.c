@@ -132,6 +132,16 @@ expect(struct osp_msg *r, uint8_t code)
     assert_int_equal(r->payload.n, 0);
 }
 
+/* GET `m` for `path`; the origin answers `q` with `n` bytes, and what the client gets is `r` with this code. */
+static void
+get(struct osp_msg *m, const char *path, size_t n, struct osp_msg *q, struct osp_msg *r, uint8_t code)
+{
+    request(m, OSP_GET, path);
+    send(m);
+    origin_says(OSP_CODE(2, 5), n, NULL, q);
+    expect(r, code);
+}
+
 /* row E02 */
 static void
 long_answer_waits_for_an_echo_once(void **state)
@@ -139,10 +149,7 @@ long_answer_waits_for_an_echo_once(void **state)
     struct osp_msg m, q, r;
 
     (void)state;
-    request(&m, OSP_GET, "x");
-    send(&m);
-    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
-    expect(&r, OSP_CODE(4, 1));
+    get(&m, "x", 1000, &q, &r, OSP_CODE(4, 1));
     request(&m, OSP_GET, "x");
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_msg_get(&r, OSP_OPT_ECHO)->val));
     send(&m);                           /* from the cache now: an Echo of ours is no challenge answered */
@@ -166,10 +173,7 @@ own_echo_goes_no_further_and_others_do(void **state)
     uint8_t        value[12];
 
     (void)state;
-    request(&m, OSP_GET, "x");
-    send(&m);
-    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
-    expect(&r, OSP_CODE(4, 1));
+    get(&m, "x", 1000, &q, &r, OSP_CODE(4, 1));
     assert_int_equal(osp_msg_get(&r, OSP_OPT_ECHO)->val.n, sizeof(value));
     memcpy(value, osp_msg_get(&r, OSP_OPT_ECHO)->val.p, sizeof(value));
     request(&m, OSP_GET, "y");
@@ -205,10 +209,7 @@ old_echo_proves_nothing_and_goes_no_further(void **state)
     uint8_t        value[12];
 
     (void)state;
-    request(&m, OSP_GET, "x");
-    send(&m);
-    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
-    expect(&r, OSP_CODE(4, 1));
+    get(&m, "x", 1000, &q, &r, OSP_CODE(4, 1));
     memcpy(value, osp_msg_get(&r, OSP_OPT_ECHO)->val.p, sizeof(value));
     world_run(&w, OSP_SEC(249));
     request(&m, OSP_GET, "x");
@@ -426,10 +427,7 @@ private_addresses_are_not_asked(void **state)
         assert_int_equal(r.payload.n, 1000);
     }
     client = osp_ip_v4(172, 32, 0, 1);
-    request(&m, OSP_GET, "x");
-    send(&m);
-    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
-    expect(&r, OSP_CODE(4, 1));
+    get(&m, "x", 1000, &q, &r, OSP_CODE(4, 1));
 }
 
 /* Who pretends to be the origin, or is in league with it, can make an answer look protected. */
@@ -462,10 +460,7 @@ others_in_the_same_place_are_not_verified(void **state)
     struct osp_msg m, q, r;
 
     (void)state;
-    request(&m, OSP_GET, "x");
-    send(&m);
-    origin_says(OSP_CODE(2, 5), 1000, NULL, &q);
-    expect(&r, OSP_CODE(4, 1));
+    get(&m, "x", 1000, &q, &r, OSP_CODE(4, 1));
     request(&m, OSP_GET, "x");
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_ECHO, osp_msg_get(&r, OSP_OPT_ECHO)->val));
     send(&m);

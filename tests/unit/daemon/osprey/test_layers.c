@@ -48,53 +48,48 @@ run(json_t *s, const struct osprey_route *r, size_t answer)
 
 #define ALARM "coap://example.com/alarm_status"
 
+/* Scenario `id`: the alarm status under a layer for the origin, by a proxy for which there is the layer `name` (NULL: none). */
+static void
+run_by_proxy(const char *id, const char *name, size_t answer)
+{
+    json_t             *s = scenario(id);
+    struct osprey_route r = { .target = uri(ALARM), .end_to_end = find(&client, "CTX_C_S"), .via_count = 1 };
+
+    r.via[0] = (struct osprey_via){ uri("coap://192.0.2.1").to, name ? find(&client, name) : NULL };
+    run(s, &r, answer);
+}
+
 /* row L01 */
 /* [ocp#2.3] */
 static void
 end_to_end_and_proxy_layer_are_those_of_the_draft(void **state)
 {
-    json_t             *s = scenario("fwd C-S, C-P");
-    struct osprey_route r = { .target = uri(ALARM), .end_to_end = find(&client, "CTX_C_S"), .via_count = 1 };
-
     (void)state;
-    r.via[0] = (struct osprey_via){ uri("coap://192.0.2.1").to, find(&client, "CTX_C_P") };
-    run(s, &r, 3);
+    run_by_proxy("fwd C-S, C-P", "CTX_C_P", 3);
 }
 
 /* row L02 */
 static void
 end_to_end_layer_through_a_plain_proxy_is_that_of_the_draft(void **state)
 {
-    json_t             *s = scenario("fwd C-S, P-S");
-    struct osprey_route r = { .target = uri(ALARM), .end_to_end = find(&client, "CTX_C_S"), .via_count = 1 };
-
     (void)state;
-    r.via[0] = (struct osprey_via){ uri("coap://192.0.2.1").to, NULL };
-    run(s, &r, 3);
+    run_by_proxy("fwd C-S, P-S", NULL, 3);
 }
 
 /* row L03 */
 static void
 all_three_layers_are_those_of_the_draft(void **state)
 {
-    json_t             *s = scenario("fwd C-S, C-P, P-S");
-    struct osprey_route r = { .target = uri(ALARM), .end_to_end = find(&client, "CTX_C_S"), .via_count = 1 };
-
     (void)state;
-    r.via[0] = (struct osprey_via){ uri("coap://192.0.2.1").to, find(&client, "CTX_C_P") };
-    run(s, &r, 3);
+    run_by_proxy("fwd C-S, C-P, P-S", "CTX_C_P", 3);
 }
 
 /* row L04 */
 static void
 first_of_two_proxies_gets_what_the_draft_says(void **state)
 {
-    json_t             *s = scenario("two fwd C-S, C-P1, P1-P2, P2-S");
-    struct osprey_route r = { .target = uri(ALARM), .end_to_end = find(&client, "CTX_C_S"), .via_count = 1 };
-
     (void)state;
-    r.via[0] = (struct osprey_via){ uri("coap://192.0.2.1").to, find(&client, "CTX_C_P1") };
-    run(s, &r, 5);
+    run_by_proxy("two fwd C-S, C-P1, P1-P2, P2-S", "CTX_C_P1", 5);
 }
 
 /* row L05 */
