@@ -11,10 +11,7 @@ struct osp_msg reply;
 struct osp_msg *
 cacheable(struct osp_msg *m, uint8_t code, const char *path)
 {
-    osp_msg_init(m, code);
-    m->type = OSP_CON;
-    m->mid = ++next_mid;
-    m->token = osp_slice_str("tk");
+    world_request(m, code, OSP_CON, ++next_mid);
     EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_HOST, osp_slice_str("s.example")));
     EXPECT_OK(osp_msg_add(m, OSP_OPT_URI_PATH, osp_slice_str(path)));
     EXPECT_OK(osp_msg_add(m, OSP_OPT_PROXY_SCHEME, osp_slice_str("coap")));

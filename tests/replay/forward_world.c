@@ -6,10 +6,7 @@
 struct osp_msg *
 confirmable_get(struct osp_msg *m)
 {
-    osp_msg_init(m, OSP_GET);
-    m->type = OSP_CON;
-    m->mid = ++next_mid;
-    m->token = osp_slice_str("tk");
+    world_request(m, OSP_GET, OSP_CON, ++next_mid);
     return m;
 }
 

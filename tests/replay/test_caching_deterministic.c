@@ -8,10 +8,7 @@
 static struct osp_msg *
 deterministic(struct osp_msg *m, const char *hash, const char *sealed)
 {
-    osp_msg_init(m, OSP_FETCH);
-    m->type = OSP_CON;
-    m->mid = ++next_mid;
-    m->token = osp_slice_str("tk");
+    world_request(m, OSP_FETCH, OSP_CON, ++next_mid);
     add(m, OSP_OPT_URI_HOST, "s.example");
     add(m, OSP_OPT_PROXY_SCHEME, "coap");
     add(m, OSP_OPT_OSCORE, "\x19\x01\x02" "Gi" "dc");

@@ -75,10 +75,7 @@ replay(const struct recorded *r)
 {
     struct osp_msg m;
 
-    osp_msg_init(&m, OSP_POST);
-    m.type = OSP_NON;
-    m.mid = ++next_mid;
-    m.token = osp_slice_str("tk");
+    world_request(&m, OSP_POST, OSP_NON, ++next_mid);
     EXPECT_OK(osp_msg_add(&m, OSP_OPT_OSCORE, osp_slice(r->opt, r->opt_n)));
     m.payload = osp_slice(r->bytes, r->n);
     world_send(&w, WORLD_LISTENER, 1, ++port, &m);

@@ -41,10 +41,7 @@ ask(uint8_t host, uint8_t hop_limit, const char *payload, struct osp_msg *got)
 {
     struct osp_msg m;
 
-    osp_msg_init(&m, OSP_POST);
-    m.type = OSP_NON;
-    m.mid = ++next_mid;
-    m.token = osp_slice_str("tk");
+    world_request(&m, OSP_POST, OSP_NON, ++next_mid);
     add(&m, OSP_OPT_URI_HOST, "s.example");
     add(&m, OSP_OPT_URI_PATH, "x");
     if (hop_limit)

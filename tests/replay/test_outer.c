@@ -57,10 +57,7 @@ teardown(void **state)
 static void
 begin(struct osp_msg *m, uint8_t code)
 {
-    osp_msg_init(m, code);
-    m->type = OSP_NON;
-    m->mid = ++next_mid;
-    m->token = osp_slice_str("tk");
+    world_request(m, code, OSP_NON, ++next_mid);
 }
 
 /* `inner` under the layer of `c`; `host` and `port` are added outside, where anybody on the way could have put them. */

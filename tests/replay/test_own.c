@@ -59,10 +59,7 @@ code_for(const char *uri)
     struct osp_msg   m;
     struct world_out o;
 
-    osp_msg_init(&m, OSP_GET);
-    m.type = OSP_NON;
-    m.mid = ++next_mid;
-    m.token = osp_slice_str("tk");
+    world_request(&m, OSP_GET, OSP_NON, ++next_mid);
     add(&m, OSP_OPT_PROXY_URI, uri);
     world_send(&w, WORLD_LISTENER, 1, 40000, &m);
     o = world_next(&w, &m);
@@ -163,10 +160,7 @@ forward_form_for_our_own_authority_is_routed_like_the_request_itself(void **stat
     assert_int_equal(code_for("coap://me.example/r"), 0);
     assert_int_equal(code_for("coap://me.example/else"), OSP_CODE(4, 4));
     for (int port = 0; port < 2; port++) {
-        osp_msg_init(&m, OSP_GET);
-        m.type = OSP_NON;
-        m.mid = ++next_mid;
-        m.token = osp_slice_str("tk");
+        world_request(&m, OSP_GET, OSP_NON, ++next_mid);
         add(&m, OSP_OPT_URI_HOST, "ME.example");
         if (port)
             add(&m, OSP_OPT_URI_PORT, "\x16\x33");

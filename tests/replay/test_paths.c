@@ -50,10 +50,7 @@ teardown(void **state)
 static void
 begin(struct osp_msg *m, uint8_t code)
 {
-    osp_msg_init(m, code);
-    m->type = OSP_NON;
-    m->mid = ++next_mid;
-    m->token = osp_slice_str("tk");
+    world_request(m, code, OSP_NON, ++next_mid);
 }
 
 /* One Uri-Path option for each text between bars. */

@@ -31,10 +31,7 @@ teardown(void **state)
 static void
 get(struct osp_msg *m, const char *host)
 {
-    osp_msg_init(m, OSP_GET);
-    m->type = OSP_NON;
-    m->mid = ++next_mid;
-    m->token = osp_slice_str("tk");
+    world_request(m, OSP_GET, OSP_NON, ++next_mid);
     if (host)
         add(m, OSP_OPT_URI_HOST, host);
     add(m, OSP_OPT_URI_PATH, "x");

@@ -396,6 +396,15 @@ world_next(struct world *w, struct osp_msg *m)
 }
 
 void
+world_request(struct osp_msg *m, uint8_t code, uint8_t type, uint16_t mid)
+{
+    osp_msg_init(m, code);
+    m->type = type;
+    m->mid = mid;
+    m->token = osp_slice_str("tk");
+}
+
+void
 world_get(struct osp_msg *m)
 {
     osp_msg_init(m, OSP_GET);

@@ -112,6 +112,9 @@ struct world_out world_next(struct world *w, struct osp_msg *m);
 void world_resolved(struct world *w, const char *host, enum osp_err err, const char *ip, uint64_t ttl_s);
 void world_release_leases(struct world *w, bool grant);
 
+/* A request without options, with the Token "tk". */
+void world_request(struct osp_msg *m, uint8_t code, uint8_t type, uint16_t mid);
+
 /* GET coap://s.example/x for a forward-proxy; Token and Message ID are the caller's. */
 void world_get(struct osp_msg *m);
 
