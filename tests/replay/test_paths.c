@@ -8,12 +8,9 @@
 #include <stdio.h>
 
 #include "tests/unit/with_crypto.h"
-#include "world.h"
+#include "the_world.h"
 
 static const char secret[] = "000102030405060708090a0b0c0d0e0f";
-
-static struct world w;
-static uint16_t     next_mid;
 
 /* Routes /pub and below to /www, /things exactly, and all of *.dev.example, to 192.0.2.9; and an open forward-proxy. */
 static int
@@ -36,14 +33,6 @@ setup(void **state)
     w.policy.reverse = true;
     w.policy.route_count = 4;
     world_start(&w);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    world_end(&w);
     return 0;
 }
 
@@ -275,7 +264,7 @@ location_with_a_dot_segment_goes_nowhere(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, the_world_end)
     const struct CMUnitTest tests[] = {
         T(dot_segments_are_refused_on_routes),
         T(dot_segments_are_refused_in_forward_form),

@@ -3,10 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include "tests/unit/with_crypto.h"
-#include "world.h"
-
-static struct world w;
-static uint16_t     next_mid;
+#include "the_world.h"
 
 static int
 setup(void **state)
@@ -27,14 +24,6 @@ setup(void **state)
     w.policy.reverse = true;
     w.policy.route_count = 3;
     world_start(&w);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    world_end(&w);
     return 0;
 }
 
@@ -152,7 +141,7 @@ port_of_a_request_is_sixteen_bits_and_not_zero(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, the_world_end)
     const struct CMUnitTest tests[] = {
         T(pattern_of_hosts_takes_names_below_it_alone),
         T(path_of_a_route_is_matched_segment_by_segment),

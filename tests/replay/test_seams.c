@@ -5,25 +5,15 @@
 #include <stdlib.h>
 
 #include "tests/unit/with_crypto.h"
-#include "world.h"
+#include "the_world.h"
 
-static struct world w;
-static uint16_t     next_mid;
-static const char   secret[] = "000102030405060708090a0b0c0d0e0f";
+static const char secret[] = "000102030405060708090a0b0c0d0e0f";
 
 static int
 setup(void **state)
 {
     (void)state;
     world_init_forward(&w);
-    return 0;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    world_end(&w);
     return 0;
 }
 
@@ -281,7 +271,7 @@ partial_ivs_order_protected_notifications(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, the_world_end)
     const struct CMUnitTest tests[] = {
         T(all_that_wait_for_a_name_go_on),
         T(all_that_wait_for_a_lease_go_on),

@@ -8,4 +8,7 @@
 extern struct world w;
 extern uint16_t     next_mid;       /* the last Message ID that the test gave to a message */
 
+/* The end of a test that has nothing but the world: world_end(). */
+int the_world_end(void **state);
+
 #endif
