@@ -8,7 +8,7 @@
 #include "the_world.h"
 
 extern struct osp_cache *cache;
-extern uint64_t          asked;     /* requests the origin got */
+extern uint64_t          asked;     /* how many requests the origin got */
 
 /* ---- one exchange: the client's request in, the origin's answer if it is asked, the client's answer out ---- */
 
@@ -28,7 +28,7 @@ struct world_out take_next(struct osp_msg *m);
 /* A request of 192.0.2.`host` and its answer; the origin says `reply` when it is asked. */
 struct osp_msg *exchange_from(uint8_t host, const struct osp_msg *m, struct osp_msg *answer);
 
-/* exchange_from() 192.0.2.1. */
+/* exchange_from() with the client 192.0.2.1. */
 struct osp_msg *exchange(const struct osp_msg *m, struct osp_msg *answer);
 
 /* A GET of 192.0.2.1 and its answer. */
@@ -43,7 +43,7 @@ uint32_t max_age(const struct osp_msg *m);
 /* For every test: three hosts at one origin, a cache of 1 MiB, and an origin that says 2.05. */
 int caching_setup(void **state);
 
-/* Likewise with datagrams of 600 bytes. */
+/* caching_setup() with datagrams of at most 600 bytes. */
 int caching_setup_narrow(void **state);
 
 /* Nothing is pending. */

@@ -75,16 +75,16 @@ extern char     last_text[256][16];
 /* Everybody does what is to be done now. */
 void go(void);
 
-/* Everybody does what is to be done for so long. */
+/* Time passes, and everybody does what is to be done. */
 void run(uint64_t us);
 
 /* A request of a client at 192.0.2.`client`, with this value of Observe or NOTHING.  A FETCH has a layer for the origin. */
 void send_with(uint8_t client, uint8_t code, const char *path, int observe);
 
-/* GET for `path`. */
+/* Sends a GET for `path`. */
 void send_request(uint8_t client, const char *path);
 
-/* GET from a client, up to its answer. */
+/* A client's GET for "x"; everything goes on until nothing is left to do. */
 void ask(uint8_t client);
 
 /* Every one of clients 20.. got exactly one answer, with this code and text. */

@@ -15,14 +15,14 @@
 
 enum { ED25519, X25519, P256, KEYS };
 extern struct osp_edhoc_own        responder_own[2][KEYS];      /* of the Initiator, of the proxy */
-extern const struct osp_edhoc_own *special;                     /* the Initiator's only credential; NULL: it has those above */
+extern const struct osp_edhoc_own *special;                     /* the Initiator's only one; NULL: responder_own[0] */
 
 /* ---- both ends ---- */
 
 /* For every test: room for 64 sessions. */
 int responder_setup(void **state);
 
-/* With other bounds. */
+/* The test begins anew: so many sessions, and addresses are verified above so many. */
 void again(size_t sessions, size_t verify_above);
 
 /* What the Responder counted. */
@@ -70,13 +70,13 @@ uint8_t told(struct osp_msg *m);
 /* POST of `payload` to /.well-known/edhoc as EDHOC; the caller sends it. */
 void edhoc_request(struct osp_msg *m, struct osp_slice payload);
 
-/* message_1 as it travels. */
+/* Sends message_1, with this Echo where there is one; the code of the answer. */
 uint8_t send_1(const struct client *c, struct osp_slice echo, struct osp_msg *resp);
 
-/* Message_3 and the code of its answer. */
+/* Sends message_3; the code of the answer. */
 uint8_t send_3(const struct client *c, struct osp_slice m3, struct osp_msg *resp);
 
-/* Message_2 in, message_3 made. */
+/* The client takes message_2 and makes message_3. */
 void go_on(struct client *c, const struct osp_msg *resp);
 
 /* A client up to message_3, which it has not sent yet. */
@@ -90,7 +90,7 @@ void finish(struct client *c);
 
 /* ---- requests under the keys ---- */
 
-/* `m` under the client's layer; with `m3` as a combined request [rfc9668#3.2]. */
+/* Sends `m` under the client's layer, behind message_3 where `m3` is one [rfc9668#3.2]. */
 void send_protected(struct client *c, const struct osp_msg *m, struct osp_slice m3, struct osp_layer *l);
 
 /* The origin answers 2.05 to the request that left last; false: none did. */
@@ -102,7 +102,7 @@ bool passes_with(struct client *c, struct osp_slice m3);
 /* passes_with() without message_3. */
 bool passes(struct client *c);
 
-/* [rfc9528#A.2.3] an unprotected error with this ERR_CODE */
+/* [rfc9528#A.2.3] `m` is an unprotected EDHOC error with these codes. */
 void expect_error(const struct osp_msg *m, uint8_t code, int64_t err_code);
 
 /* There is a context under the C_R of this client. */

@@ -34,7 +34,7 @@ const char *in_dir(const char *name);
 /* Writes a file into the test's directory. */
 void write_file(const char *name, mode_t mode, const void *content, size_t n);
 
-/* Likewise from a string. */
+/* Writes a string as a file into the test's directory. */
 void write_text(const char *name, mode_t mode, const char *text);
 
 /* The content of a file, good for the next call. */
