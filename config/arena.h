@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Memory that is given back as a whole, and wiped then: everything the configuration holds may be a secret. */
+/* Memory that is freed as a whole.  It is wiped first, since anything in a configuration may be a secret. */
 #ifndef OSP_CONFIG_ARENA_H
 #define OSP_CONFIG_ARENA_H
 
@@ -9,16 +9,16 @@
 
 struct cfg_arena;
 
-/* NULL: no memory. */
+/* NULL: out of memory. */
 struct cfg_arena *cfg_arena_new(void);
 
 /* Wipes and frees all that came from `a`. NULL is fine. */
 void cfg_arena_free(struct cfg_arena *a);
 
-/* `n` zeroed bytes for anything; NULL when there is no memory. */
+/* `n` zeroed bytes, aligned for any type; NULL: out of memory. */
 void *cfg_arena_get(struct cfg_arena *a, size_t n);
 
-/* A copy of `s` with a terminating zero; NULL when there is no memory. */
+/* A copy of `s` with a terminating zero; NULL: out of memory. */
 char *cfg_arena_text(struct cfg_arena *a, struct osp_slice s);
 
 #endif

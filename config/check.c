@@ -42,7 +42,7 @@ check_context(struct cfg_load *l, const struct cfg_context *c)
 
 /* ---- contexts among each other ---- */
 
-/* A context seen as one of its two keys. */
+/* One of the two keys of a context. */
 struct entry { const struct cfg_context *c; struct osp_slice id; bool sends; };
 
 static int
@@ -51,7 +51,7 @@ compare_int(long long a, long long b)
     return a < b ? -1 : a > b;
 }
 
-/* Order in the file decides between equals, so that the later one is told. */
+/* Of equal entries the one that stands later in the file is reported. */
 static int
 by_place(const struct entry *a, const struct entry *b)
 {
@@ -82,7 +82,7 @@ compare_kid(const struct entry *a, const struct entry *b)
     return c ? c : compare_id_context(a->c, b->c);
 }
 
-/* HMAC fills its key up with zeroes, so salts that differ in zeroes at their end are one salt. */
+/* HMAC fills its key up with zeroes, so salts that differ only in zeroes at their end count as equal. */
 static struct osp_slice
 salt_of(const struct cfg_context *c)
 {
@@ -141,7 +141,7 @@ say_clash(struct cfg_load *l, const struct cfg_context *later, const struct cfg_
                   first->pos.line);
 }
 
-/* Tells the second and further ones of a run of equals. */
+/* Sorts the entries; of those that are equal, reports each but the first. */
 static void
 check_run(struct cfg_load *l, struct entry *e, size_t n, int (*sort)(const void *, const void *),
           int (*compare)(const struct entry *, const struct entry *), const char *what)
@@ -155,7 +155,7 @@ check_run(struct cfg_load *l, struct entry *e, size_t n, int (*sort)(const void 
     }
 }
 
-/* The other side of one context clashes with both of its keys; one message will do. */
+/* Where one context is the other side of another, both of its keys clash: the second message is left out. */
 static bool
 told_by_other_key(const struct entry *later, const struct entry *first)
 {
@@ -164,7 +164,7 @@ told_by_other_key(const struct entry *later, const struct entry *first)
 
 /*
  * A Sender Key belongs to one Sender Context: a second one would count its sequence numbers from the start again
- * and use (key, nonce) pairs twice.  The same holds if the peer of another context has it.
+ * and use (key, nonce) pairs twice.  It may not be the Recipient Key of another context either.
  */
 static void
 check_keys(struct cfg_load *l, struct entry *e, size_t n)
@@ -213,7 +213,7 @@ by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Sorted names, for bsearch. */
+/* Sorts names for bsearch(); returns `n`. */
 static size_t
 sort_names(const char **names, size_t n)
 {
@@ -227,8 +227,7 @@ has_name(const char *const *names, size_t n, const char *name)
     return n > 0 && bsearch(&name, names, n, sizeof(*names), by_text) != NULL;
 }
 
-/* A pattern may stand for what is not there yet; a name may not. */
-/* Who is to be matched has to be somebody that EDHOC can know. */
+/* A credential that a rule or a hop names has to be among the trusted ones. */
 static void
 check_credential(struct cfg_load *l, const struct osp_cfg *cfg, const struct cfg_ref *r)
 {
@@ -240,6 +239,7 @@ check_credential(struct cfg_load *l, const struct osp_cfg *cfg, const struct cfg
         cfg_error_key(l, &r->pos, r->key, "there is no trusted credential \"%s\"", cfg_show(r->name, show));
 }
 
+/* A pattern may fit nothing yet; a name without wildcards has to exist. */
 static void
 check_refs(struct cfg_load *l, const struct osp_cfg *cfg)
 {
@@ -276,7 +276,7 @@ check_refs(struct cfg_load *l, const struct osp_cfg *cfg)
 
 /* ---- ways to a next hop ---- */
 
-/* That somebody is trusted does not say that it is the next hop's place that he is trusted in [rfc9528#D.2]. */
+/* A peer that is trusted is not by that the next hop: the configuration has to say who that is [rfc9528#D.2]. */
 static void
 check_who(struct cfg_load *l, const struct cfg_edhoc *edhoc, const struct cfg_hop_edhoc *h, const char *key)
 {
@@ -297,7 +297,7 @@ check_way(struct cfg_load *l, const struct osp_cfg *cfg, const struct cfg_pos *p
 {
     if (edhoc->on && context)
         cfg_error_key(l, pos, key, "has both a context and edhoc; one of them protects the way");
-    if (edhoc->on && !cfg->edhoc.file && !edhoc->credential)    /* a credential was told so by itself */
+    if (edhoc->on && !cfg->edhoc.file && !edhoc->credential)    /* with a credential, check_credential() has reported it */
         cfg_error_key(l, &edhoc->pos, key, "EDHOC is off: set edhoc.credentials");
     if (edhoc->on && cfg->edhoc.file && !l->bad_credentials)
         check_who(l, &cfg->edhoc, edhoc, key);
@@ -317,12 +317,12 @@ check_ways(struct cfg_load *l, const struct osp_cfg *cfg)
         const struct cfg_upstream *u = &cfg->upstreams[i];
 
         check_way(l, cfg, &u->pos, "upstreams", u->context, &u->edhoc);
-        if (!u->context && !u->edhoc.on && l->errors == 0)      /* what could not be read was told */
+        if (!u->context && !u->edhoc.on && l->errors == 0)      /* with errors, it may have one that could not be read */
             cfg_error_key(l, &u->pos, "upstreams", "has neither a context nor edhoc: take it out");
     }
 }
 
-/* Certificates from the trusted authority have a subject, and nothing else has. */
+/* A rule for a `subject` needs a trusted authority: only peers with a certificate from it have a subject. */
 static void
 check_subjects(struct cfg_load *l, const struct osp_cfg *cfg)
 {
@@ -348,7 +348,7 @@ check_subjects(struct cfg_load *l, const struct osp_cfg *cfg)
 
 /* ---- routes ---- */
 
-/* Every host that `b` fits, `a` fits too. */
+/* True if `a` fits every host that `b` fits. */
 static bool
 host_covers(const char *a, const char *b)
 {
@@ -363,7 +363,7 @@ host_covers(const char *a, const char *b)
     return a[0] == '*' && nb >= na && strcmp(a + 1, b + (nb - (na - 1))) == 0;
 }
 
-/* Every path that `b` fits, `a` fits too. */
+/* True if `a` fits every path that `b` fits. */
 static bool
 path_covers(const struct cfg_route *a, const struct cfg_route *b)
 {
@@ -399,7 +399,7 @@ compare_routes(const struct cfg_route *a, const struct cfg_route *b)
     return c ? c : compare_int(a->port != 0, b->port != 0);
 }
 
-/* The first other route that is chosen for whatever `r` fits; NULL when there is none. */
+/* The first other route that is chosen for every request that `r` fits, so that `r` is never used; NULL: no route. */
 static const struct cfg_route *
 covering(const struct osp_cfg *cfg, const struct cfg_route *r)
 {
@@ -414,14 +414,14 @@ covering(const struct osp_cfg *cfg, const struct cfg_route *r)
     return NULL;
 }
 
-/* What could not be read has no name. */
+/* A route that could not be read has no name. */
 static const char *
 name_of(const struct cfg_route *r)
 {
     return r->name ? r->name : "?";
 }
 
-/* The first route before `r` with its name; NULL when there is none. */
+/* The first route before `r` that has its name; NULL: no route. */
 static const struct cfg_route *
 namesake(const struct osp_cfg *cfg, const struct cfg_route *r)
 {

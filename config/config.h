@@ -31,7 +31,8 @@ struct cfg_secret { struct cfg_bytes value; enum cfg_bytes_from from; char *sour
 
 struct cfg_listen { enum osp_scheme scheme; struct osp_ip ip; uint16_t port; struct cfg_pos pos; };
 
-/* How much keys may be used: as the algorithm recommends (for a context: as said for all), without a limit, or a number. */
+/* How much keys may be used: the default, no limit, or a number.  The default of a context is what the section `key-limits` says,
+   whose own default is what the algorithm recommends. */
 enum cfg_limit_kind { CFG_LIMIT_DEFAULT, CFG_LIMIT_OFF, CFG_LIMIT_SET };
 enum cfg_at_limit { CFG_AT_LIMIT_DEFAULT, CFG_AT_LIMIT_WARN, CFG_AT_LIMIT_STOP };
 struct cfg_key_limit { enum cfg_limit_kind kind; uint32_t n; };
@@ -55,7 +56,7 @@ struct cfg_context {
 
 enum cfg_cred_form { CFG_CRED_NONE, CFG_CRED_CCS, CFG_CRED_X509 };
 
-/* What a credential is, as bytes: a CWT Claims Set, or certificates in DER, end entity first. */
+/* The bytes of a credential: one CWT Claims Set, or certificates in DER with the end entity's first. */
 #define CFG_CHAIN_MAX 4
 struct cfg_cred {
     enum cfg_cred_form form;
@@ -68,12 +69,12 @@ enum cfg_cred_id { CFG_ID_DEFAULT, CFG_ID_KID, CFG_ID_VALUE, CFG_ID_X5T, CFG_ID_
 
 struct cfg_credential {
     char             *name;
-    struct cfg_cred   cred;             /* of a trusted one: not set where `ca` is */
-    struct cfg_cred   ca;               /* trusted: certificates that vouch for others */
-    struct cfg_secret private_key;      /* own; 32 bytes after reading */
+    struct cfg_cred   cred;             /* not set for a trusted entry that has a `ca` */
+    struct cfg_cred   ca;               /* trusted: certificates of authorities that vouch for others */
+    struct cfg_secret private_key;      /* own: 32 bytes after reading */
     unsigned          id;               /* own: enum cfg_cred_id */
-    struct cfg_bytes  id_cred, item;    /* ID_CRED_x and CRED_x as messages have them, made of the above */
-    uint64_t          print;            /* trusted: of what is trusted; another under the same name has another */
+    struct cfg_bytes  id_cred, item;    /* ID_CRED_x and CRED_x as EDHOC messages carry them, made from the fields above */
+    uint64_t          print;            /* trusted: fingerprint of what is trusted; it changes when the content of a name does */
     struct cfg_pos    pos;
 };
 
@@ -86,12 +87,12 @@ enum cfg_unknown { CFG_UNKNOWN_REFUSE, CFG_UNKNOWN_ACCEPT };
 
 #define CFG_SUITES_MAX 8
 struct cfg_edhoc {
-    char                  *file;        /* of the credentials, NULL: EDHOC is off */
+    char                  *file;        /* path of the file of credentials; NULL: EDHOC is off */
     struct cfg_credentials creds;
     uint8_t                methods;     /* bit i: method i */
     int                    suites[CFG_SUITES_MAX]; size_t suite_count;  /* most preferred first */
     bool                   message_4;
-    unsigned               unknown;     /* enum cfg_unknown: a credential that was sent by value and nobody configured */
+    unsigned               unknown;     /* enum cfg_unknown: what to do with a credential sent by value that nobody configured */
     size_t                 sessions, verify_above, contexts, contexts_per_peer;
     uint64_t               session_us, lifetime_us;     /* lifetime 0: no end */
 };
@@ -101,11 +102,13 @@ struct cfg_edhoc {
 
 /* True if there is a credential `name`. */
 bool cfg_edhoc_knows(const struct cfg_edhoc *e, const char *name);
-/* True if contexts of the credential `name` are still to be kept: it is there, and is what it was.  Unknown ones: 0. */
+/* True if contexts of the credential `name` are still to be kept: the name is configured and its fingerprint is still `print`.
+   For CFG_UNKNOWN_NAME `print` is 0. */
 bool cfg_edhoc_trusts(const struct cfg_edhoc *e, const char *name, uint64_t print);
-/* How many names of trusted credentials the pattern fits (NULL: all do), equal ones counted once; beyond two it may be more. */
+/* How many different names of trusted credentials the pattern fits (NULL: every name).  Exact for 0 and 1; otherwise at
+   least 2. */
 size_t cfg_edhoc_count(const struct cfg_edhoc *e, const char *pattern);
-/* The trusted entry with a `ca`; NULL: there is none. */
+/* The trusted entry that has a `ca`, borrowed; NULL: no entry has one. */
 const struct cfg_credential *cfg_edhoc_authority(const struct cfg_edhoc *e);
 
 enum cfg_allow_kind { CFG_ALLOW_FORWARD, CFG_ALLOW_ROUTE };
@@ -124,28 +127,28 @@ struct cfg_client {
     struct cfg_pos    pos;
 };
 
-/* A leg whose context is established with EDHOC when it is needed. */
+/* A way to a next hop whose security context is established with EDHOC when it is needed. */
 enum cfg_edhoc_mode { CFG_EDHOC_REQUIRE, CFG_EDHOC_PREFER };
 struct cfg_hop_edhoc {
     bool           on;
-    char          *credential;          /* whom the other side has to prove to be, a glob; NULL: anybody trusted */
-    char          *subject;             /* names it may have, a glob in lower case; NULL: that of the next hop */
+    char          *credential;          /* glob for the credential that the other side has to prove; NULL: any trusted one */
+    char          *subject;             /* names it may have, a glob in lower case; NULL: the host name of the next hop */
     unsigned       mode;                /* enum cfg_edhoc_mode */
     unsigned       method;
     bool           combined;            /* message_3 goes with the first request */
     struct cfg_pos pos;
 };
 
-/* An upstream URI with the context that protects the leg to it. */
+/* An upstream URI with the context that protects the way to it. */
 struct cfg_hop {
     bool           present;
     char          *uri;
     struct osp_uri parsed;
     uint8_t       *uri_storage;
     char          *context;             /* or NULL */
-    struct cfg_hop_edhoc edhoc;         /* ... or this */
-    bool           nested;              /* it can take a layer of ours around another one */
-    unsigned       hop_limit;           /* of next-hop: put in on the way there, 0: not */
+    struct cfg_hop_edhoc edhoc;         /* instead of `context`; not `on`: no EDHOC on the way there */
+    bool           nested;              /* the next hop accepts a layer of ours around another layer */
+    unsigned       hop_limit;           /* next-hop only: the Hop-Limit for requests without one; 0: none is put in */
     struct cfg_pos pos;
 };
 
@@ -155,9 +158,9 @@ struct cfg_route {
     uint16_t         port;              /* 0: not looked at */
     char           **path; size_t path_count; bool has_path, exact;     /* a trailing "*" segment: not exact */
     unsigned         strip;
-    bool             pass;              /* oscore: pass | terminate */
+    bool             pass;              /* `oscore: pass`: layers are not removed, requests are forwarded with them */
     bool             keep_host;
-    bool             outer_host;        /* Uri-Host and Uri-Port outside of a layer for us count, too */
+    bool             outer_host;        /* Uri-Host and Uri-Port outside of a layer for us choose the route as well */
     struct cfg_hop   upstream;
     struct cfg_pos   pos;
 };
@@ -197,21 +200,21 @@ struct osp_cfg {
         size_t   receive_buffer;
     } limits;
     struct {
-        size_t   size, max_entry;                       /* size 0: none */
+        size_t   size, max_entry;                       /* size 0: no cache */
         uint64_t max_age_us;
         bool     serve_stale, single_flight;
         unsigned request_hash;
     } cache;
     struct cfg_edhoc     edhoc;
     struct cfg_key_limits key_limits;                   /* of contexts that have none of their own */
-    struct { unsigned block; } lease;                   /* sequence numbers leased at a time (K of B.1.1) */
+    struct { unsigned block; } lease;                   /* sequence numbers leased at a time [rfc8613#B.1.1], K there */
     size_t               state_size;                    /* bytes preallocated for the store */
     char                *control;                       /* socket path, NULL: none */
     struct { bool enabled; struct osp_ip ip; uint16_t port; } status;
     struct { enum cfg_log_level level; enum cfg_log_format format; } log;
 };
 
-/* One message of a check; `text` says what is wrong and what would be right. */
+/* Where messages go, each by a call of `emit`; `text` says what is wrong and what would be right. */
 struct cfg_report {
     void (*emit)(void *ctx, const struct cfg_pos *pos, const char *key, const char *text);
     void *ctx;
@@ -235,12 +238,13 @@ struct osp_cfg *cfg_load(const char *path, struct cfg_report *r);
  */
 bool cfg_keep_started(const struct osp_cfg *old, struct osp_cfg *now, struct cfg_report *r, size_t *count);
 
-/* The control socket that `path` names, whatever else in it is good for; the caller frees it.  NULL, told to `r`, when the file
-   cannot be read as YAML or names none. */
+/* The path of the control socket that the file `path` names, even if the file has other errors; the caller frees it.
+   NULL, reported to `r`: the file cannot be read as YAML, or it names no control socket. */
 char *cfg_load_control(const char *path, struct cfg_report *r);
 
 /* Loads one file of security contexts: our own form (a `contexts:` list, or one context's keys at the
-   top level), or libcoap's -E form (key,type,value lines), told apart by content.  As cfg_load(). */
+   top level), or libcoap's -E form (key,type,value lines), told apart by content.  NULL: errors, all reported to `r`.
+   The caller frees the result with cfg_contexts_free(). */
 struct cfg_context *cfg_load_contexts(const char *path, size_t *count, struct cfg_report *r);
 void cfg_contexts_free(struct cfg_context *c, size_t count);
 
@@ -249,7 +253,7 @@ void cfg_free(struct osp_cfg *cfg);
 
 /*
  * Prints what is in force, every default included, as YAML.  Secrets are masked unless `secrets`;
- * with them, loading the output gives the same dump.
+ * with them, loading the output and dumping it again gives an equal text.
  */
 void cfg_dump(const struct osp_cfg *cfg, bool secrets, FILE *to);
 

@@ -140,7 +140,7 @@ include(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *pat
 
 static const struct cfg_item include_items[] = { { .key = "include" }, { .key = NULL } };
 
-/* An element of the list, or the section as a whole. */
+/* Reads an element of the list, or the section as a whole. */
 static void
 read_entry(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, struct cfg_context_list *list)
 {

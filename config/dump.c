@@ -48,7 +48,7 @@ cfg_out_word(struct cfg_out *o, const char *key, const char *word)
     (void)fprintf(o->to, "%s\n", word);
 }
 
-/* One code point of UTF-8; false and one byte when there is none. */
+/* Takes one code point of UTF-8; if there is no valid one, takes one byte and returns false. */
 static bool
 take_code(struct osp_rd *r, uint32_t *out)
 {
@@ -71,8 +71,8 @@ take_code(struct osp_rd *r, uint32_t *out)
 }
 
 /*
- * In double quotes, ASCII only: nothing of it is special to YAML then.  A file name may hold bytes that are
- * no text; they are written as they are, so that reading them back fails and does not find another file.
+ * Writes a text in double quotes and in ASCII only, so that nothing in it is special to YAML.  A file name may hold bytes that
+ * are no text; they are written unchanged, so that reading them back fails instead of finding another file.
  */
 static void
 put_quoted(struct cfg_out *o, const char *text)

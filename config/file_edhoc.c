@@ -29,7 +29,7 @@ static const struct cfg_item cred_forms[] = {
     { .key = NULL },
 };
 
-/* Certificates in PEM, end entity first. */
+/* Reads certificates in PEM, the end entity's first. */
 static bool
 take_pem(struct cfg_load *l, struct osp_slice text, struct cfg_cred *out)
 {
@@ -45,7 +45,7 @@ take_pem(struct cfg_load *l, struct osp_slice text, struct cfg_cred *out)
     return true;
 }
 
-/* What these bytes are is told by the first of them: a CBOR map, or a DER sequence. */
+/* The first byte tells whether a credential is a CBOR map (CWT Claims Set) or a DER sequence (certificate). */
 static bool
 take_bytes(struct cfg_load *l, struct osp_slice s, struct cfg_cred *out)
 {
@@ -157,7 +157,7 @@ name_of(const struct cfg_credential *c)
     return c->name ? c->name : "?";
 }
 
-/* A private key in PEM becomes its 32 bytes. */
+/* Replaces a private key in PEM by its 32 bytes. */
 static void
 finish_key(struct cfg_load *l, struct cfg_credential *c)
 {
@@ -194,7 +194,7 @@ check_id(struct cfg_load *l, const struct cfg_credential *c)
                   c->cred.form == CFG_CRED_CCS ? "CWT Claims Set" : "certificate");
 }
 
-/* What a message has to say to mean this credential [rfc9528#3.5.3]. */
+/* Makes the ID_CRED_x by which messages refer to this credential [rfc9528#3.5.3]. */
 static void
 put_id(const struct cfg_credential *c, struct osp_wr *w)
 {
@@ -212,7 +212,7 @@ put_id(const struct cfg_credential *c, struct osp_wr *w)
         osp_edhoc_id_kid_put(w, kid);
 }
 
-/* Makes both items; false: no memory. */
+/* Makes ID_CRED_x and CRED_x; false: out of memory. */
 static bool
 make_items(struct cfg_load *l, struct cfg_credential *c)
 {
@@ -254,7 +254,7 @@ finish_cred(struct cfg_load *l, struct cfg_credential *c, const char *list)
                           : "has no key that could be read");
 }
 
-/* The private key is the one of the credential. */
+/* Reports a private key that does not belong to the public key of the credential. */
 static void
 check_own(struct cfg_load *l, const struct cfg_credential *c)
 {
@@ -267,7 +267,7 @@ check_own(struct cfg_load *l, const struct cfg_credential *c)
     osp_edhoc_own_fini(&own);
 }
 
-/* A name may stay while what it stands for is replaced: then what the old one vouched for must go. */
+/* A fingerprint of the content: when a credential is replaced under its old name, contexts made with the old one must end. */
 static void
 finish_print(struct cfg_load *l, struct cfg_credential *c)
 {
@@ -308,7 +308,8 @@ by_item(const void *a, const void *b)
     return d ? d : (x > y) - (x < y);
 }
 
-/* Under two names one would count: rules for the other fit nobody, and without it the peer would not be shut out. */
+/* Reports a credential that stands under two names.  Only one name would count: rules for the other would fit nobody, and
+   removing the other would not shut the peer out. */
 static void
 check_once(struct cfg_load *l, const struct cfg_credentials *all)
 {
@@ -349,7 +350,7 @@ check(struct cfg_load *l, struct cfg_credentials *all)
     }
     if (l->errors == before)
         check_once(l, all);
-    if (authorities > 1)        /* which of several vouched is not told [rfc5280#6] */
+    if (authorities > 1)        /* path validation does not tell which of several vouched [rfc5280#6] */
         cfg_error_key(l, &all->trusted[0].pos, "trusted", "%zu have a ca; put the certificates of all authorities into one file",
                       authorities);
 }
@@ -391,7 +392,7 @@ cfg_read_credentials(struct cfg_load *l, const char *path, const struct cfg_pos 
     cfg_arena_free(scratch);
 }
 
-/* The struct behind the memory it and all it points to come from. */
+/* The credentials, and the memory that they and everything they point to are in. */
 struct box { struct cfg_arena *arena; struct cfg_credentials all; };
 
 void
@@ -429,7 +430,7 @@ is_unknown(const struct cfg_edhoc *e, const char *name)
     return e->file && e->unknown == CFG_UNKNOWN_ACCEPT && strcmp(name, CFG_UNKNOWN_NAME) == 0;
 }
 
-/* Several may have one name, while the keys of a peer are replaced. */
+/* Several credentials may have one name, while the keys of a peer are being replaced. */
 bool
 cfg_edhoc_knows(const struct cfg_edhoc *e, const char *name)
 {
@@ -459,7 +460,7 @@ cfg_edhoc_count(const struct cfg_edhoc *e, const char *pattern)
 
         if (!all[i].name || (pattern && !osp_glob_match(pattern, all[i].name)))
             continue;
-        for (size_t k = 0; k < i && count < 2 && !again; k++)   /* beyond two nobody asks how many */
+        for (size_t k = 0; k < i && count < 2 && !again; k++)   /* nobody asks whether it is more than two */
             again = all[k].name && strcmp(all[k].name, all[i].name) == 0;
         count += !again;
     }

@@ -11,7 +11,7 @@
  *     - name: meter-17
  *       credential: { file: meter-17.ccs }
  *     - name: plant
- *       ca: { file: plant-ca.pem }           # whoever has a certificate from it
+ *       ca: { file: plant-ca.pem }           # trusts everybody who has a certificate from it
  *
  * A file or hex digits may hold a CWT Claims Set in CBOR, or a certificate, or with { file } certificates in PEM.
  */
@@ -20,10 +20,10 @@
 
 #include "config/config.h"
 
-/* As cfg_load(). */
+/* Loads the file `path`.  NULL: it has errors, all of which went to `r`.  The caller frees the result. */
 struct cfg_credentials *cfg_load_credentials(const char *path, struct cfg_report *r);
 
-/* Wipes and frees everything. NULL is fine. */
+/* Wipes and frees everything.  NULL is fine. */
 void cfg_credentials_free(struct cfg_credentials *c);
 
 #endif

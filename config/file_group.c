@@ -62,7 +62,7 @@ read_self(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *p
     cfg_read_map(l, n, path, self_items, g);
 }
 
-/* Not a section: those are read for their defaults when they are left out, and this one has none. */
+/* Not of type CFG_SECTION: a section that is left out is read for its defaults, and `self` has none. */
 static void
 read_det(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
 {
@@ -97,7 +97,7 @@ static const struct cfg_item group_items[] = {
 
 /* ---- checks over what could be read; what could not is NULL or zero, and passed over ---- */
 
-/* The name of a member, or what stands for one. */
+/* What messages call a member; "?" if its name could not be read. */
 static const char *
 name_of(const struct cfg_group *g, const struct cfg_group_member *m)
 {
@@ -112,7 +112,7 @@ report(struct cfg_load *l, const struct cfg_group *g, const struct cfg_group_mem
     cfg_error_key(l, self ? &g->self_pos : &m->pos, self ? "self" : "members", "%s: %s", name_of(g, m), wrong);
 }
 
-/* [gosc#2.2] the shortest nonce less 6 bytes */
+/* [gosc#2.2] The longest ID: the length of the shortest nonce less 6 bytes. */
 static size_t
 id_limit(const struct cfg_group *g)
 {
@@ -126,7 +126,7 @@ id_limit(const struct cfg_group *g)
     return n - NONCE_TAKEN;
 }
 
-/* The public key of `m`, when it has one that suits the group; else what is wrong with it. */
+/* Reads the public key of `m`; returns NULL, or what is wrong with it for this group. */
 static const char *
 find_key(const struct cfg_group *g, const struct cfg_group_member *m, struct osp_group_key *key)
 {
@@ -160,7 +160,7 @@ check_member(struct cfg_load *l, const struct cfg_group *g, const struct cfg_gro
         report(l, g, m, "private-key is not the one of its credential");
 }
 
-/* [gosc#2.2] an ID stands for one member; so does a name here */
+/* [gosc#2.2] Reports an ID that two members have, or a name. */
 static void
 check_unique(struct cfg_load *l, const struct cfg_group *g, size_t i)
 {
@@ -206,7 +206,7 @@ check(struct cfg_load *l, const struct cfg_group *g)
 
 /* ---- the file ---- */
 
-/* The struct behind the memory it and all it points to come from. */
+/* The group, and the memory that it and everything it points to are in. */
 struct box { struct cfg_arena *arena; struct cfg_group group; };
 
 void

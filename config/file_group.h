@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * GROUP.yaml: what a member of an OSCORE group, or a client that only makes deterministic requests in it, has from
- * the Group Manager [gosc#2] [cacheable#3.4.1].  Read and judged like the configuration: every error in one run.
+ * GROUP.yaml: what the Group Manager gave to a member of an OSCORE group, or to a client that only makes deterministic
+ * requests in it [gosc#2] [cacheable#3.4.1].  Read and judged like the configuration: every error in one run.
  *
  *   gid: { hex: dd11 }
  *   master-secret: { file: group.secret }
@@ -25,15 +25,15 @@
 struct cfg_group_member {
     char            *name;
     struct cfg_bytes id, credential;
-    struct cfg_bytes public_key;        /* empty: the one in the credential */
+    struct cfg_bytes public_key;        /* empty: the public key is the one in the credential */
     struct cfg_pos   pos;
 };
 
 struct cfg_group {
     struct cfg_bytes  gid, manager_credential;
     struct cfg_secret master_secret, master_salt;
-    int               aead, group_enc, hkdf;    /* COSE numbers, as those below */
-    int               signature;                /* -8 EdDSA, -7 ES256 */
+    int               aead, group_enc, hkdf;    /* COSE algorithm numbers */
+    int               signature;                /* COSE algorithm number: -8 EdDSA, -7 ES256 */
     struct { struct cfg_bytes id; int hash; } det;
     bool              has_self;
     struct cfg_group_member  self;              /* without a name */
@@ -43,7 +43,7 @@ struct cfg_group {
     struct cfg_pos    self_pos;
 };
 
-/* As cfg_load(). */
+/* Loads the file `path`.  NULL: it has errors, all of which went to `r`.  The caller frees the result. */
 struct cfg_group *cfg_load_group(const char *path, struct cfg_report *r);
 
 /* Wipes and frees everything. NULL is fine. */

@@ -24,7 +24,7 @@ struct line {
 struct conf {
     struct cfg_load    *l;
     struct cfg_context *c;
-    unsigned            seen;           /* bit i: keywords[i] was there */
+    unsigned            seen;           /* bit i: keywords[i] stood in the file */
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -93,7 +93,7 @@ take_id_context(struct conf *f, const struct line *line)
     take_bytes(f, line, &f->c->id_context);
 }
 
-/* An algorithm by number or name; 0 when there is none. */
+/* An algorithm by number or name; 0: there is no such algorithm. */
 static int
 algorithm(const struct line *line, int (*find)(const char *))
 {
@@ -134,7 +134,7 @@ take_window(struct conf *f, const struct line *line)
         line_error(f, line, "the replay window is always 32; take the line out");
 }
 
-/* How often libcoap saves its number; here that is lease.block, so any positive number is kept. */
+/* How often libcoap saves its sequence number.  Here `lease.block` decides that, so any positive number is accepted. */
 static void
 take_ssn_freq(struct conf *f, const struct line *line)
 {
@@ -179,14 +179,14 @@ static const struct keyword {
     { "break_sender_key", ENC_BOOL, take_off },
     { "break_recipient_key", ENC_BOOL, take_off },
 };
-#define REQUIRED 3u             /* the first of them */
+#define REQUIRED 3u             /* the first so many keywords are required */
 #define RECIPIENT_ID 2u
 #define SECOND_PEER                                                                                                       \
     "a second peer would use the same Sender Key with numbers of its own; give it a file, and a master_secret, of its own"
 
 /* ---- lines ---- */
 
-/* Takes what stands before the first `c` off `s`; all of it, and `s` is empty, when there is no `c`. */
+/* Takes the text before the first `c` off `s`, and the `c`; without a `c`, all of `s`. */
 static struct osp_slice
 take_until(struct osp_slice *s, uint8_t c)
 {
@@ -198,7 +198,7 @@ take_until(struct osp_slice *s, uint8_t c)
     return head;
 }
 
-/* A line without its end.  Blanks belong to the value: libcoap keeps them, and a secret must not differ. */
+/* Takes a line, without its end.  Blanks belong to the value: libcoap keeps them, and a secret must be the one that it uses. */
 static struct osp_slice
 take_line(struct osp_slice *text)
 {
@@ -209,7 +209,7 @@ take_line(struct osp_slice *text)
     return one;
 }
 
-/* "value" without its quotes; false when only one of them is there. */
+/* Takes the quotes off "value"; false: one of the two is missing. */
 static bool
 unquote(struct osp_slice *v)
 {
@@ -224,7 +224,7 @@ unquote(struct osp_slice *v)
     return rest.n == 0;
 }
 
-/* Splits a line; NULL or what is wrong with it. */
+/* Splits a line into its fields; returns NULL, or what is wrong with the line. */
 static const char *
 split(struct osp_slice text, struct line *out)
 {
@@ -308,7 +308,7 @@ cfg_read_libcoap_conf(struct cfg_load *l, struct osp_slice text, struct cfg_cont
     }
 }
 
-/* The first line that says something is "keyword,...": no YAML key has a comma and no colon. */
+/* True if the first line that is neither empty nor a comment begins "keyword,": a line of YAML would have a colon. */
 bool
 cfg_is_libcoap_conf(struct osp_slice text)
 {

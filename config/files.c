@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The files the loader reads. */
+/* Reads files and lists directories for the loader. */
 #include "config/load.h"
 
 #include <dirent.h>
@@ -13,7 +13,7 @@
 #define READ_BYTES 4096u
 #define DIR_FILES_MAX 1000000u
 
-/* All that `fd` gives, doubling; false with errno, EFBIG when it is more than `max`. */
+/* Reads `fd` to its end into memory of `a` that is doubled as needed.  False: errno says why, EFBIG if it is more than `max`. */
 static bool
 read_all(struct cfg_load *l, struct cfg_arena *a, int fd, size_t max, struct osp_slice *out)
 {
@@ -125,7 +125,7 @@ by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* A name of the directory, kept until it is known how many there are. */
+/* One name of the directory, in a list until their number is known. */
 struct found { struct found *next; char *name; };
 
 bool

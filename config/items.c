@@ -166,7 +166,7 @@ static const struct cfg_item forward_items[] = {
     { .key = NULL },
 };
 
-/* A name that goes into 5.08 payloads between blanks. */
+/* The name goes into payloads of 5.08, in which blanks separate names: so it has none. */
 static void
 read_node_name(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, void *obj)
 {
@@ -206,7 +206,7 @@ check_control(struct cfg_load *l, const struct cfg_node *n, const struct cfg_pat
                   SOCKET_PATH_MAX);
 }
 
-/* What is copied or brought back together with the state cannot tell that it was. */
+/* A mark within the state directory would be copied or restored with it, and could not show that this happened. */
 static void
 check_state_mark(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const void *obj)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* clients: who may do what. */
+/* The section `clients`: who may do what. */
 #include "config/schema.h"
 
 #define AT(member) .at = offsetof(struct cfg_client, member)
@@ -8,7 +8,7 @@
 
 #define CONTEXT_FORM "the name of a context, or a pattern with * and ?"
 
-/* What a glob of names may hold. */
+/* True if `s` is a name as cfg_is_name() has it, with * and ? possible in it. */
 static bool
 is_name_glob(const char *s)
 {
@@ -21,7 +21,7 @@ is_name_glob(const char *s)
     return cfg_is_name(plain);
 }
 
-/* One or a list of patterns for names that `what` is defined under.  What is wrong stays an empty text. */
+/* Reads one pattern or a list of patterns for names of the kind `what`.  A wrong one is reported and becomes an empty text. */
 static char **
 read_names(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const char *form, enum cfg_ref_kind what,
            size_t *out)

@@ -56,7 +56,7 @@ read_hex(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *pa
         cfg_error(l, &n->pos, &at, "is not an even number of hexadecimal digits, without blanks");
 }
 
-/* How much of `s` is hexadecimal digits; blanks and colons between them are counted apart. */
+/* Counts hexadecimal digits, and apart from them blanks and colons. */
 static void
 count_hex(struct osp_slice s, size_t *digits, size_t *between)
 {
@@ -68,8 +68,8 @@ count_hex(struct osp_slice s, size_t *digits, size_t *between)
 }
 
 /*
- * What a file or a variable holds: hexadecimal digits, or else the bytes as they are.  What looks like digits
- * with something wrong is refused: taken as bytes it would be a secret that the peer does not have.
+ * Takes the content of a file or a variable: hexadecimal digits, or else the bytes themselves.  Digits with an error in them are
+ * refused: taken as bytes they would be a secret that the peer does not have.
  */
 static void
 take_secret(struct cfg_load *l, struct osp_slice content, const struct cfg_pos *pos, const struct cfg_path *path,
@@ -141,7 +141,7 @@ read_secret_env(struct cfg_load *l, const struct cfg_node *n, const struct cfg_p
         take_secret(l, osp_slice_str(value), &n->pos, &at, &out->value);
 }
 
-/* A secret in the configuration itself asks of that file what a key file has to keep, but lets the daemon's group read. */
+/* A file with a secret in it has to be private like a key file, but the daemon's group may read it. */
 void
 cfg_check_inline_secret(struct cfg_load *l, const struct cfg_pos *pos, const struct cfg_path *path)
 {
@@ -156,7 +156,7 @@ cfg_check_inline_secret(struct cfg_load *l, const struct cfg_pos *pos, const str
 
 static const struct cfg_kind a_path = { .form = "a path" }, digits = { .form = "digits" }, a_name = { .form = "a name" };
 
-/* One of them stands there. */
+/* The forms of a secret; a value has exactly one of these keys. */
 static const struct cfg_item secret_forms[] = {
     { .key = "file", .type = CFG_OTHER, .reload = CFG_LIVE, .kind = &a_path, .dflt_text = "-",
       .doc = "a file of hexadecimal digits, or else of the bytes themselves; a plain file of mode 0600" },
@@ -293,7 +293,7 @@ static const struct cfg_kind kind_id_context = { "{ hex: DIGITS }, at most 64 by
 
 /* ---- algorithms ---- */
 
-/* A COSE algorithm number as text; false when it is none. */
+/* Reads a COSE algorithm number; false: `text` is no number. */
 static bool
 algorithm_number(const char *text, int *out)
 {
@@ -424,7 +424,7 @@ static const struct cfg_kind kind_limit = { LIMIT_FORM, read_limit, print_limit,
 
 static const char *const at_limit[] = { "default", "warn", "stop", NULL };
 
-/* The same for all contexts and for one. */
+/* Rows for the section `key-limits`, which is for all contexts, and for those keys of one context. */
 #define KEY_LIMIT_ITEMS(of)                                                                                                    \
     { .key = "q", .type = CFG_OTHER, .reload = CFG_LIVE, .at = offsetof(of, key_limits.q), .kind = &kind_limit,                \
       .dflt_text = "default",                                                                                                  \

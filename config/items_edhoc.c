@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* edhoc: security contexts that are established instead of configured. */
+/* The section `edhoc`: security contexts that are established instead of configured. */
 #include "config/schema.h"
 
 #include "base/time.h"
@@ -46,7 +46,7 @@ static const struct cfg_kind kind_file = { "a path", read_file, print_file, NULL
 
 /* ---- lists of small numbers ---- */
 
-/* The numbers of a list, each at most `max` and only once, in their order. */
+/* Reads a list of numbers in its order; reports those above `max` and those that stand twice. */
 static size_t
 read_numbers(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, unsigned max, int *out, size_t cap)
 {
@@ -157,7 +157,7 @@ has_key_for_suites(const struct cfg_edhoc *e)
     return false;
 }
 
-/* Options of something that is off would be ignored, and nobody could be answered without a key. */
+/* Reports keys of EDHOC without credentials, since they would be ignored, and own credentials that suit none of the suites. */
 void
 cfg_check_edhoc(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const void *obj)
 {

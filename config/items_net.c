@@ -12,7 +12,7 @@
 
 #define LISTEN_FORM "coap://ADDRESS[:PORT], such as coap://[::]:5683 or coap://192.0.2.1"
 
-/* An address and a port in a URI without a path.  `port` stays as it is when there is none. */
+/* Reads a URI that is an address and perhaps a port, without a path; t->port is 0 without a port. */
 static bool
 parse_place(const char *text, struct osp_target *t)
 {
@@ -23,7 +23,7 @@ parse_place(const char *text, struct osp_target *t)
     return osp_target_parse(s, t) == OSP_OK && t->kind == OSP_TARGET_NET && t->bits == 128;
 }
 
-/* "...:0" asks for a free port: the pattern of a target has no such thing. */
+/* Reads an address to listen at.  Port 0 asks for a free port; osp_target_parse() does not accept it, so it is cut off first. */
 static bool
 parse_listen(const char *text, struct osp_target *t)
 {
@@ -127,7 +127,7 @@ read_status(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path 
         cfg_error(l, &n->pos, path, "https:// is not supported; write http:// and a loopback address");
         return;
     }
-    /* The grammar of the address is that of a CoAP URI. */
+    /* An address and port are written as in a CoAP URI, so the parser for these reads them. */
     (void)snprintf(as_coap, sizeof(as_coap), "coap%.100s", strncmp(text, "http", 4) == 0 ? text + 4 : "");
     if (strlen(text) > 100 || !parse_place(as_coap, &t) || t.port == 0 || t.scheme != OSP_SCHEME_COAP) {
         cfg_error(l, &n->pos, path, "\"%s\" is not %s", cfg_show(text, show), STATUS_FORM);

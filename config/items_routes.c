@@ -296,7 +296,7 @@ static const struct cfg_kind kind_port = { "a number, 1 to 65535", read_port, pr
 #define ROUTE_PATH_MAX 1000
 #define PATH_FORM "a path such as /plant or /plant/* (everything below)"
 
-/* Segments of `m`, decoded, as texts. */
+/* Copies the decoded path segments of `m` as texts; false: one has a zero byte. */
 static bool
 take_segments(struct cfg_load *l, const struct osp_msg *m, struct cfg_route *r)
 {
@@ -340,7 +340,7 @@ read_route_path(struct cfg_load *l, const struct cfg_node *n, const struct cfg_p
         cfg_error(l, &n->pos, path, "\"%s\" is not %s; a literal * is written %%2A", cfg_show(text, show), PATH_FORM);
 }
 
-/* One segment, percent-encoded so that it reads back as one. */
+/* Writes one path segment, percent-encoded so that it is read back as one segment. */
 static void
 put_segment(struct osp_wr *w, const char *s)
 {

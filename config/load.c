@@ -145,7 +145,7 @@ cfg_report_to(struct cfg_report *r, FILE *to)
 
 /* ---- the whole configuration ---- */
 
-/* The struct behind the memory it and all it points to come from. */
+/* A configuration, and the memory that it and everything it points to are in. */
 struct box { struct cfg_arena *arena; struct osp_cfg cfg; };
 
 struct cfg_arena *
@@ -161,7 +161,7 @@ cfg_free(struct osp_cfg *cfg)
         cfg_arena_free(cfg_arena_of(cfg));
 }
 
-/* Passes two to four over a text. */
+/* Runs the passes over `text`: tree, structs, checks across items.  False: there were errors. */
 static bool
 load(struct cfg_load *l, struct osp_slice text, const struct cfg_source *source, struct osp_cfg *cfg)
 {
@@ -183,7 +183,7 @@ load(struct cfg_load *l, struct osp_slice text, const struct cfg_source *source,
     return l->errors == 0;
 }
 
-/* Reads `path`, or takes `text` for what stands in it. */
+/* Loads the file `path`; if `text` is not NULL, that is the content and no file is read. */
 static struct osp_cfg *
 load_box(const char *path, const struct osp_slice *text, struct cfg_report *r)
 {
@@ -220,7 +220,7 @@ cfg_load(const char *path, struct cfg_report *r)
     return load_box(path, NULL, r);
 }
 
-/* Told to nobody. */
+/* An emit that drops every message. */
 static void
 ignore(void *ctx, const struct cfg_pos *pos, const char *key, const char *text)
 {
@@ -230,7 +230,7 @@ ignore(void *ctx, const struct cfg_pos *pos, const char *key, const char *text)
     (void)text;
 }
 
-/* Of the whole map this one key, whatever the others are worth; NULL when it is not there, or no good either. */
+/* Reads the key `control` alone and ignores errors of all others.  NULL: it is absent, or has an error itself. */
 static char *
 control_in(struct cfg_load *l, const struct cfg_node *root)
 {

@@ -2,8 +2,8 @@
 /*
  * One run of the loader: what its passes share.
  *
- * Every pass goes on after an error, so that one run reports them all.  Whoever reports leaves behind what
- * the next pass can read without falling: a zero, NULL, or a node of kind CFG_BAD, which was reported.
+ * Every pass goes on after an error, so that one run reports all errors.  A function that reports an error leaves a value that
+ * later passes can read safely: zero, NULL, or a node of kind CFG_BAD, about which nothing more is reported.
  */
 #ifndef OSP_CONFIG_LOAD_H
 #define OSP_CONFIG_LOAD_H
@@ -20,9 +20,9 @@
 
 /* The file being read. */
 struct cfg_source {
-    const char *file;           /* as it was named; in the result's memory */
-    const char *dir;            /* absolute: what relative names in it are relative to */
-    mode_t      mode;           /* who may access it; 0: it never was a file */
+    const char *file;           /* its name as it was given; in the result's memory */
+    const char *dir;            /* absolute; relative file names in the file start here */
+    mode_t      mode;           /* permission bits; 0: the text did not come from a file */
 };
 
 /* A name used somewhere, looked up once everything is read. */
@@ -38,19 +38,19 @@ struct cfg_load {
     struct cfg_report       *report;
     struct cfg_arena        *arena;     /* of the result */
     const struct cfg_source *source;
-    bool                     files;     /* false: nothing outside the text may be read */
+    bool                     files;     /* false: no other files and no environment variables are read */
     bool                     nomem;
     size_t                   errors;
     struct cfg_ref          *refs, **refs_end;
     struct cfg_place        *places;    /* of the keys that only a restart may change */
-    /* some could not be read: what names them proves nothing */
+    /* True: some of these could not be read, so a name that is not found may be right and is not reported. */
     bool                     bad_contexts, bad_routes, bad_credentials;
 };
 
-/* Where a value stands: the keys that lead to it, innermost first. */
+/* The keys that lead to a value, the innermost first. */
 struct cfg_path {
     const struct cfg_path *up;
-    const char            *key;         /* NULL: an element of a list */
+    const char            *key;         /* NULL: an element of a list, the `index`th */
     size_t                 index;
 };
 
@@ -61,29 +61,29 @@ void cfg_path_print(const struct cfg_path *p, char *dst, size_t cap);
 
 void cfg_load_init(struct cfg_load *l, struct cfg_arena *arena, struct cfg_report *report, bool files);
 
-/* Reports an error at `pos` (NULL: of no place), about `path` (NULL: about no key). */
+/* Reports an error at the position `pos` (NULL: none) about the key `path` (NULL: none). */
 void cfg_error(struct cfg_load *l, const struct cfg_pos *pos, const struct cfg_path *path, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* The same with the key as text. */
+/* As cfg_error(), with the key as text instead of a path. */
 void cfg_error_key(struct cfg_load *l, const struct cfg_pos *pos, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* The memory that `cfg` and all it points to come from, for what is added to it. */
 struct cfg_arena *cfg_arena_of(struct osp_cfg *cfg);
 
-/* Memory of the result; NULL and latched (reported once, at the end) when there is none. */
+/* Zeroed memory that belongs to the result.  NULL: out of memory, which is noted in `l` and reported once, at the end. */
 void *cfg_get(struct cfg_load *l, size_t n);
 char *cfg_text(struct cfg_load *l, struct osp_slice s);
 
 /* `name` as an absolute path, in the result's memory. */
 char *cfg_absolute(struct cfg_load *l, const char *name);
 
-/* Remembers that `name` has to exist. */
+/* Remembers that `name` has to exist; cfg_check() looks it up once everything is read. */
 void cfg_refer(struct cfg_load *l, enum cfg_ref_kind kind, const char *name, const struct cfg_pos *pos,
                const struct cfg_path *path);
 
-/* As much of `s` as an error can show: cut, unprintable bytes as "?". */
+/* `s` as an error can show it: cut to the size of `dst`, unprintable bytes as "?".  Returns `dst`. */
 #define CFG_SHOW_MAX 48
 const char *cfg_show(const char *s, char dst[CFG_SHOW_MAX]);
 
@@ -96,7 +96,7 @@ const char *cfg_show(const char *s, char dst[CFG_SHOW_MAX]);
 bool cfg_read_file(struct cfg_load *l, struct cfg_arena *a, const char *path, size_t max, bool regular, const struct cfg_pos *pos,
                    const struct cfg_path *key, struct osp_slice *out, mode_t *mode);
 
-/* Describes `path` as a source. */
+/* Fills *out for the file `path`; memory comes from the result. */
 void cfg_source_of(struct cfg_load *l, const char *path, mode_t mode, struct cfg_source *out);
 
 /*
@@ -123,7 +123,7 @@ void cfg_read_credentials(struct cfg_load *l, const char *path, const struct cfg
 bool cfg_is_libcoap_conf(struct osp_slice text);
 void cfg_read_libcoap_conf(struct cfg_load *l, struct osp_slice text, struct cfg_context_list *list);
 
-/* check.c: what needs more than one item to see. */
+/* check.c: errors that show only when several items are compared. */
 void cfg_check_contexts(struct cfg_load *l, const struct cfg_context *c, size_t count);
 void cfg_check(struct cfg_load *l, const struct osp_cfg *cfg);
 

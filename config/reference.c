@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The tables about themselves: docs/configuration.md and osprey.yaml(5) hold what this prints, and a test compares. */
+/* Prints the reference of all keys from the tables.  docs/configuration.md and osprey.yaml(5) contain it, and a test compares. */
 #include "config/schema.h"
 
 #define ROW_MAX 512
 
 /* ---- text ---- */
 
-/* For a man page: what roff would take for a command or a soft hyphen is escaped, and `quotes` become bold. */
+/* For a man page: characters that are special to roff are escaped, and text in `quotes` becomes bold. */
 static void
 put_roff(FILE *to, const char *s)
 {
@@ -88,7 +88,7 @@ type_of(const struct cfg_item *i, char dst[ROW_MAX])
     dst[w.n] = '\0';
 }
 
-/* False when there is none to speak of. */
+/* The default as text; false: the reference shows none. */
 static bool
 default_of(const struct cfg_item *i, char dst[ROW_MAX])
 {

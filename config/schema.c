@@ -5,7 +5,7 @@
 
 struct unit { const char *name; uint64_t factor; };
 
-/* The largest first, as they are tried for printing. */
+/* The largest unit first: printing uses the first one that is exact. */
 static const struct unit time_units[] = { { "h", 3600000000u }, { "min", 60000000 }, { "s", 1000000 }, { "ms", 1000 } };
 static const struct unit byte_units[] = { { "GiB", 1u << 30 }, { "MiB", 1u << 20 }, { "KiB", 1u << 10 } };
 
@@ -47,7 +47,7 @@ cfg_each(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *pa
     return cfg_scalar(l, n, path, form) ? 1 : 0;
 }
 
-/* Digits in front of `text`; false when there are none or they are too many. */
+/* Reads the digits at the beginning of `text`; false: there are no digits, or the number is too large. */
 static bool
 take_digits(const char *text, uint64_t *out, const char **rest)
 {
@@ -110,7 +110,7 @@ cfg_print_bytes(uint64_t n, char dst[CFG_QUANTITY_MAX])
     print_quantity(n, byte_units, COUNT(byte_units), "", dst);
 }
 
-/* A number with a unit; for bytes the unit may be missing, for a time it may not. */
+/* Reads a number with a unit.  For bytes the unit may be missing, for a time it may not. */
 static bool
 read_quantity(struct cfg_load *l, const struct cfg_node *n, const struct cfg_path *path, const struct cfg_item *item,
               uint64_t *out)
@@ -316,7 +316,7 @@ least(size_t a, size_t b, size_t c)
     return m < c ? m : c;
 }
 
-/* How many letters have to be changed, added, left out or swapped with their neighbour. */
+/* How many changes make `b` of `a`: one letter changed, added, left out, or swapped with its neighbour. */
 static size_t
 distance(const char *a, const char *b)
 {
@@ -348,7 +348,7 @@ find_item(const struct cfg_item *items, const char *key)
     return NULL;
 }
 
-/* The known key that looks most like it, NULL when none is near. */
+/* The known key that is most similar to `key`; NULL: no key is similar enough. */
 static const char *
 nearest(const struct cfg_item *items, const char *key)
 {

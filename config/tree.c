@@ -12,7 +12,7 @@ struct cfg_tree {
     yaml_parser_t     parser;
     yaml_event_t      event;            /* the current one */
     bool              has_event;
-    bool              stop;             /* nothing more can be read */
+    bool              stop;             /* after an error of YAML itself nothing more can be read */
 };
 
 static struct cfg_pos
@@ -49,7 +49,7 @@ report_parser(struct cfg_tree *t)
         cfg_error(t->load, &pos, NULL, "no YAML: %s", p->problem ? p->problem : "?");
 }
 
-/* The next event becomes the current one; false at an error, which was reported. */
+/* Makes the next event the current one; false: an error, which was reported. */
 static bool
 next_event(struct cfg_tree *t)
 {
@@ -96,7 +96,7 @@ new_node(struct cfg_tree *t, enum cfg_node_kind kind, const struct cfg_pos *pos)
     return n;
 }
 
-/* The text of the current scalar; NULL, reported, when it is none for us. */
+/* The text of the current scalar; NULL: it has a zero byte or is too long, which was reported. */
 static const char *
 take_text(struct cfg_tree *t, const struct cfg_pos *pos)
 {
@@ -136,7 +136,7 @@ read_scalar(struct cfg_tree *t)
     return n;
 }
 
-/* Children up to the event `end`, in order, of a list or of a map. */
+/* Reads the children of a list or a map, in order, up to the event `end`. */
 static void
 read_children(struct cfg_tree *t, struct cfg_node *n, yaml_event_type_t end, unsigned depth)
 {
@@ -182,7 +182,7 @@ by_key(const void *a, const void *b)
     return c;
 }
 
-/* A second value would win or lose silently: say so. */
+/* Reports keys that stand twice in a map: otherwise one of the values would be ignored silently. */
 static void
 report_twice(struct cfg_tree *t, const struct cfg_node *map)
 {
@@ -222,7 +222,7 @@ read_collection(struct cfg_tree *t, enum cfg_node_kind kind, unsigned depth)
     return n;
 }
 
-/* Anchors and tags of the current event make its node bad, but not what stands around it. */
+/* A node with an anchor or a tag becomes CFG_BAD; the nodes around it stay good. */
 static const char *
 unwanted(const yaml_event_t *e)
 {
@@ -245,7 +245,7 @@ unwanted(const yaml_event_t *e)
     return tag ? "tags (!name) are not supported" : NULL;
 }
 
-/* The node that begins with the current event; NULL when reading stopped. */
+/* Reads the node that begins with the current event; NULL: reading stopped. */
 static struct cfg_node *
 read_node(struct cfg_tree *t, unsigned depth)
 {

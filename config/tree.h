@@ -16,14 +16,14 @@
 #define CFG_SCALAR_MAX 65536u           /* bytes of one text */
 
 enum cfg_node_kind {
-    CFG_BAD,                            /* was reported already: pass over it */
+    CFG_BAD,                            /* an error was reported for it already: skip it */
     CFG_SCALAR, CFG_LIST, CFG_MAP
 };
 
 struct cfg_node {
     enum cfg_node_kind kind;
     struct cfg_pos     pos;
-    const char        *text;            /* of a scalar; has no zero inside */
+    const char        *text;            /* of a scalar; without zero bytes inside */
     bool               null;            /* a plain scalar that YAML takes for no value: nothing, "~", "null" */
     struct cfg_node   *first, *next;    /* children; the next child of the same parent */
     size_t             count;
@@ -34,15 +34,15 @@ struct cfg_node {
 struct cfg_tree;
 
 /*
- * The root of the text of the current source; NULL when it has no tree that could be looked at further.
- * Errors are reported; free the tree in any case.
+ * Reads the text of the current source; returns the root of its tree.  NULL: the text has no tree that later passes could read.
+ * Errors are reported.  The caller frees *tree in any case.
  */
 const struct cfg_node *cfg_tree_read(struct cfg_load *l, struct osp_slice text, struct cfg_tree **tree);
 
 /* Wipes and frees. NULL is fine. */
 void cfg_tree_free(struct cfg_tree *tree);
 
-/* The child of a map under `key`, NULL when there is none or `n` is no map. */
+/* The child of the map `n` under `key`; NULL: it has no such child, or `n` is not a map. */
 const struct cfg_node *cfg_child(const struct cfg_node *n, const char *key);
 
 #endif
