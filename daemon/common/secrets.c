@@ -18,7 +18,7 @@ osp_secrets_hide(void)
     (void)setrlimit(RLIMIT_CORE, &none);
 }
 
-/* CAP_IPC_LOCK, with which no limit counts. */
+/* True if this process has CAP_IPC_LOCK, with which no limit of locked memory applies. */
 static bool
 has_capability(void)
 {
@@ -46,6 +46,6 @@ osp_secrets_lock(void)
         errno = EPERM;
         return false;
     }
-    /* on fault: stacks and tables take no more memory than they use */
+    /* Locking on fault: stacks and tables take no more memory than they use. */
     return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }

@@ -8,15 +8,15 @@
 #include <stdbool.h>
 
 /*
- * No core file is written from here on, and no process without CAP_SYS_PTRACE reads this one's memory, not even under the same
- * user.  Before the first secret is read.
+ * From here on no core file is written, and no process without CAP_SYS_PTRACE can read the memory of this one, not even a
+ * process of this user.  To be called before the first secret is read.
  */
 void osp_secrets_hide(void);
 
 /*
- * Keeps all memory out of swap, what is allocated later included.  False, and errno: the system does not allow as much as may be
- * needed, and nothing is locked.  A limit that would hold now and be reached later counts as too little: allocations would
- * fail then.
+ * Keeps all memory out of swap, also memory that is allocated later.  False, errno says why: nothing is locked, since the system
+ * does not allow as much as may be needed.  A limit that is high enough only for now counts as too low: allocations would fail
+ * when it is reached.
  */
 bool osp_secrets_lock(void);
 

@@ -4,7 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#define V4_OFFSET 12 /* of the four bytes in the mapped form */
+#define V4_OFFSET 12 /* where the four bytes of IPv4 stand in the mapped form */
 
 int
 osp_addr_family(const struct osp_addr *a)

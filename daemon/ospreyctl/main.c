@@ -67,7 +67,7 @@ connect_to(const char *path)
     return -1;
 }
 
-/* Reads to the end of the stream. NULL: it failed, errno says why. */
+/* Reads to the end of the stream; the caller frees the text.  NULL: errno says why. */
 static char *
 read_all(int fd)
 {
@@ -128,8 +128,8 @@ ask(const char *path, const char *command, const char *arg)
     return status;
 }
 
-/* The control socket that a configuration names, which need not be free of errors: this may be the command that tells them.
-   NULL, and said why, when it has none. */
+/* The control socket that a configuration names.  The file may have errors, since the command may be the one that tells them.
+   NULL: it names no socket, which was said on standard error. */
 static char *
 socket_of(const char *file)
 {

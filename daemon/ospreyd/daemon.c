@@ -16,7 +16,7 @@
 #include "daemon/ospreyd/loop.h"
 #include "daemon/ospreyd/systemd.h"
 
-#define FDS_OTHER 256           /* descriptors that are no worker's: store, control, status, resolver */
+#define FDS_OTHER 256           /* descriptors beside those of the workers: store, control, status, resolver */
 #define BESIDE_MESSAGE 512u     /* bytes kept with a message in one block of memory: what its layers add, and options */
 
 const struct osp_cfg *
@@ -88,7 +88,7 @@ free_edhoc_parts(struct osp_edhoc_parts *p)
     osp_kept_free(p->kept);
 }
 
-/* What nobody asks for: sessions and contexts end, and the time of day may have been set. */
+/* Work that no event asks for: sessions and contexts end with time, and the time of day may have been set. */
 static void
 on_housekeeping(void *ctx)
 {
@@ -170,7 +170,7 @@ on_term(void *ctx)
     struct osp_daemon *d = ctx;
 
     if (d->draining) {
-        /* The store copes with this: it is what a crash looks like. */
+        /* The next start finds this as it finds a crash, and copes. */
         log_warning("stopped-at-once", "effect=%s", "the next start treats all replay windows as unknown");
         _exit(EXIT_FAILURE);
     }
@@ -295,7 +295,7 @@ make_workers(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE
     return OSP_OK;
 }
 
-/* Loop, signals, resolver, control and status: what the main thread itself does. */
+/* Starts what the main thread does itself: loop, signals, resolver, control and status. */
 static enum osp_err
 make_main(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
@@ -323,7 +323,7 @@ make_main(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WH
     return e;
 }
 
-/* What all workers share of requests and responses. */
+/* Makes what all workers share: the cache, the shares of clients, requests on their way. */
 static enum osp_err
 make_shared(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
@@ -352,7 +352,7 @@ make_shared(struct osp_daemon *d, const struct osp_cfg *cfg, char why[OSP_STORE_
     return e;
 }
 
-/* Listeners, contexts and policy, given to the workers. Takes `cfg` on OSP_OK. */
+/* Opens the listeners, makes contexts and policy, and gives them to the workers.  Takes `cfg` on OSP_OK. */
 static enum osp_err
 make_service(struct osp_daemon *d, struct osp_cfg *cfg, struct osp_ctxset **set, char why[OSP_STORE_WHY_MAX])
 {
@@ -392,7 +392,7 @@ make_service(struct osp_daemon *d, struct osp_cfg *cfg, struct osp_ctxset **set,
     return e;
 }
 
-/* From the mark in the store on: datagrams are read. */
+/* Marks the run as running in the store, and lets the workers read datagrams. */
 static enum osp_err
 go(struct osp_daemon *d, struct osp_ctxset *set, char why[OSP_STORE_WHY_MAX])
 {
@@ -406,8 +406,9 @@ go(struct osp_daemon *d, struct osp_ctxset *set, char why[OSP_STORE_WHY_MAX])
     osp_state_adopt(d->state, set);
     osp_daemon_prune(d);
     (void)sigfillset(&all);
-    (void)sigdelset(&all, SIGBUS); /* the guard's, in the thread whose access raises it: blocked, it would end the process bare */
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
+    /* Not blocked: it is raised in the thread whose access failed, and the guard handles it there. */
+    (void)sigdelset(&all, SIGBUS);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* the workers inherit this, so that signals come to the main thread */
     e = osp_leaser_start(d->state, d->boxes, d->worker_count, &d->leaser);
     for (size_t i = 0; e == OSP_OK && i < d->worker_count; i++)
         e = osp_worker_start(d->workers[i], d->leaser);
@@ -460,18 +461,19 @@ osp_daemon_start(struct osp_cfg *cfg, struct osp_daemon **out, char why[OSP_STOR
 
     (void)snprintf(why, OSP_STORE_WHY_MAX, "out of memory");
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is a full disk, not a crash */
+    (void)signal(SIGXFSZ, SIG_IGN); /* a write beyond the limit of file sizes then fails like one to a full disk */
     log_setup(cfg->log.level, cfg->log.format);
     raise_limits(cfg);
     if (d) {
-        d->lock_error = osp_secrets_lock() ? 0 : errno; /* the keys are in memory by now, and go where allocations go */
+        d->lock_error = osp_secrets_lock() ? 0 : errno; /* keys are in memory by now, anywhere that is allocated */
         d->started = osp_loop_now();
         d->has_inbox = osp_mailbox_init(&d->inbox) == OSP_OK;
     }
     if (d && d->has_inbox)
         e = osp_loop_new(&d->loop);
     if (e == OSP_OK)
-        e = osp_state_open(cfg, &d->state, why); /* first: it may have to fork, and it tells a second daemon off */
+        /* First, since it may have to fork, and since a second daemon has to be stopped here. */
+        e = osp_state_open(cfg, &d->state, why);
     if (e == OSP_OK) {
         e = osp_guard_start(osp_state_store(d->state));
         if (e != OSP_OK)

@@ -79,7 +79,7 @@ struct line {
 
 #define CLOSING 48              /* bytes kept free for a quote, the number suppressed, and the end */
 
-/* All of `s`, or nothing from here on. */
+/* Appends all of `s`; if it does not fit, nothing more is appended to the line. */
 static void
 put(struct line *l, const char *s)
 {
@@ -90,7 +90,7 @@ put(struct line *l, const char *s)
         l->text[l->n++] = s[i];
 }
 
-/* Bytes of the character that begins with `first`; 0: none does. */
+/* How many bytes a character of UTF-8 has that begins with `first`; 0: no character begins so. */
 static size_t
 char_len(unsigned char first)
 {
@@ -101,7 +101,7 @@ char_len(unsigned char first)
     return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
-/* Length of the character at `s` and its number; 1 and *c UINT32_MAX: it is no UTF-8 [rfc3629#4]. */
+/* The length of the character at `s`, and in *c its code point.  If it is not UTF-8 [rfc3629#4], 1 and UINT32_MAX. */
 static size_t
 take_char(const char *s, uint32_t *c)
 {
@@ -118,7 +118,7 @@ take_char(const char *s, uint32_t *c)
     return n;
 }
 
-/* True if a terminal or a reader could take `c` for something else than text: C0, C1, line separators, changes of direction. */
+/* True if `c` is more than text to a terminal or a reader: C0, C1, line separators, changes of direction. */
 static bool
 is_tricky(uint32_t c)
 {
@@ -141,7 +141,8 @@ is_plain(const struct line *l, const char *s)
     return true;
 }
 
-/* A string value: anything that could be taken for structure or a terminal command is escaped, and what is no UTF-8, bytewise. */
+/* Writes a string value.  Characters that could be read as structure or as a terminal command are escaped, and so is each byte
+   that is not UTF-8. */
 static void
 put_quoted(struct line *l, const char *s)
 {
@@ -155,7 +156,7 @@ put_quoted(struct line *l, const char *s)
     }
     put(l, "\"");
     if (l->full)
-        return; /* its key was left out too */
+        return; /* the line is full: the key of this value was left out, too */
     for (; *s; s += n) {
         n = take_char(s, &c);
         if (c == '"' || c == '\\')
@@ -176,11 +177,11 @@ put_key(struct line *l, const char *key, size_t n)
 
     (void)snprintf(k, sizeof(k), l->json ? ",\"%.*s\":" : " %.*s=", (int)n, key);
     if (l->n + strlen(k) + NUMBER_BYTES > sizeof(l->text) - CLOSING)
-        l->full = true; /* a key without its value would be worse than none */
+        l->full = true; /* a key without its value would mislead */
     put(l, k);
 }
 
-/* The value of one conversion of `spec` (what stands after '%'); returns behind it. */
+/* Writes the value of one conversion, which `spec` points to behind its '%'; returns the place behind the conversion. */
 static const char *
 put_value(struct line *l, const char *spec, va_list *ap)
 {
@@ -258,7 +259,7 @@ put_head(struct line *l, enum cfg_log_level level, const char *event, bool journ
     put(l, head);
 }
 
-/* True if `event` may be written now; *suppressed is what was left out before. Holds `lock`. */
+/* True if `event` may be written now; *suppressed: lines of it that were left out before.  The caller holds `lock`. */
 static bool
 admit(const char *event, unsigned *suppressed)
 {
@@ -317,7 +318,7 @@ log_event(enum cfg_log_level level, const char *event, const char *fields, ...)
             l.text[l.n++] = '}';
         l.text[l.n++] = '\n';
         if (write(STDERR_FILENO, l.text, l.n) < 0)
-            (void)0; /* nobody is left to tell */
+            (void)0; /* standard error is gone: there is nowhere to report it */
     }
     (void)pthread_mutex_unlock(&lock);
     errno = saved;

@@ -8,8 +8,8 @@
  * An event has a stable name and key=value fields.  The field list is a printf format of the form
  * "key=%x key=%x" with one conversion per key (%s %d %u %x with the length l, ll or z), so that the
  * compiler checks it and each value can be quoted by itself.  Payloads, keys and tokens are never
- * passed.  Each event may take BURST lines at once and RATE per second; what is left out is counted in
- * the next line of that event.  errno is preserved.  Any thread may log.
+ * passed.  Each event may write BURST lines at once and RATE per second; the next line of the event says how many
+ * were left out.  errno is preserved.  Any thread may log.
  *
  * Levels: error = an operator must act, warning = degraded, info = lifecycle, debug = per exchange.
  */
@@ -22,7 +22,7 @@
 
 #define LOG_FORMAT __attribute__((format(printf, 3, 4)))
 
-/* Level and form from now on; the start values are info and text. */
+/* Sets level and form from now on; before the first call they are info and text. */
 void log_setup(enum cfg_log_level level, enum cfg_log_format format);
 
 enum cfg_log_level log_level(void);

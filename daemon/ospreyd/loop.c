@@ -10,7 +10,7 @@
 
 #define SIGNALS_MAX 8
 
-/* libevent complains on standard error otherwise, line after line, as fast as it can. */
+/* Without this libevent writes to standard error, as often as the error happens. */
 static void
 log_libevent(int severity, const char *text)
 {

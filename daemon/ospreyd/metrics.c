@@ -276,7 +276,7 @@ put_row(const struct osp_metrics *m, const struct row *r, FILE *to)
     put_value(to, r->from == WORKERS ? osp_metrics_sum(m, r->offset) : value_at(m, r->offset), r->unit);
 }
 
-/* How far back the worker remembers that remembers least. */
+/* The shortest of the workers' spans: for how long every worker remembers finished messages. */
 static uint64_t
 dedup_span_us(const struct osp_metrics *m)
 {

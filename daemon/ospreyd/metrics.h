@@ -3,8 +3,8 @@
  * What the daemon did, as numbers: one struct, filled by the main thread, rendered in the Prometheus
  * text form.  docs/metrics.md explains each; a test compares the two.
  *
- * A new metric is a field of the struct where it is counted (that of a worker, of a module, or osp_daemon_counts), and a row in
- * metrics.c.
+ * A new metric is a field in the statistics of the part that counts it (a worker, a module, struct osp_daemon_counts), and a row
+ * in metrics.c.
  */
 #ifndef OSP_DAEMON_OSPREYD_METRICS_H
 #define OSP_DAEMON_OSPREYD_METRICS_H
@@ -22,7 +22,7 @@
 /* What the main thread itself counts; a member of struct osp_daemon. */
 struct osp_daemon_counts {
     uint64_t reloads, reloads_refused;
-    uint64_t restart_needed;            /* keys of the file that differ from what is in force until a restart; now */
+    uint64_t restart_needed;            /* gauge: keys of the file whose change waits for a restart */
     uint64_t keys_worn, keys_over;      /* contexts that came near a limit of their keys, or to it */
 };
 
@@ -36,8 +36,8 @@ struct osp_metrics {
     struct osp_lease_stats         lease;
     struct osp_dns_stats           dns;
     struct osp_responder_stats     edhoc;
-    struct osp_kept_stats          kept;                /* limit 0: none */
-    struct osp_cache_stats         cache;               /* zeroes without one */
+    struct osp_kept_stats          kept;                /* limit 0: no limit */
+    struct osp_cache_stats         cache;               /* all zero without a cache */
     struct osp_oneshot_stats       control, status;     /* connections of the control socket and of the status page */
     uint64_t                       accept_pauses;       /* of both */
     uint64_t                       status_foreign;      /* requests to the status page under a host name that is not ours */
@@ -46,8 +46,8 @@ struct osp_metrics {
     size_t                         contexts;            /* configured */
     uint64_t                       own_addresses, own_changes;
     uint64_t                       uptime_s;
-    uint64_t                       draining;            /* 1 or 0, as the next two */
-    uint64_t                       memory_locked;       /* none of it gets into swap */
+    uint64_t                       draining;            /* 1 or 0, like the next two */
+    uint64_t                       memory_locked;       /* no memory of the daemon gets into swap */
     uint64_t                       unclean_start;       /* the stop before this run was unclean */
 };
 

@@ -12,7 +12,7 @@
 #define SWITCH_MS 10000         /* a worker that takes longer is stuck */
 
 struct plan {
-    struct osp_cfg      *cfg;           /* until a policy has taken it */
+    struct osp_cfg      *cfg;           /* NULL once a policy has taken it */
     struct osp_ctxset   *set;
     struct osp_policy   *policy;
     struct osp_listeners listeners;
@@ -70,7 +70,7 @@ read_again(struct osp_daemon *d, FILE *say, uint64_t *restart_needed, char why[O
     return NULL;
 }
 
-/* All that can fail. */
+/* Does everything that can fail; undo() takes it back.  `why` has one line. */
 static enum osp_err
 prepare(struct osp_daemon *d, struct plan *p, char why[OSP_STORE_WHY_MAX])
 {
@@ -92,7 +92,7 @@ prepare(struct osp_daemon *d, struct plan *p, char why[OSP_STORE_WHY_MAX])
     p->policy->cache = d->cache;
     p->policy->addresses = osp_addresses_set(d->addresses);
     p->policy->outbound = d->outbound;
-    e = osp_state_prepare(d->state, p->set, p->cfg, why); /* last, since it writes */
+    e = osp_state_prepare(d->state, p->set, p->cfg, why); /* last, since it writes to the store */
     p->cfg = NULL;
     return e;
 }
@@ -110,7 +110,7 @@ undo(struct osp_daemon *d, struct plan *p)
     cfg_free(p->cfg);
 }
 
-/* Every worker takes the new policy on; after this none looks a context up in the old one. False: one may. */
+/* Gives the new policy to every worker and waits.  False: some worker may still look contexts up in the old policy. */
 static bool
 switch_workers(struct osp_daemon *d, struct plan *p)
 {
@@ -133,7 +133,7 @@ switch_workers(struct osp_daemon *d, struct plan *p)
     return all;
 }
 
-/* Which addresses the change opened and closed. */
+/* Logs which addresses the change opened and closed. */
 static void
 say_listeners(const struct osp_listeners *was, const struct osp_listeners *is)
 {
@@ -150,7 +150,8 @@ say_listeners(const struct osp_listeners *was, const struct osp_listeners *is)
     }
 }
 
-/* [rfc9668#4.1.2] an identifier that the configuration gave away is not theirs any more: requests would be the other's */
+/* [rfc9668#4.1.2] True if a context that EDHOC made may stay: its credential is trusted, and no configured context has its
+   ID, since requests would then be taken for those of the configured one. */
 static bool
 stays(void *ctx, const struct osp_octx *c)
 {

@@ -10,8 +10,8 @@
 #include "oscore/b2.h"
 #include "daemon/ospreyd/loop.h"
 
-#define NEAR_FULL 75            /* per cent of the room for records in the state file: said once */
-#define FAR_FROM_FULL 65        /* and once more after it was less full than this */
+#define NEAR_FULL 75            /* per cent of the room for records in the state file, from which on a warning is logged once */
+#define FAR_FROM_FULL 65        /* per cent below which the warning may be logged again */
 #define ANSWER_MS 1000          /* a worker that takes longer does not count as alive */
 
 size_t
@@ -155,7 +155,7 @@ osp_daemon_tell_refused(struct osp_daemon *d)
 static void
 put_hex(FILE *to, const char *key, struct osp_slice s)
 {
-    char text[2 * 255 + 1]; /* an ID Context is the longest */
+    char text[2 * 255 + 1]; /* the longest value is an ID Context */
 
     osp_hex_encode(s, text, sizeof(text));
     (void)fprintf(to, " %s=%s", key, text);
@@ -200,7 +200,7 @@ show_use(struct osp_octx *c, FILE *to)
     (void)fprintf(to, " q=%" PRIu32 " v=%" PRIu32 " keys=%s", used.q, used.v, state_text(used.state));
 }
 
-/* The rest of its line. */
+/* Writes IDs and use of a context; its name stands on the line already. */
 static void
 show_context(const struct osp_ctx_entry *e, FILE *to)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the service manager wants to know, without its library: datagrams to $NOTIFY_SOCKET.
- * Without one every call does nothing.
+ * Tells the service manager how the daemon is, without its library: datagrams to $NOTIFY_SOCKET.
+ * If that is not set every call does nothing.
  */
 #ifndef OSP_DAEMON_OSPREYD_SYSTEMD_H
 #define OSP_DAEMON_OSPREYD_SYSTEMD_H
@@ -13,7 +13,7 @@ void osp_systemd_reloading(void);
 void osp_systemd_stopping(void);
 void osp_systemd_alive(void);
 
-/* Microseconds between two signs of life that are wanted, 0: none. */
+/* How often the service manager wants a sign of life, in microseconds; 0: it does not. */
 uint64_t osp_systemd_watchdog_us(void);
 
 #endif

@@ -156,7 +156,7 @@ run_command(struct osp_daemon *d, int fd, char *line, FILE *to)
 
 /* ---- connections ---- */
 
-/* Runs the command; its text comes after what says how it went. */
+/* Runs the command.  The answer is "ok\n" or "error: ", and then the text of the command. */
 static enum osp_oneshot_verdict
 reply(struct osp_daemon *d, int fd, char *line, struct osp_oneshot_answer *out)
 {
@@ -191,7 +191,7 @@ ask(void *ctx, int fd, char *text, size_t n, struct osp_oneshot_answer *out)
 
 /* ---- the socket ---- */
 
-/* True if the name can be bound: nobody answers there, and what is left of an earlier run is gone. */
+/* Removes the socket that an earlier run left.  OSP_E_EXISTS: somebody answers there; OSP_E_INVALID: errno says why. */
 static enum osp_err
 clear_name(const struct sockaddr_un *sa)
 {
@@ -217,7 +217,7 @@ clear_name(const struct sockaddr_un *sa)
     return unlink(sa->sun_path) == 0 ? OSP_OK : OSP_E_INVALID;
 }
 
-/* *fd: a socket that listens, or -1. */
+/* Opens the listening socket.  On an error *fd may be open all the same, else it is -1. */
 static enum osp_err
 listen_at(const struct osp_control *k, int *fd)
 {

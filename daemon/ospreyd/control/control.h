@@ -16,11 +16,17 @@
 
 struct osp_control;
 
-/* Listens at `path`. OSP_E_EXISTS: another daemon answers there. OSP_E_INVALID, OSP_E_NOMEM. All: `why`. */
+/*
+ * Listens at `path`; `d` and `l` outlive it.  On an error nothing listens, and `why` has one line:
+ *   OSP_E_EXISTS   another daemon answers there
+ *   OSP_E_INVALID  the socket cannot be made there, or another kind of file has its name
+ *   OSP_E_NOMEM
+ */
 OSP_CHECKED enum osp_err osp_control_new(struct osp_loop *l, const char *path, struct osp_daemon *d, struct osp_control **out,
                                          char why[OSP_STORE_WHY_MAX]);
-/* How its connections ended; zeroes for NULL. */
+/* How its connections ended; all zero for NULL. */
 struct osp_oneshot_stats osp_control_stats(const struct osp_control *c);
-void osp_control_free(struct osp_control *c);   /* and removes the socket */
+/* Closes and removes the socket.  NULL is fine. */
+void osp_control_free(struct osp_control *c);
 
 #endif

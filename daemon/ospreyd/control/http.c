@@ -18,7 +18,7 @@ is(struct osp_slice s, const char *text)
     return s.n == strlen(text) && strncasecmp((const char *)s.p, text, s.n) == 0;
 }
 
-/* Takes what stands before the next `end` off `rest`, and that byte; all of it if there is none. */
+/* Takes the text before the next `end` off `rest`, and that byte; without such a byte, all of `rest`. */
 static struct osp_slice
 take(struct osp_slice *rest, char end)
 {
@@ -68,7 +68,7 @@ osp_http_is_complete(struct osp_slice text)
     return false;
 }
 
-/* "[::1]:9683", "proxy.example:9683": without the port, and without the brackets. */
+/* The host of "[::1]:9683" or "proxy.example:9683", without brackets and port. */
 static struct osp_slice
 without_port(struct osp_slice s)
 {
@@ -79,7 +79,7 @@ without_port(struct osp_slice s)
     return take(&s, ':');
 }
 
-/* [rfc9112#3.2] The origin form, or the absolute one, whose authority counts and not the Host field. */
+/* [rfc9112#3.2] Reads the origin form or the absolute form; the authority of the latter counts instead of the Host field. */
 static bool
 read_target(struct osp_slice target, struct osp_http_request *r)
 {

@@ -9,7 +9,7 @@
 #include "daemon/ospreyd/log.h"
 
 #define ACCEPTS_PER_TURN 32
-#define PAUSE_US OSP_SEC(1)     /* without descriptors */
+#define PAUSE_US OSP_SEC(1)     /* of accepting, when the process has no descriptor left */
 #define LEFTOVER 4096           /* bytes read and thrown away at the end: closing with unread bytes would cut the answer short */
 
 struct connection {
@@ -54,7 +54,7 @@ on_deadline(void *ctx)
     end(c);
 }
 
-/* All is sent: the peer reads the end of the stream, and what it sent beyond its question is thrown away. */
+/* Ends a connection whose answer is sent.  Bytes that the peer sent beyond its question are read and thrown away. */
 static void
 finish(struct connection *c)
 {
@@ -62,7 +62,7 @@ finish(struct connection *c)
 
     (void)shutdown(c->fd, SHUT_WR);
     if (recv(c->fd, leftover, sizeof(leftover), MSG_DONTWAIT) < 0)
-        errno = 0;              /* there is nothing, or nobody */
+        errno = 0;              /* nothing to read, or the peer is gone */
     c->owner->stats.answered++;
     end(c);
 }
@@ -132,7 +132,7 @@ on_ready(void *ctx)
 
 /* ---- accepting ---- */
 
-/* True if `a` is to go before `b`: whoever has not asked yet goes before whoever is being answered, the oldest first. */
+/* True if `a` is to be ended before `b`: first those whose question is not complete, then the others; of each the oldest. */
 static bool
 goes_before(const struct connection *a, const struct connection *b)
 {
@@ -141,7 +141,7 @@ goes_before(const struct connection *a, const struct connection *b)
     return a->number < b->number;
 }
 
-/* A free place; at the bound that of another connection, which ends. */
+/* A free place.  At the bound another connection is ended for it. */
 static struct connection *
 find_place(struct osp_oneshot *o)
 {
@@ -197,7 +197,7 @@ pause_accepting(struct osp_oneshot *o)
     log_warning("accept-paused", "socket=%s reason=%s", o->cfg.name, strerror(errno));
     osp_alarm_at(o->pause, osp_time_after(now, PAUSE_US), now);
     if (osp_watch_set(o->watch, false, false) != OSP_OK)
-        errno = 0;              /* cannot be: nothing is added */
+        errno = 0;              /* cannot fail: nothing is added to what is watched for */
 }
 
 static void

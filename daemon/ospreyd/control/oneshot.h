@@ -16,11 +16,11 @@
 
 struct osp_oneshot;
 
-/* What a question leads to. */
+/* What to do after the bytes of a question that have come so far. */
 enum osp_oneshot_verdict {
-    OSP_ONESHOT_MORE,           /* it is not complete */
-    OSP_ONESHOT_ANSWER,         /* *answer is to be sent, then the connection ends */
-    OSP_ONESHOT_DROP,           /* the connection ends */
+    OSP_ONESHOT_MORE,           /* the question is not complete: read on */
+    OSP_ONESHOT_ANSWER,         /* send *answer, then end the connection */
+    OSP_ONESHOT_DROP,           /* end the connection */
 };
 
 /* An answer in memory of malloc(), which the connection frees. */
@@ -29,10 +29,10 @@ struct osp_oneshot_answer { char *text; size_t n; };
 struct osp_oneshot_cfg {
     const char *name;           /* for the log: "control"; a literal */
     int         fd;             /* listens, does not block; taken over */
-    unsigned    connections;    /* at a time */
-    size_t      question_max;   /* bytes; whoever sends more is let go */
+    unsigned    connections;    /* at a time, at most */
+    size_t      question_max;   /* bytes; a longer question ends its connection */
     uint64_t    deadline_us;    /* from accept to end */
-    /* Judges what came on connection `fd` so far: `n` bytes and a NUL behind them, which it may change if it answers. */
+    /* Judges the `n` bytes that have come on connection `fd` so far, with a NUL behind them.  May change them if it answers. */
     enum osp_oneshot_verdict (*ask)(void *ctx, int fd, char *text, size_t n, struct osp_oneshot_answer *answer);
     void       *ctx;
 };
@@ -40,12 +40,12 @@ struct osp_oneshot_cfg {
 /* Connections by how they ended, and pauses for want of descriptors. */
 struct osp_oneshot_stats { uint64_t answered, dropped, late, displaced, pauses; };
 
-/* OSP_E_NOMEM: cfg->fd is closed all the same. */
+/* Takes cfg->fd, also on an error.  OSP_E_NOMEM: nothing listens. */
 OSP_CHECKED enum osp_err osp_oneshot_new(struct osp_loop *l, const struct osp_oneshot_cfg *cfg, struct osp_oneshot **out);
-/* NULL is fine. */
+/* Ends all connections and closes the socket.  NULL is fine. */
 void osp_oneshot_free(struct osp_oneshot *o);
 
-/* Zeroes for NULL. */
+/* All zero for NULL. */
 struct osp_oneshot_stats osp_oneshot_stats(const struct osp_oneshot *o);
 
 #endif

@@ -23,7 +23,7 @@
 struct osp_status {
     struct osp_oneshot *connections;
     struct osp_daemon  *daemon;
-    uint64_t            foreign;        /* requests under a name that is not ours */
+    uint64_t            foreign;        /* requests under a host name that is not ours */
 };
 
 static void
@@ -63,7 +63,7 @@ put_escaped(FILE *to, const char *s, size_t n)
     }
 }
 
-/* The "key: value" lines as a table. */
+/* Writes "key: value" lines as rows of an HTML table. */
 static void
 put_table(FILE *to, const char *lines)
 {
@@ -128,7 +128,7 @@ page_of(const struct osp_status *s, struct osp_slice path)
     return (struct page){ 503, text, fill_sick };
 }
 
-/* False: out of memory. */
+/* Makes the answer to a request; false: out of memory. */
 static bool
 write_page(const struct osp_status *s, const struct page *p, bool head, struct osp_oneshot_answer *out)
 {
@@ -174,7 +174,7 @@ ask(void *ctx, int fd, char *text, size_t n, struct osp_oneshot_answer *out)
 
 /* ---- the socket ---- */
 
-/* -1: errno says why. */
+/* Opens the listening socket; -1: errno says why. */
 static int
 listen_at(const struct osp_addr *at)
 {
