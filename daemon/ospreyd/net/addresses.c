@@ -15,17 +15,17 @@
 #include "daemon/common/sockaddr.h"
 #include "daemon/ospreyd/log.h"
 
-#define READ_US OSP_SEC(30)     /* between two looks without a message */
-#define REST_US OSP_MS(50)      /* after a message, for the others that come with it */
-#define MESSAGES_MAX 64         /* read in one turn */
+#define READ_US OSP_SEC(30)     /* after so long without a message the addresses are read again */
+#define REST_US OSP_MS(50)      /* wait after a message, since several come at once */
+#define MESSAGES_MAX 64         /* messages read in one turn, at most */
 
 struct osp_addresses {
     struct osp_addrset *set;
-    int                 fd;     /* -1: no messages */
+    int                 fd;     /* of rtnetlink; -1: changes are not announced */
     struct osp_watch   *watch;
     struct osp_alarm   *alarm;
     uint64_t            changes;
-    bool                unreadable;     /* that was said */
+    bool                unreadable;     /* that the addresses cannot be read has been logged */
 };
 
 static bool
@@ -48,7 +48,7 @@ ip_of(const struct sockaddr *from, struct osp_ip *out)
     return true;
 }
 
-/* The set becomes what the system says now. */
+/* Reads all addresses from the system and puts them into the set. */
 static enum osp_err
 look(struct osp_addresses *a, size_t *added, size_t *removed)
 {
@@ -90,7 +90,7 @@ on_alarm(void *ctx)
     a->unreadable = e != OSP_OK;
 }
 
-/* What the messages say does not matter, nor whether some were lost: all is read anew. */
+/* Empties the socket.  The content of the messages does not matter, since all addresses are read again. */
 static void
 on_message(void *ctx)
 {
@@ -104,7 +104,7 @@ on_message(void *ctx)
     osp_alarm_at(a->alarm, osp_time_after(now, REST_US), now);
 }
 
-/* Without it changes are found by the next look. */
+/* Opens the socket for announcements.  If that fails, changes are noticed when the addresses are read again. */
 static void
 follow(struct osp_addresses *a, struct osp_loop *l)
 {
@@ -135,7 +135,7 @@ osp_addresses_new(struct osp_loop *l, struct osp_addresses **out)
     if (e == OSP_OK)
         e = osp_alarm_new(l, on_alarm, a, &a->alarm);
     if (e == OSP_OK) {
-        follow(a, l);           /* before the first look: nothing that changes in between is missed */
+        follow(a, l);           /* before the first reading, so that no change between the two is missed */
         e = look(a, &added, &removed);
     }
     if (e != OSP_OK) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The addresses of this machine, of all its interfaces and both families, followed as they change: nobody reaches them
- * through the proxy whose rule does not name them.
+ * The addresses of all interfaces of this machine, kept up to date: a client reaches them through the proxy only if its rule
+ * names them.
  *
- * The kernel tells of changes (rtnetlink); it is asked every now and then as well, should a message have got lost.
+ * The kernel announces changes (rtnetlink).  The addresses are also read again from time to time, in case a message was lost.
  */
 #ifndef OSP_DAEMON_OSPREYD_NET_ADDRESSES_H
 #define OSP_DAEMON_OSPREYD_NET_ADDRESSES_H
@@ -13,11 +13,12 @@
 
 struct osp_addresses;
 
-/* OSP_E_NOMEM; OSP_E_INVALID: the system does not tell its addresses. */
+/* Reads the addresses and follows them in `l`.  OSP_E_NOMEM; OSP_E_INVALID: the addresses cannot be read. */
 OSP_CHECKED enum osp_err osp_addresses_new(struct osp_loop *l, struct osp_addresses **out);
-void osp_addresses_free(struct osp_addresses *a);       /* after the last worker; NULL is fine */
+/* To be called when no worker runs and no policy uses the set any more.  NULL is fine. */
+void osp_addresses_free(struct osp_addresses *a);
 
-/* The set, which policies borrow. */
+/* The set itself, borrowed; policies read it while it changes. */
 struct osp_addrset *osp_addresses_set(struct osp_addresses *a);
 
 /* How many times they have changed since the start. */

@@ -11,12 +11,12 @@
 #include "daemon/common/sockaddr.h"
 #include "daemon/ospreyd/log.h"
 
-#define PENDING_MAX 1024        /* queries at once; more names are refused for a second */
+#define PENDING_MAX 1024        /* queries at a time; further names count as not found for a second */
 #define FDS_MAX 64
 #define TTL_MIN_US OSP_SEC(5)
 #define TTL_MAX_US OSP_SEC(3600)
-#define NEGATIVE_US OSP_SEC(10) /* how long "there is no such name" is believed */
-#define TROUBLE_US OSP_SEC(2)   /* ... and "nobody answered" */
+#define NEGATIVE_US OSP_SEC(10) /* for so long a name counts as not found after the answer "no such name" */
+#define TROUBLE_US OSP_SEC(2)   /* for so long a name counts as not found when no server answered */
 #define TRY_MS 1500
 #define TRIES 3
 
@@ -38,7 +38,7 @@ struct query {
     struct osp_list link;
     struct osp_dns *dns;
     char            host[256];
-    uint8_t        *wanted;     /* by worker */
+    uint8_t        *wanted;     /* by worker: 1 if that one asked */
 };
 
 /* ---- descriptors and timeouts of c-ares in our loop ---- */
@@ -94,7 +94,7 @@ find_fd(struct osp_dns *d, int fd)
     return NULL;
 }
 
-/* c-ares wants `fd` watched like this from now on. */
+/* Called by c-ares: watch `fd` for reading and writing as given from now on. */
 static void
 on_state(void *ctx, ares_socket_t fd, int readable, int writable)
 {
@@ -111,7 +111,7 @@ on_state(void *ctx, ares_socket_t fd, int readable, int writable)
     if (!f) {
         f = find_fd(d, -1);
         if (!f || osp_watch_new(d->loop, fd, on_fd, f, &f->watch) != OSP_OK)
-            return; /* c-ares asks again by its timeout */
+            return; /* c-ares repeats the query after its timeout */
         f->fd = fd;
         f->dns = d;
     }
@@ -130,13 +130,13 @@ answer(struct osp_dns *d, const struct query *q, const struct osp_note *with)
         struct osp_note *n = q->wanted[i] ? osp_note_new(OSP_NOTE_RESOLVED) : NULL;
 
         if (!n)
-            continue; /* not asked for; or out of memory: the request ends at its deadline */
+            continue; /* did not ask; or out of memory, then the request ends at its deadline */
         *n = *with;
         osp_mailbox_post(d->workers[i], n);
     }
 }
 
-/* The addresses and the smallest TTL. */
+/* Copies the addresses of an answer and its smallest TTL. */
 static void
 read_addresses(const struct ares_addrinfo *res, struct osp_note *n)
 {
@@ -252,7 +252,8 @@ osp_dns_ask(struct osp_dns *d, const char *host, unsigned worker)
         return;
     }
     q->wanted[worker] = 1;
-    ares_getaddrinfo(d->channel, host, NULL, &hints, on_answer, q); /* may answer, and free q, at once */
+    /* This may call on_answer(), which frees q, before it returns. */
+    ares_getaddrinfo(d->channel, host, NULL, &hints, on_answer, q);
     refresh(d);
 }
 

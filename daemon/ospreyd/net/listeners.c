@@ -29,7 +29,7 @@ find(const struct osp_listeners *l, const struct osp_addr *want)
     return NULL;
 }
 
-/* A copy with room for every address of `cfg` in addition, all of them closed. */
+/* Copies the table `now`, all places closed, with room for every address of `cfg` in addition. */
 static enum osp_err
 copy(const struct osp_listeners *now, const struct osp_cfg *cfg, struct osp_listeners *next)
 {
@@ -78,7 +78,7 @@ open_place(struct osp_listener *l, uint16_t index, size_t receive_buffer, size_t
     struct osp_udp_how how = { .listener = true, .share = workers > 1, .receive_buffer = receive_buffer };
     struct osp_addr    at = l->want;
 
-    /* Sockets that share a port would share it with another daemon of this user, too: ask before. */
+    /* Sockets with SO_REUSEPORT would share the port with another daemon of this user as well, so look first. */
     if (how.share && at.port != 0) {
         enum osp_err e = osp_udp_probe(&at);
         if (e != OSP_OK)
@@ -92,7 +92,7 @@ open_place(struct osp_listener *l, uint16_t index, size_t receive_buffer, size_t
             return e;
         slot->index = index;
         changes[w]->slot_count++;
-        at.port = slot->sock.at.port; /* port 0: the first one chooses for all */
+        at.port = slot->sock.at.port; /* port 0: all workers use the port that the first one got */
     }
     l->at = at;
     return OSP_OK;
@@ -102,7 +102,7 @@ static void
 close_place(uint16_t index, size_t workers, struct osp_change **changes)
 {
     for (size_t w = 0; w < workers; w++)
-        changes[w]->slots[changes[w]->slot_count++].index = index; /* its socket is -1 */
+        changes[w]->slots[changes[w]->slot_count++].index = index; /* the socket stays -1: close it */
 }
 
 static enum osp_err
@@ -179,7 +179,7 @@ void
 osp_listeners_ports(const struct osp_listeners *l, uint16_t *port)
 {
     for (size_t i = 0; i < l->first; i++)
-        port[i] = 0; /* no request is taken there */
+        port[i] = 0; /* no requests are taken at these sockets */
     for (size_t i = 0; i < l->count; i++)
         port[l->first + i] = l->items[i].at.port;
 }

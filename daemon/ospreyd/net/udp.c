@@ -9,7 +9,7 @@
 #include "daemon/common/sockaddr.h"
 
 #define CONTROL_BYTES 64        /* room for one pktinfo message of either family */
-#define STRIDE_MORE 64          /* keeps buffers from starting at the same place of every page */
+#define STRIDE_MORE 64          /* keeps the buffers at different offsets of their pages, so in different cache lines */
 
 union control {
     struct cmsghdr align;
@@ -51,7 +51,7 @@ set_options(int fd, int family, bool tells, const struct osp_udp_how *how)
         return false;
     if (tells && family == AF_INET && !set_int(fd, IPPROTO_IP, IP_PKTINFO, 1))
         return false;
-    /* The forced form needs a capability; the other is cut at net.core.rmem_max. */
+    /* SO_RCVBUFFORCE needs a capability; SO_RCVBUF is limited by net.core.rmem_max. */
     if (bytes && !set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes))
         (void)set_int(fd, SOL_SOCKET, SO_RCVBUF, bytes);
     return true;
@@ -77,7 +77,7 @@ osp_udp_open(const struct osp_addr *at, const struct osp_udp_how *how, struct os
     n.fd = socket(n.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
     if (n.fd == -1)
         return OSP_E_INVALID;
-    n.tells = how->listener && osp_ip_is_any(&at->ip); /* any other address is the socket's own already */
+    n.tells = how->listener && osp_ip_is_any(&at->ip); /* a socket bound to one address needs not be told which */
     len = osp_addr_to_sockaddr(at, n.family, &sa);
     if (set_options(n.fd, n.family, n.tells, how) && bind(n.fd, (struct sockaddr *)&sa, len) == 0 && read_name(n.fd, &n.at)) {
         *s = n;
@@ -175,7 +175,7 @@ osp_udp_receive(struct osp_udp_io *io, const struct osp_udp_sock *s)
     return (size_t)n;
 }
 
-/* Our address that a datagram was sent to, unless it was sent to a group. */
+/* The address of ours that a datagram was sent to; not for multicast. */
 static void
 read_local(struct msghdr *h, struct osp_flow *flow)
 {
@@ -260,7 +260,7 @@ is_set(const struct osp_ip *ip)
     return !osp_ip_eq(ip, &none);
 }
 
-/* False: the datagram cannot leave through a socket of this family. */
+/* Prepares message `i`.  False: the datagram cannot leave through a socket of this family. */
 static bool
 prepare(struct osp_udp_io *io, size_t i, const struct osp_udp_sock *s, const struct osp_tx *tx)
 {
@@ -291,16 +291,16 @@ send_batch(struct osp_udp_io *io, int fd, size_t n)
             io->stats.tx_datagrams += (uint64_t)sent;
             done += (size_t)sent;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
-            io->stats.tx_full += n - done; /* like loss on the wire: retransmission mends it */
+            io->stats.tx_full += n - done; /* counts as loss, which retransmission mends */
             return;
         } else if (errno != EINTR) {
-            io->stats.tx_errors++; /* unreachable, forbidden, too long: the first one, go on with the rest */
+            io->stats.tx_errors++; /* the first datagram is unreachable, forbidden or too long: go on after it */
             done++;
         }
     }
 }
 
-/* Sends what goes through socket `index`, from item `first` on, and marks it as gone. */
+/* Sends the items that go through socket `index`, from item `first` on, and marks them as sent. */
 static void
 flush_socket(struct osp_udp_io *io, const struct osp_udp_sock *s, uint16_t index, size_t first, struct osp_txq *q)
 {

@@ -2,9 +2,9 @@
 /*
  * UDP sockets, read and written in batches: one system call for up to 64 datagrams.
  *
- * A listener tells for each datagram the address it was sent to, so that the answer leaves from that
- * address; the other sockets are for requests of ours.  Errors of the network (ICMP, a full send
- * queue) are loss: counted, never fatal.  One owner thread for everything here but osp_udp_open().
+ * For each datagram, a listener knows the address that it was sent to, so that the answer leaves from there.  The other sockets
+ * are for our own requests.  Errors of the network (ICMP, a full send queue) count as loss; they are never fatal.  Everything
+ * here but osp_udp_open() belongs to one thread.
  */
 #ifndef OSP_DAEMON_OSPREYD_NET_UDP_H
 #define OSP_DAEMON_OSPREYD_NET_UDP_H
@@ -14,10 +14,10 @@
 #define OSP_UDP_BATCH 64
 
 struct osp_udp_sock {
-    int             fd;         /* -1: closed, what is sent through it is dropped */
+    int             fd;         /* -1: closed; datagrams to be sent through it are dropped */
     int             family;
     bool            listener;
-    bool            tells;      /* bound to all addresses: each datagram comes with the one it was sent to */
+    bool            tells;      /* bound to all addresses: the system says for each datagram to which one it was sent */
     struct osp_addr at;         /* the address it is bound to */
 };
 
@@ -28,8 +28,8 @@ struct osp_udp_stats {
 
 struct osp_udp_how {
     bool   listener;
-    bool   share;               /* other sockets of this process are bound to the same address */
-    size_t receive_buffer;      /* bytes, 0: the system's default */
+    bool   share;               /* several sockets of this process are bound to this address */
+    size_t receive_buffer;      /* bytes; 0: the default of the system */
 };
 
 /*
@@ -39,11 +39,13 @@ struct osp_udp_how {
  *   OSP_E_INVALID   anything else; errno says what
  */
 OSP_CHECKED enum osp_err osp_udp_open(const struct osp_addr *at, const struct osp_udp_how *how, struct osp_udp_sock *s);
+/* A socket that is closed already is fine. */
 void osp_udp_close(struct osp_udp_sock *s);
 
 /*
- * OSP_E_EXISTS if somebody, this process included, is bound to `at`; sockets that share would not notice.
- * OSP_E_INVALID: the address cannot be used, errno says why.
+ * Finds out whether `at` is free; opening a socket with `share` would not notice.
+ *   OSP_E_EXISTS   somebody is bound to it, perhaps this process
+ *   OSP_E_INVALID  the address cannot be used; errno says why
  */
 OSP_CHECKED enum osp_err osp_udp_probe(const struct osp_addr *at);
 
@@ -56,17 +58,17 @@ OSP_CHECKED enum osp_err osp_udp_io_new(size_t max, struct osp_udp_io **out);
 void osp_udp_io_free(struct osp_udp_io *io);
 const struct osp_udp_stats *osp_udp_io_stats(const struct osp_udp_io *io);
 
-/* Reads one batch from `s`: number of datagrams, 0 when there are none. */
+/* Reads one batch from `s`; returns the number of datagrams. */
 size_t osp_udp_receive(struct osp_udp_io *io, const struct osp_udp_sock *s);
 
 /*
- * Datagram `i` of the last batch, borrowed until the next, and its way (flow->sock is `index`).
- * False: it was truncated, skip it.
+ * Datagram `i` of the last batch, borrowed until the next batch, and where it came from and to (flow->sock is `index`).
+ * False: it was truncated; skip it.
  */
 bool osp_udp_datagram(struct osp_udp_io *io, const struct osp_udp_sock *s, size_t i, uint16_t index,
                       struct osp_flow *flow, struct osp_slice *bytes);
 
-/* Sends all of `q`, grouped by socket (socks[flow.sock]), and empties it. */
+/* Sends all datagrams of `q`, in batches by socket (socks[flow.sock]), and empties `q`. */
 void osp_udp_flush(struct osp_udp_io *io, const struct osp_udp_sock *socks, size_t count, struct osp_txq *q);
 
 #endif

@@ -53,7 +53,7 @@ label_of(struct osp_kept *kept, const struct cfg_credential *c)
     return osp_kept_label(kept, c->name, c->print);
 }
 
-/* Names of credentials by the number in their label; a label is the same as long as the process lives. */
+/* Makes the table of names by the number in a label.  A label keeps its meaning for the life of the process. */
 static enum osp_err
 make_names(struct osp_setup_edhoc *s, const struct cfg_edhoc *cfg, struct osp_kept *kept)
 {

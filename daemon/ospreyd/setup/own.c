@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 struct out {
-    struct osp_target *own;     /* NULL: only count */
+    struct osp_target *own;     /* NULL: targets are only counted */
     size_t             room, count;
 };
 
@@ -64,7 +64,7 @@ osp_setup_own_ports(const struct osp_cfg *cfg, struct osp_own_port *ports)
     for (size_t i = 0; i < cfg->listen_count; i++) {
         const struct cfg_listen *l = &cfg->listen[i];
 
-        if (osp_ip_is_any(&l->ip))      /* "::" takes IPv4 too, "0.0.0.0" nothing else */
+        if (osp_ip_is_any(&l->ip))      /* a socket at "::" takes IPv4 as well, one at "0.0.0.0" IPv4 only */
             ports[n++] = (struct osp_own_port){ l->scheme, l->port, osp_ip_is_v4(&l->ip) };
     }
     return n;

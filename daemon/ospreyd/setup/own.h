@@ -10,12 +10,12 @@
 #include "proxy/access/policy.h"
 
 /*
- * For every listener its address, unless it listens on all of them, and the names of the configuration.  With `own` NULL
- * only counts; otherwise *count is the room, and becomes what was written.
+ * Writes the address of every listener that listens at one address, and for every listener the names of the configuration.
+ * With `own` NULL it only counts.  *count: the room of `own`, and afterwards how many there are.
  */
 void osp_setup_own_targets(const struct osp_cfg *cfg, struct osp_target *own, size_t *count);
 
-/* The listeners on all addresses; `ports` has room for as many as there are listeners.  Returns how many were written. */
+/* Writes the ports of listeners that listen at all addresses; `ports` has room for cfg->listen_count.  Returns their number. */
 size_t osp_setup_own_ports(const struct osp_cfg *cfg, struct osp_own_port *ports);
 
 #endif

@@ -93,7 +93,7 @@ make_table(struct box *b, const struct osp_ctxset *set, char why[OSP_STORE_WHY_M
     return e;
 }
 
-/* NULL for no name; config has checked that a name is there. */
+/* The context of that name; NULL for the name NULL.  config/ has checked that the context exists. */
 static struct osp_octx *
 context_named(const struct box *b, const struct osp_ctxset *set, const char *name)
 {
@@ -127,8 +127,8 @@ match_contexts(struct box *b, const struct osp_ctxset *set, const struct cfg_cli
 }
 
 /*
- * A credential that nobody vouches for has to be meant by its name: a pattern is for those that somebody trusts, and anybody can
- * make one of the others.
+ * The name for unknown credentials (CFG_UNKNOWN_NAME) fits only if it is written out.  A pattern is for trusted credentials: it
+ * must not let in somebody whose credential nobody vouches for.
  */
 static bool
 fits_credential(const char *pattern, const char *name)
@@ -136,7 +136,7 @@ fits_credential(const char *pattern, const char *name)
     return strcmp(name, CFG_UNKNOWN_NAME) == 0 ? strcmp(pattern, name) == 0 : osp_glob_match(pattern, name);
 }
 
-/* Names of credentials have numbers of their own; those that only a pattern can match are here too. */
+/* A bit for each name of a credential, set if one of the patterns fits. */
 static const uint8_t *
 match_credentials(struct box *b, char *const *patterns, size_t count)
 {
@@ -152,7 +152,7 @@ match_credentials(struct box *b, char *const *patterns, size_t count)
     return bits;
 }
 
-/* The bit of those that the trusted authority vouches for, if there is one and it `fits`; else none. */
+/* The bit of the peers that the trusted authority vouches for is set if `fits`; no bit if there is no authority. */
 static const uint8_t *
 match_authority(struct box *b, bool fits)
 {
@@ -200,7 +200,7 @@ make_nets(struct box *b, const struct cfg_client *c)
     return n;
 }
 
-/* Only contexts of those that the authority vouches for have a subject. */
+/* A subject is known only for peers that the authority vouches for. */
 static const uint8_t *
 match_edhoc(struct box *b, const struct cfg_client *c)
 {
@@ -244,8 +244,9 @@ make_rules(struct box *b, const struct osp_ctxset *set)
 /* ---- where to ---- */
 
 /*
- * Whether the configuration means its credentials for this leg, whatever their names are: the only one there is, one that is
- * named, or those of a pattern for a leg to `one` host.  With a pattern for many hosts each could pass for another.
+ * True if the configuration says which credentials are meant for this way, so that the host's name need not be proven: the only
+ * credential there is, one that is named, or a pattern for a way to `one` host.  With a pattern for many hosts, each host could
+ * pass for another.
  */
 static bool
 is_named(const struct box *b, const struct cfg_hop_edhoc *c, bool one)
@@ -287,7 +288,7 @@ make_hop(struct box *b, const struct osp_ctxset *set, const struct cfg_hop *h)
                                   .edhoc = make_hop_edhoc(b, &h->edhoc, true), .single = !h->nested };
 }
 
-/* The path of the upstream's URI as segments: they go in front of what is left of the request's. */
+/* The path of the upstream's URI as segments, which go in front of the remaining path of a request. */
 static void
 make_prefix(struct box *b, const struct cfg_hop *h, struct osp_route *r)
 {
@@ -304,7 +305,7 @@ make_prefix(struct box *b, const struct cfg_hop *h, struct osp_route *r)
     osp_msg_init(&m, OSP_GET);
     w = osp_wr_to(take(b, room, 1), room);
     if (!w.p || osp_uri_to_options(&path_only, &m, &w) != OSP_OK) {
-        b->nomem = true; /* config has checked the rest */
+        b->nomem = true; /* config/ has checked the URI, so this is the only possible error */
         return;
     }
     segments = take(b, m.opt_count, sizeof(*segments));
@@ -375,7 +376,7 @@ make_ways(struct box *b, const struct osp_ctxset *set)
 
 #define HOST_NAME_BYTES 256
 
-/* The configured name, or that of the machine, in a form that a 5.08 payload can carry. */
+/* The configured node name, or the host name of the machine, with characters replaced that a payload of 5.08 cannot carry. */
 static const char *
 make_node_name(struct box *b)
 {

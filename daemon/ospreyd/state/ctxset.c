@@ -10,7 +10,7 @@
 #include "oscore/b2.h"
 
 #define CORES_MAX 16
-#define FEW_CONTEXTS 2000       /* fewer are not worth a thread */
+#define FEW_CONTEXTS 2000       /* for fewer contexts further threads are not worth while */
 
 static const struct osp_hash_key plain_hash;    /* keys are fingerprints and pointers: nobody chooses them */
 
@@ -138,7 +138,7 @@ params_of(const struct cfg_context *c)
     return p;
 }
 
-/* What one limit says: for the context, for all, by the algorithm. */
+/* One key limit: as the context has it, or else `key-limits`, or else the default of the algorithm; 0: no limit. */
 static uint32_t
 limit_of(const struct cfg_key_limit *own, const struct cfg_key_limit *all, uint32_t dflt)
 {
@@ -178,7 +178,7 @@ osp_ctx_entry_set_limits(const struct osp_ctx_entry *e)
         osp_octx_set_limits(e->octx, &e->limits);
 }
 
-/* The object of the old set if it has one, a new one otherwise. */
+/* Takes the object from the old set, or makes a new one. */
 static void
 make_entry(const struct osp_ctxset *old, const struct osp_cfg *cfg, const struct cfg_context *c, struct osp_ctx_entry *out)
 {
@@ -202,7 +202,7 @@ make_entry(const struct osp_ctxset *old, const struct osp_cfg *cfg, const struct
         osp_ctx_entry_set_limits(out);
 }
 
-/* Deriving keys is what a start with many contexts takes its time for, and each is by itself: on all cores. */
+/* A start with many contexts spends its time deriving keys, and each derivation is independent: so it is done on all cores. */
 struct share {
     const struct osp_ctxset  *old;
     const struct osp_cfg     *cfg;
@@ -241,7 +241,7 @@ make_entries(const struct osp_ctxset *old, const struct osp_cfg *cfg, struct osp
     }
 }
 
-/* Into the tables, once. OSP_E_EXISTS: another one has the same keys and IDs. */
+/* Puts an entry into the tables.  OSP_E_EXISTS: another entry has equal keys and IDs. */
 static enum osp_err
 index_entry(struct osp_ctxset *set, struct osp_ctx_entry *e)
 {

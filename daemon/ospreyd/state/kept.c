@@ -7,7 +7,7 @@
 #include "msg/target.h"
 #include "crypto/crypto.h"
 
-#define LIVE_SPARE 256          /* a context that comes is in the runtime table before its reservation and the oldest go */
+#define LIVE_SPARE 256          /* a new context is in the runtime table before its reservation leaves it */
 
 static const struct osp_hash_key plain_hash;    /* keys are pointers: nobody chooses them */
 
@@ -23,7 +23,7 @@ osp_kept_new(const struct osp_kept_cfg *cfg, struct osp_kept **out)
     if (!k)
         return e;
     k->cfg = *cfg;
-    k->room = SIZE_MAX;                 /* until the store is known, or if there is none */
+    k->room = SIZE_MAX;                 /* stays so without a store */
     (void)pthread_mutex_init(&k->lock, NULL);
     osp_list_init(&k->all);
     osp_list_init(&k->guests);
@@ -137,7 +137,7 @@ find(struct osp_kept *k, const struct osp_octx *c)
     return NULL;
 }
 
-/* No new request finds it from here on; the store forgets it with the next batch. */
+/* Ends a context: no new request finds it, and the next batch removes it from the store. */
 void
 kept_let_go(struct osp_kept *k, struct kept_entry *e)
 {
@@ -162,7 +162,7 @@ hash_peer(const struct osp_recipe *m)
     uint8_t       both[OSP_RECIPE_NAME_MAX + OSP_RECIPE_PEER_MAX];
     struct osp_wr w = osp_wr_to(both, sizeof(both));
 
-    if (!m->leads)              /* to a place leads one, whoever has proven to be there */
+    if (!m->leads)              /* one context for each next hop, whichever credential was proven */
         osp_wr_put(&w, osp_slice(m->name, strlen(m->name) + 1));
     osp_wr_put(&w, osp_slice_str(m->peer));
     return osp_hash(&plain_hash, osp_wr_slice(&w));
@@ -193,7 +193,7 @@ is_same_peer(const struct osp_recipe *a, const struct osp_recipe *b)
     return a->leads == b->leads && (a->leads || strcmp(a->name, b->name) == 0) && strcmp(a->peer, b->peer) == 0;
 }
 
-/* The oldest of the same peer, if it has its share already. */
+/* The oldest context of the peer of `m`, if that peer has as many as it may; otherwise NULL. */
 static struct kept_entry *
 surplus_of(struct osp_kept *k, const struct osp_recipe *m)
 {
@@ -218,7 +218,7 @@ kept_limit(const struct osp_kept *k)
     return k->cfg.bound < k->room ? k->cfg.bound : k->room;
 }
 
-/* Whoever can make identities in any number must not be able to drive out those that somebody vouches for. */
+/* Guests can make any number of identities, so a guest must not displace contexts that somebody vouches for. */
 struct kept_entry *
 kept_first_to_go(struct osp_kept *k)
 {
@@ -229,7 +229,7 @@ kept_first_to_go(struct osp_kept *k)
     return any ? OSP_CONTAINER(any, struct kept_entry, link) : NULL;
 }
 
-/* False: there is none, and `m` may not have that of another. */
+/* Makes a place for `m`.  False: there is no free place, and `m` may not displace another context. */
 static bool
 make_room(struct osp_kept *k, const struct osp_recipe *m)
 {
@@ -273,7 +273,7 @@ kept_new_entry(struct osp_recipe *m)
     return NULL;
 }
 
-/* Under the lock. */
+/* The caller holds the lock. */
 static bool
 take_in(struct osp_kept *k, struct kept_entry *e)
 {
@@ -281,7 +281,7 @@ take_in(struct osp_kept *k, struct kept_entry *e)
     if (!make_room(k, e->recipe))
         return false;
     kept_insert(k, e);
-    osp_octx_lease_failed(e->recipe->octx); /* one that was lent numbers wants leases from here on */
+    osp_octx_lease_failed(e->recipe->octx);   /* it may have been lent its first numbers; from now on it asks for leases */
     return true;
 }
 
@@ -327,7 +327,7 @@ kept_is_over(uint64_t expires_s, uint64_t now_s)
     return expires_s && expires_s <= now_s;
 }
 
-/* Whether entry `e` is to go. */
+/* Decides whether entry `e` is to end. */
 struct judge {
     bool      (*stays)(void *ctx, const struct osp_octx *c);
     void       *ctx;

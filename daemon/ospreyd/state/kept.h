@@ -20,13 +20,13 @@ struct osp_kept;
 
 struct osp_kept_cfg {
     size_t   bound;             /* contexts at most; beyond it the oldest goes */
-    size_t   per_peer;          /* of one peer of one credential; beyond it the oldest of them goes */
-    size_t   reserved;          /* Recipient IDs that may be reserved in the runtime table beside them */
+    size_t   per_peer;          /* contexts of one peer of one credential; beyond it the oldest of these goes */
+    size_t   reserved;          /* Recipient IDs that may be reserved in the runtime table in addition */
     const char *guests;         /* contexts of this credential name go before all others; NULL: none do */
     uint64_t lifetime_s;        /* 0: no end */
 };
 
-/* OSP_E_NOMEM. */
+/* `cfg` is copied, but cfg->guests is borrowed.  OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osp_kept_new(const struct osp_kept_cfg *cfg, struct osp_kept **out);
 void osp_kept_free(struct osp_kept *k);
 
@@ -34,41 +34,41 @@ void osp_kept_free(struct osp_kept *k);
 struct osp_octx_runtime *osp_kept_runtime(const struct osp_kept *k);
 
 /*
- * The label of the contexts that credential `name` vouches for, the same for the life of the process; what is new, or has
- * another `print` (struct cfg_credential) than it had, gets a new one.  0: out of memory.
+ * The label of the contexts that credential `name` vouches for.  It stays for the life of the process.  A new name, or a name
+ * whose `print` (struct cfg_credential) has changed, gets a new label.  0: out of memory.
  */
 uint32_t osp_kept_label(struct osp_kept *k, const char *name, uint64_t print);
-/* All labels are below; without OSP_RECIPE_LABEL. */
+/* All labels, without OSP_RUNTIME_LABEL, are below this. */
 uint32_t osp_kept_label_end(struct osp_kept *k);
 
 /*
- * Keeps `m`, which is in the runtime table; takes it over.  Its numbers can be leased from here on.  `now_s`: the time of day.
- * If the bound is reached, or what the store has room for, the oldest guest goes, or else the oldest of all.
- * False: it is gone; out of memory, or it is a guest and there is room only for what is kept of others.
+ * Keeps `m`, which is in the runtime table, and takes it over.  From now on numbers can be leased for it.  `now_s`: time of day.
+ * If there is no place left (`bound`, or the room of the store), the oldest guest goes, or else the oldest of all.
+ * False: `m` was freed, since there is no memory, or since `m` is a guest and every place has a context that is not.
  */
 bool osp_kept_add(struct osp_kept *k, struct osp_recipe *m, uint64_t now_s);
 
-/* False: it is not here (any more). */
+/* True if `c` is kept at present. */
 bool osp_kept_has(struct osp_kept *k, const struct osp_octx *c);
 
 /* ---- the store ---- */
 
 /*
- * In a batch of `s`: what is new and what has gone, at most a few hundred.  Contexts that no configuration holds leave a part of
- * the store to those that are configured: what exceeds that part goes first.  As osp_record_keep().
+ * In a batch of `s`: writes contexts that are new and forgets those that went, at most a few hundred.  A part of the store is
+ * reserved for configured contexts; kept ones that exceed the rest go first.  Errors as osp_record_keep().
  */
 OSP_CHECKED enum osp_err osp_kept_flush(struct osp_kept *k, struct osp_store *s);
-/* Still in the batch: its rows are in the store, or not; then it is done again with the next. */
+/* Tells, still in the batch, whether its rows are in the store.  If not, the next flush writes them again. */
 void osp_kept_flushed(struct osp_kept *k, bool committed);
 /* True if something waits to be written. */
 bool osp_kept_is_due(struct osp_kept *k);
-/* Contexts that went and that the store still has. */
+/* How many contexts went that the store still has. */
 size_t osp_kept_unforgotten(struct osp_kept *k);
 
 /*
- * In a batch: takes up what the store kept, if `trusts` says that its credential is still what it was and its lifetime is
- * not over; the rest is forgotten.  `restore` gives each its past; `old`: what its records are filed under if a version
- * before wrote them, else NULL.  Such a context is written anew with the next flush.  OSP_E_STORE, OSP_E_NOMEM.
+ * In a batch: reads the contexts that an earlier run kept.  One whose lifetime is over, or whose credential has changed (`trusts`
+ * is false), is forgotten.  `restore` gives each its numbers and window.  `old`: the key under which an older version filed
+ * them, else NULL; such a context is written anew with the next flush.  OSP_E_STORE, OSP_E_NOMEM.
  */
 struct osp_kept_load {
     bool (*trusts)(void *ctx, const char *name, uint64_t print);
@@ -82,19 +82,19 @@ OSP_CHECKED enum osp_err osp_kept_each(struct osp_kept *k, enum osp_err (*fn)(vo
 
 /* ---- the main thread ---- */
 
-/* Lets go what is out of date; how many. */
+/* Ends contexts whose lifetime is over; returns how many. */
 size_t osp_kept_expire(struct osp_kept *k, uint64_t now_s);
-/* Lets go what `stays` denies (after a start or a reload); it judges the label and the identifiers. */
+/* After a start or a reload: ends the contexts for which `stays` is false, by their label and IDs; returns how many. */
 size_t osp_kept_prune(struct osp_kept *k, bool (*stays)(void *ctx, const struct osp_octx *c), void *ctx);
-/* Lets go all whose credential or peer matches the pattern; how many. */
+/* Ends the contexts whose credential or peer matches the pattern; returns how many. */
 size_t osp_kept_revoke(struct osp_kept *k, const char *pattern);
-/* Lines of text for those whose credential or peer matches, `max` of them. */
+/* Writes a line for each context whose credential or peer matches, at most `max` of them. */
 void osp_kept_list(struct osp_kept *k, const char *pattern, size_t max, uint64_t now_s, FILE *to);
 
 struct osp_kept_stats {
     uint64_t added, expired, revoked;
-    uint64_t replaced;          /* went for a newer one, as a bound of the configuration was reached */
-    uint64_t no_room;           /* went, or did not get in, as the store had no room for more */
+    uint64_t replaced;          /* ended for a newer one, since a configured bound was reached */
+    uint64_t no_room;           /* ended, or not kept, since the store had no room for more */
     size_t   count;
     size_t   limit;             /* contexts at most, by the configuration and by the room in the store */
 };

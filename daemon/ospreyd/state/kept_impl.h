@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Private to kept.c and kept_store.c: what is kept, and how it comes and goes. */
+/* Private to kept.c and kept_store.c: the list of kept contexts. */
 #ifndef OSP_DAEMON_OSPREYD_STATE_KEPT_IMPL_H
 #define OSP_DAEMON_OSPREYD_STATE_KEPT_IMPL_H
 
@@ -12,17 +12,17 @@
 enum kept_work { NOTHING, WRITE, FORGET };
 
 struct kept_entry {
-    struct osp_list    link;            /* in `all`, oldest first, until it goes */
-    struct osp_list    guest;           /* in `guests`, oldest first, if it is one */
-    struct osp_list    todo;            /* in `todo` while the store has to hear of it */
-    struct osp_node    by_object, by_peer;
+    struct osp_list  link;              /* in `all`, oldest first, unless it is `gone` */
+    struct osp_list  guest;             /* in `guests`, oldest first, if its credential is cfg.guests */
+    struct osp_list  todo;              /* in `todo` while it has to be written or forgotten */
+    struct osp_node  by_object, by_peer;
     struct osp_recipe *recipe;
-    enum kept_work     batch;           /* what the batch that runs does with it */
-    bool               gone;
-    bool               recorded;        /* the store knows it */
-    uint64_t           serial;          /* older ones have a lower one */
-    uint64_t           made_s, expires_s;   /* time of day; expires 0: never */
-    struct osp_key_names names;         /* under that of the Sender Key the store has it */
+    enum kept_work   batch;             /* what the present batch does with it */
+    bool             gone;
+    bool             recorded;          /* it has a row in the store */
+    uint64_t         serial;            /* rises with each context */
+    uint64_t         made_s, expires_s; /* time of day; expires 0: never */
+    struct osp_key_names names;         /* the name of the Sender Key is the key of its row */
 };
 
 struct kept_credential { char *name; uint64_t print; };

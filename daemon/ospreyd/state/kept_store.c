@@ -19,7 +19,7 @@
 
 /* ---- writing ---- */
 
-/* What vouched for `c`. */
+/* The credential that vouched for `c`. */
 static uint64_t
 print_of(const struct osp_kept *k, const struct osp_octx *c)
 {
@@ -33,7 +33,7 @@ write_entry(struct osp_kept *k, struct osp_store *s, struct kept_entry *e)
 {
     uint8_t                     bytes[RECORD_BYTES];
     struct osp_wr               w = osp_wr_to(bytes, sizeof(bytes));
-    struct osp_sender_record    sender = { .limit = osp_octx_ssn(e->recipe->octx).limit }; /* it may have had some already */
+    struct osp_sender_record    sender = { .limit = osp_octx_ssn(e->recipe->octx).limit };   /* it may have used some */
     struct osp_recipient_record recipient = { .has_window = false };
     enum osp_err                err;
 
@@ -63,7 +63,7 @@ room_in(const struct osp_store *s)
     return others < all ? (all - others) / BYTES_KEPT : 0;
 }
 
-/* Lets go what is too much, as much of it as one batch takes. */
+/* Ends contexts that are too many for the store, as many as one batch takes. */
 static void
 fit(struct osp_kept *k, const struct osp_store *s)
 {
@@ -88,7 +88,7 @@ osp_kept_flush(struct osp_kept *k, struct osp_store *s)
 
         next = n->next;
         if (!e->gone && osp_store_fill(s) > FILL_MAX) {
-            k->stats.no_room++; /* the store is full of others: the batch must not fail for it */
+            k->stats.no_room++; /* the store is full of other rows; the batch must not fail because of this one */
             kept_let_go(k, e);
             continue;
         }
@@ -102,7 +102,8 @@ osp_kept_flush(struct osp_kept *k, struct osp_store *s)
     return err;
 }
 
-/* It may have gone while it was being written: then it is forgotten with the next batch, or was never known. */
+/* After a batch.  The context may have ended while it was being written: then the next batch removes its rows, if there are
+   any. */
 static void
 settle(struct kept_entry *e, bool committed)
 {
@@ -160,7 +161,7 @@ osp_kept_unforgotten(struct osp_kept *k)
 
 /* ---- what an earlier run kept ---- */
 
-/* NULL: out of date, not trusted any more, or not readable: to be forgotten. */
+/* Reads one row.  NULL: forget it, since its lifetime is over, its credential is not trusted any more, or it cannot be read. */
 static struct kept_entry *
 read_entry(struct osp_kept *k, struct osp_slice value, uint64_t now_s, const struct osp_kept_load *how)
 {

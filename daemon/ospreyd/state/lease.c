@@ -7,9 +7,9 @@
 #include "daemon/ospreyd/log.h"
 #include "daemon/ospreyd/loop.h"
 
-#define BATCH 256               /* leases of one commit */
+#define BATCH 256               /* leases in one commit, at most */
 #define QUEUE_MIN 64
-#define RETRY_SECONDS 1         /* a store that fails is not asked more often than this */
+#define RETRY_SECONDS 1         /* between two attempts while the store fails */
 
 struct osp_leaser {
     struct osp_state         *state;
@@ -31,14 +31,15 @@ tell(struct osp_leaser *l, struct osp_octx *c)
         struct osp_note *n = osp_note_new(OSP_NOTE_LEASED);
 
         if (!n)
-            continue; /* what waits there ends at its own deadline */
+            continue; /* out of memory: requests that wait there end at their deadline */
         osp_octx_ref(c);
         n->ctx = c;
         osp_mailbox_post(l->workers[i], n);
     }
 }
 
-/* Moves up to BATCH waiting contexts to `batch`, none if there is only something to write; false: the thread ends. */
+/* Waits for work and moves up to BATCH waiting contexts to `batch`; it may be none if only kept contexts are to be written.
+   False: the thread ends. */
 static bool
 next_batch(struct osp_leaser *l, struct osp_octx **batch, size_t *count)
 {
@@ -76,7 +77,7 @@ account(struct osp_leaser *l, size_t n, enum osp_err e, uint64_t us)
     (void)pthread_mutex_unlock(&l->lock);
 }
 
-/* Waits before the failure is told, since who is told will ask again. */
+/* Waits before it tells of a failure, since a worker that is told asks again at once. */
 static void
 back_off(struct osp_leaser *l)
 {
@@ -155,7 +156,7 @@ osp_leaser_ask(struct osp_leaser *l, struct osp_octx *c)
         }
     }
     if (taken)
-        l->queue[l->count++] = c; /* at most one entry per context: osp_octx_wants_lease() says so once */
+        l->queue[l->count++] = c; /* at most one entry for each context, since osp_octx_wants_lease() is true once */
     (void)pthread_cond_signal(&l->wake);
     (void)pthread_mutex_unlock(&l->lock);
     if (!taken) {

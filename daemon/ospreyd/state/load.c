@@ -25,7 +25,7 @@ state_window_of(struct osp_octx *c)
     return r;
 }
 
-/* Its numbers start where those that may have been used end. */
+/* Sets where the numbers of a context start: behind all that may have been used. */
 static void
 restore(const struct osp_state *st, struct osp_octx *c, const struct osp_sender_record *sender,
         const struct osp_recipient_record *recipient)
@@ -38,7 +38,8 @@ restore(const struct osp_state *st, struct osp_octx *c, const struct osp_sender_
 
 /* ---- contexts of the configuration ---- */
 
-/* What a version before knew of the context, once: filed under its keys from now on.  OSP_E_NOT_FOUND: nothing. */
+/* Takes over what an older version recorded of the context, and files it under the keys.  OSP_E_NOT_FOUND: it recorded
+   nothing. */
 static enum osp_err
 claim_old(struct osp_state *st, const uint8_t print[OSP_STORE_KEY_LEN], struct osp_sender_record *sender,
           struct osp_recipient_record *recipient)
@@ -56,8 +57,8 @@ claim_old(struct osp_state *st, const uint8_t print[OSP_STORE_KEY_LEN], struct o
 }
 
 /*
- * Where a key without a record starts; 0: nothing was ever lost.  Records of a version before whose context has not turned up
- * may be those of any key, since the parameters they are filed under may have been edited.
+ * The number at which a key without a record starts; 0: nothing was ever lost.  A record of an older version whose context is not
+ * configured may belong to any key, since the parameters that it is filed under may have been edited.
  */
 static enum osp_err
 floor_of(struct osp_state *st, uint64_t *out)
@@ -71,7 +72,7 @@ floor_of(struct osp_state *st, uint64_t *out)
     return e;
 }
 
-/* `fresh` counts once for each Recipient Key: when it has no record, and none of its records can have been lost. */
+/* `fresh` is believed once for each Recipient Key: when it has no record and no record can have been lost. */
 static void
 start_recipient(const struct osp_state *st, const struct cfg_context *cfg, uint64_t floor, struct osp_recipient_record *r)
 {
@@ -88,7 +89,7 @@ warn_unknown(const struct cfg_context *cfg)
                     "if this node used these keys before, provision new ones: sequence numbers start at 0");
 }
 
-/* What the records say of the keys; what they do not say is put into them. */
+/* Reads what the records say of the keys, and writes the records that are missing. */
 static enum osp_err
 find_records(struct osp_state *st, const struct osp_ctx_entry *e, const struct cfg_context *cfg,
              const struct osp_key_names *names, struct osp_sender_record *sender, struct osp_recipient_record *recipient)
@@ -115,7 +116,7 @@ find_records(struct osp_state *st, const struct osp_ctx_entry *e, const struct c
         if (er != OSP_OK)
             start_recipient(st, cfg, floor, recipient);
     }
-    /* From now on they are known, so `fresh` counts only once; and the store proves now that it has room for them. */
+    /* Written at once: so `fresh` is believed only once, and a store without room for the records fails now. */
     if (err == OSP_OK && es != OSP_OK)
         err = osp_record_put_sender(st->store, names->sender, sender);
     if (err == OSP_OK && er != OSP_OK)
@@ -153,7 +154,7 @@ load_entry(struct osp_state *st, struct osp_ctx_entry *e, const struct cfg_conte
     return err;
 }
 
-/* A base has no record; what it was derived to in an earlier run has. */
+/* A base has no records; the context that was derived from it in an earlier run has. */
 static enum osp_err
 load_base(struct osp_state *st, const struct osp_ctx_entry *e)
 {
@@ -197,7 +198,7 @@ restore_kept(void *ctx, struct osp_octx *c, const uint8_t *old)
     return e;
 }
 
-/* Those of the runs before, once; later only those whose credential is trusted no longer go. */
+/* Loads the kept contexts of earlier runs, once, at the start.  osp_kept_prune() judges them again at each reload. */
 static enum osp_err
 load_kept(struct osp_state *st, const struct osp_cfg *cfg)
 {
@@ -214,7 +215,7 @@ load_kept(struct osp_state *st, const struct osp_cfg *cfg)
 
 /* ---- all ---- */
 
-/* The window of a context that is in use is not what its record says; whoever has the key next must not start with that. */
+/* While a context is in use its window moves on, so the one in its record is void: nobody may start with it later. */
 static enum osp_err
 void_window(struct osp_state *st, const struct osp_ctx_entry *e)
 {
@@ -233,7 +234,7 @@ void_window(struct osp_state *st, const struct osp_ctx_entry *e)
     return err == OSP_OK ? osp_record_put_recipient(st->store, names.recipient, &r) : err;
 }
 
-/* A version before knew it, or it has no part in what keys without a record start with. */
+/* True for an entry that does not wait for old records: an older version recorded it, or it is a base. */
 static bool
 is_known(struct osp_state *st, const struct osp_ctx_entry *e)
 {
@@ -260,8 +261,8 @@ load_entries(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg 
 }
 
 /*
- * True if a version before left records that none of these contexts is filed under.  That version filed a key anew when an ID
- * was edited, so such a record may be an older one, with higher numbers, of a key that is claimed now.
+ * True if an older version left records that belong to none of these contexts.  That version filed a key anew when an ID was
+ * edited, so such a record may belong to a key of these contexts, and have higher numbers.
  */
 static bool
 has_unclaimed(struct osp_state *st, const struct osp_ctxset *set)
@@ -274,8 +275,8 @@ has_unclaimed(struct osp_state *st, const struct osp_ctxset *set)
 }
 
 /*
- * All that a version before knew comes first, kept contexts before those of the configuration: whether keys with or without a
- * record may be among what is left is only known then.
+ * Contexts that an older version recorded are loaded first, kept ones before configured ones.  Only then is it known which old
+ * records are left over, and so where keys without a record have to start.
  */
 enum osp_err
 state_load(struct osp_state *st, struct osp_ctxset *set, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])

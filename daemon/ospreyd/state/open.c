@@ -21,7 +21,7 @@
 
 #define PATH_CAP 1024
 #define MACHINE_ID "/etc/machine-id"
-#define BLIND_SKIP (1ull << 36)         /* numbers that nobody uses up unseen: at 1000/s they last for two years */
+#define BLIND_SKIP (1ull << 36)         /* more than can be used without being noticed: two years at 1000 a second */
 #define WAY_OUT "if nothing else runs with it, `ospreyd -c FILE --recover-state` goes on safely (docs/operations.md)"
 
 static enum osp_err __attribute__((format(printf, 3, 4)))
@@ -38,7 +38,7 @@ say(const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX], const char *format, 
 
 /* ---- names and places ---- */
 
-/* The directory of the mark: the configured one, or the one beside the state. */
+/* The directory of the mark: the configured one, or the name of `state` with ".mark" after it. */
 static const char *
 mark_dir(const struct osp_cfg *cfg, char dst[PATH_CAP])
 {
@@ -50,7 +50,7 @@ mark_dir(const struct osp_cfg *cfg, char dst[PATH_CAP])
     return cfg->state_mark ? cfg->state_mark : dst;
 }
 
-/* A name of this machine: a hash, since the ID itself is to stay here (machine-id(5)). Zeroes: it has none. */
+/* A hash of the machine ID, which itself should not leave the machine (machine-id(5)).  All zero: the machine has none. */
 static void
 name_machine(uint8_t out[OSP_STORE_ID_LEN])
 {
@@ -62,7 +62,7 @@ name_machine(uint8_t out[OSP_STORE_ID_LEN])
     if (fd != -1)
         (void)close(fd);
     memset(out, 0, OSP_STORE_ID_LEN);
-    if (n >= 32) {      /* shorter: "uninitialized", or empty */
+    if (n >= 32) {      /* shorter if it is empty or "uninitialized" */
         struct osp_slice parts[] = { osp_slice_str("osprey machine 1"), osp_slice(id, 32) };
 
         if (osp_digest(OSP_SHA256, parts, 2, digest) == OSP_OK)
@@ -81,7 +81,7 @@ is_other_machine(const struct osp_identity *id)
            memcmp(id->machine, here, sizeof(here)) != 0;
 }
 
-/* The store that is there. OSP_E_NOT_FOUND also where its directory is not. */
+/* Opens the store.  OSP_E_NOT_FOUND: there is no store, or no directory for it. */
 static enum osp_err
 open_existing(struct osp_state *st, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
@@ -94,7 +94,7 @@ open_existing(struct osp_state *st, const struct osp_cfg *cfg, char why[OSP_STOR
     return osp_store_open(cfg->state, cfg->state_size, &st->store, why);
 }
 
-/* What the store says of itself. OSP_E_NOT_FOUND: a version before wrote it; *rows: there is anything in it. */
+/* Reads the identity of the store.  OSP_E_NOT_FOUND: it has none, since an older version wrote it; *rows: it has rows. */
 static enum osp_err
 read_identity(struct osp_state *st, struct osp_identity *id, bool *rows)
 {
@@ -112,7 +112,7 @@ read_identity(struct osp_state *st, struct osp_identity *id, bool *rows)
 
 /* ---- known again? ---- */
 
-/* Why it is not what was written last; NULL: it is.  `mark` is what opening the mark came to. */
+/* Why store and mark are not those that were written last; NULL: they are.  `mark`: the result of opening the mark. */
 static const char *
 stranger(const struct osp_state *st, const struct osp_identity *id, enum osp_err mark)
 {
@@ -140,7 +140,7 @@ new_identity(struct osp_identity *id)
     return osp_crypto_random(id->store, sizeof(id->store));
 }
 
-/* Gives the store a name, in a batch of its own. */
+/* Gives the store an identity, in a batch of its own. */
 static enum osp_err
 put_identity(struct osp_state *st, const struct osp_identity *id)
 {
@@ -157,7 +157,7 @@ put_identity(struct osp_state *st, const struct osp_identity *id)
     return e;
 }
 
-/* A mark that says what the store is now, and is open. */
+/* Makes and opens a mark that says what the store is now. */
 static enum osp_err
 make_mark(struct osp_state *st, const struct osp_cfg *cfg, const struct osp_identity *id, uint64_t high, bool replace,
           char why[OSP_STORE_WHY_MAX])
@@ -174,7 +174,7 @@ make_mark(struct osp_state *st, const struct osp_cfg *cfg, const struct osp_iden
     return e == OSP_OK ? osp_mark_open(dir, &st->mark, &st->marked, why) : e;
 }
 
-/* State that a version before left had no name and no mark. */
+/* State of an older version has neither identity nor mark: both are made. */
 static enum osp_err
 adopt_old(struct osp_state *st, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
@@ -258,7 +258,7 @@ bare_state(const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX], enum osp_err 
     return st;
 }
 
-/* The store, made where there is none; one without rows that nobody has named yet was never used either. */
+/* Opens the store for --init-state, or makes it.  A store without rows and identity was never used, so it counts as new. */
 static enum osp_err
 create_store(struct osp_state *st, const struct osp_cfg *cfg, char why[OSP_STORE_WHY_MAX])
 {
@@ -323,15 +323,15 @@ osp_state_init(const struct osp_cfg *cfg, FILE *to, char why[OSP_STORE_WHY_MAX])
 /* ---- after a loss ---- */
 
 struct loss {
-    enum osp_err        mark;           /* what opening the mark came to */
+    enum osp_err        mark;           /* the result of opening the mark */
     bool                had_store, named;
-    struct osp_identity id;             /* if named */
+    struct osp_identity id;             /* set if `named` */
 };
 
 /*
- * How many numbers may have been used beyond what the records and the mark say.  The mark knows all of them if it is the one
- * that was written last and belongs to this store, and something shows that the store is not the last.  If nothing shows it,
- * whoever gives the command knows of something that cannot be seen, as a machine that was set back as a whole.
+ * How many numbers may have been used beyond what the records and the mark say.  The mark covers all of them if it is the one
+ * that was written last, belongs to this store, and shows that the store is not the newest.  If nothing shows that anything was
+ * lost, whoever gives the command knows of a loss that cannot be seen, such as a machine that was set back as a whole.
  */
 static uint64_t
 skip_of(const struct osp_state *st, const struct osp_cfg *cfg, const struct loss *l)
@@ -368,7 +368,8 @@ open_loss(struct osp_state *st, const struct osp_cfg *cfg, struct loss *l, char 
     return e == OSP_OK || e == OSP_E_NOT_FOUND ? OSP_OK : say(cfg, why, "cannot be read: %s", osp_state_error(st));
 }
 
-/* All records above what may have been used, and a new name, so that no copy from before is taken for this store. */
+/* Raises all records above the numbers that may have been used, and gives the store a new identity, so that no older copy is
+   taken for it. */
 static enum osp_err
 lift_records(struct osp_state *st, const struct osp_identity *id, uint64_t skip, uint64_t *floor, size_t *ended)
 {

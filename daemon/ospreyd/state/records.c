@@ -10,9 +10,9 @@
 
 #include "oscore/b2.h"
 
-#define OLD_LEN_1 24            /* in format 1 */
-#define KEPT_ROW 4              /* owners begin with another byte */
-#define NAMES_LEN ((size_t)2 * OSP_KEY_NAME_LEN)        /* longer than any ID Context that a version before wrote */
+#define OLD_LEN_1 24            /* bytes of an OLD row in format 1 */
+#define KEPT_ROW 4              /* first byte of a row of this version; older versions began rows with another one */
+#define NAMES_LEN ((size_t)2 * OSP_KEY_NAME_LEN)        /* longer than any ID Context that an older version wrote */
 
 _Static_assert(OSP_KEY_NAME_LEN == OSP_STORE_KEY_LEN, "a name of a key is a key of the store");
 _Static_assert(OSP_B2_ID_MAX <= NAMES_LEN, "old and new rows of bases are told apart by their length");
@@ -44,7 +44,7 @@ osp_record_put_sender(struct osp_store *s, const uint8_t name[OSP_KEY_NAME_LEN],
     return osp_store_put(s, OSP_STORE_SENDER, name, osp_wr_slice(&w));
 }
 
-/* A window, if the run that wrote it can be relied on. */
+/* Reads a window; none if the run that wrote it, or one since, ended uncleanly. */
 static void
 read_window(struct osp_store *s, struct osp_rd *r, struct osp_recipient_record *out)
 {
@@ -128,7 +128,7 @@ osp_record_keep(struct osp_store *s, const struct osp_key_names *names, struct o
     return e;
 }
 
-/* What its owner wrote, and the name of the Recipient Key; false: a version before wrote it. */
+/* Splits a KEPT row into the value and the name of the Recipient Key; false: an older version wrote the row. */
 static bool
 split_kept(struct osp_slice row, struct osp_slice *recipient, struct osp_slice *value)
 {
@@ -315,7 +315,7 @@ osp_record_put_floor(struct osp_store *s, uint64_t floor)
 
 struct recovery { uint64_t high, skip, floor; size_t ended; };
 
-/* Where numbers go on that may have been used up to `limit` when the record was written. */
+/* The number at which a key goes on whose numbers may have been used up to `limit` when its record was written. */
 static uint64_t
 lift(struct recovery *v, uint64_t limit)
 {
@@ -417,7 +417,7 @@ osp_record_recover(struct osp_store *s, uint64_t high, uint64_t skip, uint64_t *
         e = each(s, OSP_STORE_BASE, &v, forget_base);
     if (e == OSP_OK)
         e = osp_record_get_floor(s, &before);
-    (void)lift(&v, before);     /* keys that have no record may have had one since */
+    (void)lift(&v, before);     /* a key that has no record now may have had one that was lost */
     v.ended = 0;
     if (e == OSP_OK)
         e = each(s, OSP_STORE_SENDER, &v, lift_sender);

@@ -13,7 +13,7 @@ read_records(struct osp_store *s, const struct osp_base_record *b, const uint8_t
     return e == OSP_OK ? osp_record_get_recipient(s, b->names.recipient, recipient) : e;
 }
 
-/* Files what a version before wrote under the names of the keys. */
+/* Files a record that an older version wrote under the names of the keys. */
 static enum osp_err
 take_over(struct osp_store *s, const uint8_t base_key[OSP_STORE_KEY_LEN], struct osp_octx *c,
           const uint8_t print[OSP_STORE_KEY_LEN], const struct osp_sender_record *sender,
@@ -49,7 +49,7 @@ osp_rekeyed_load(struct osp_store *s, struct osp_octx *base, const uint8_t base_
     return e == OSP_OK && b.old ? take_over(s, base_key, *out, print, sender, recipient) : e;
 }
 
-/* What was current before goes; its numbers are of no use to anybody. */
+/* Forgets the context that was current before: its keys are not used any more. */
 static enum osp_err
 forget(struct osp_store *s, struct osp_octx *base, const struct osp_base_record *b)
 {

@@ -35,7 +35,8 @@ state_begin(struct osp_state *st)
     return e;
 }
 
-/* A store never counts fewer commits than its mark, and no number is used that the mark does not know of. */
+/* Writes the mark after a commit: so the store never counts fewer commits than its mark, and no number is used that the mark
+   does not cover. */
 static enum osp_err
 write_mark(struct osp_state *st, uint64_t high)
 {
@@ -55,7 +56,8 @@ write_mark(struct osp_state *st, uint64_t high)
     return e;
 }
 
-/* Still in the batch.  *stored: the rows are durable, also when the mark cannot be written. */
+/* Commits, and writes the mark; the batch is not over yet.  *stored: the rows are durable, even if the mark could not be
+   written. */
 static enum osp_err
 commit(struct osp_state *st, uint64_t high, bool *stored)
 {
@@ -132,8 +134,8 @@ osp_state_prepare(struct osp_state *st, struct osp_ctxset *set, const struct osp
 /* ---- the switch ---- */
 
 /*
- * Saves the window of a context that is configured no longer.  Its limit and its usage stay as leased: an exchange in
- * flight may still use numbers below it.
+ * Saves the window of a context that is not configured any more.  Limit and usage stay as they were leased, since an exchange in
+ * flight may still use numbers below the limit.
  */
 static enum osp_err
 retire_context(void *ctx, struct osp_octx *c)
@@ -152,7 +154,7 @@ retire_context(void *ctx, struct osp_octx *c)
     return osp_record_put_recipient(st->store, names.recipient, &now);
 }
 
-/* Calls `fn` with the context of an entry that is in use, if there is one; it has records then. */
+/* Calls `fn` with the context that an entry uses, if it uses one; such a context has records. */
 static enum osp_err
 with_record(struct osp_state *st, const struct osp_ctx_entry *e, enum osp_err (*fn)(void *ctx, struct osp_octx *c))
 {
@@ -199,7 +201,7 @@ osp_state_adopt(struct osp_state *st, struct osp_ctxset *set)
     st->set = set;
     st->next = NULL;
     (void)pthread_mutex_unlock(&st->lock);
-    for (size_t i = 0; old && i < old->count; i++)      /* what was observed under it ends */
+    for (size_t i = 0; old && i < old->count; i++)      /* observations under a removed context end */
         if (!osp_ctxset_by_key(set, old->entries[i].key))
             osp_octx_put_out_of_use(old->entries[i].octx);
     if (old && st->store && retire_missing(st, old, set) != OSP_OK) {
@@ -237,10 +239,10 @@ osp_state_set(const struct osp_state *st)
 
 struct lease {
     bool     found, is_kept;
-    struct osp_octx *base;              /* whose current context it is, a reference; NULL: of none */
-    bool     recorded;                  /* `q` and `v` are what the store will know */
+    struct osp_octx *base;              /* the base whose current context this is, with a reference; NULL: of no base */
+    bool     recorded;                  /* the batch writes `q` and `v` */
     uint8_t  base_key[OSP_STORE_KEY_LEN];       /* a copy: the set may be replaced meanwhile */
-    uint64_t at_least, limit, count;    /* the numbers granted; limit 0: none */
+    uint64_t at_least, limit, count;    /* the numbers granted; limit 0: no numbers */
     uint32_t q, v;
 };
 
@@ -264,10 +266,10 @@ find_leased(struct osp_state *st, const struct osp_octx *c, struct lease *l)
 }
 
 /*
- * Writes the usage of the keys down, and with it the next block of numbers if they run low: whoever makes us fail to decrypt
- * costs a write now and then, but no numbers.
- * The next block begins where the store's limit is: normally that of the object, so that no number is
- * skipped.  Where they differ (an object that came and went, or another one with this Sender Key) the store's is the higher one.
+ * Records the usage of the keys, and leases the next block of numbers if they run low: messages that fail to decrypt cost a
+ * write now and then, but no numbers.
+ * The next block begins at the limit in the store.  Normally the object has this limit, too, so no number is skipped.  Where they
+ * differ (another object has or had this Sender Key), the limit in the store is the higher one.
  */
 static enum osp_err
 lease_sender(struct osp_state *st, struct osp_octx *c, const uint8_t name[OSP_KEY_NAME_LEN], struct lease *l)
@@ -283,7 +285,7 @@ lease_sender(struct osp_state *st, struct osp_octx *c, const uint8_t name[OSP_KE
         r.limit = ssn.limit;
     if (osp_octx_needs_numbers(c, st->block / 2)) {
         l->at_least = r.limit == ssn.limit ? 0 : r.limit;
-        /* [rfc8613#7.2.1] the end of the space */
+        /* [rfc8613#7.2.1] no sequence numbers are left */
         l->limit = r.limit + st->block < OSP_SSN_END ? r.limit + st->block : OSP_SSN_END;
         l->count = l->limit - r.limit;
         r.limit = l->limit;
@@ -303,13 +305,13 @@ lease_one(struct osp_state *st, struct osp_octx *c, struct lease *l)
     osp_octx_usage_ahead(c, &l->q, &l->v);
     if (e == OSP_OK)
         e = lease_sender(st, c, names.sender, l);
-    if (e == OSP_E_NOT_FOUND) /* a kept one that the next flush writes; the others have had one since prepare */
+    if (e == OSP_E_NOT_FOUND) /* a kept context that the next flush writes; configured ones have had records since prepare */
         return l->is_kept ? OSP_OK : OSP_E_STORE;
     if (e == OSP_OK)
         e = osp_record_get_recipient(st->store, names.recipient, &r);
     if (e != OSP_OK || (!r.has_window && r.used_v >= l->v))
         return e;
-    r.has_window = false;       /* it is in use: what was saved is not what it is */
+    r.has_window = false;       /* while it is in use the saved window is void */
     r.used_v = l->v > r.used_v ? l->v : r.used_v;
     return osp_record_put_recipient(st->store, names.recipient, &r);
 }
@@ -324,7 +326,7 @@ enroll(struct osp_state *st, struct osp_octx *c, struct lease *l)
     return e;
 }
 
-/* All numbers that the batch leases are below. */
+/* All numbers that the batch leases are below the result. */
 static uint64_t
 highest(const struct lease *leases, size_t count)
 {
@@ -349,7 +351,7 @@ write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *l
         e = osp_kept_flush(st->kept, st->store);
     for (size_t i = 0; e == OSP_OK && i < count; i++) {
         find_leased(st, ctxs[i], &leases[i]);
-        if (leases[i].base)     /* [rfc8613#B.2] no number of it before the next run would find it */
+        if (leases[i].base)     /* [rfc8613#B.2] the next run has to find a context before its first number is granted */
             e = enroll(st, ctxs[i], &leases[i]);
         if (e == OSP_OK && leases[i].found)
             e = lease_one(st, ctxs[i], &leases[i]);
@@ -364,7 +366,7 @@ write_leases(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *l
     return e;
 }
 
-/* There is no store: what lives no longer than the process needs none. */
+/* Without a store: kept contexts end with the process, so their leases need not be recorded. */
 static enum osp_err
 grant_volatile(struct osp_state *st, struct osp_octx *const *ctxs, struct lease *leases, size_t count)
 {
@@ -388,12 +390,12 @@ osp_state_lease(struct osp_state *st, struct osp_octx *const *ctxs, size_t count
     for (size_t i = 0; i < count; i++) {
         if (e == OSP_OK && leases[i].recorded)
             osp_octx_usage_kept(ctxs[i], leases[i].q, leases[i].v);
-        if (e == OSP_OK && leases[i].limit) {   /* [rfc8613#B.1.1] only now, when the limit is on disk */
+        if (e == OSP_OK && leases[i].limit) {   /* [rfc8613#B.1.1] only now: the limit is on disk */
             osp_octx_grant(ctxs[i], leases[i].at_least, leases[i].limit);
             atomic_fetch_add_explicit(&st->numbers, leases[i].count, memory_order_relaxed);
         } else {
             if (e == OSP_OK && !leases[i].found)
-                osp_octx_usage_abandon(ctxs[i]); /* or it would ask for ever */
+                osp_octx_usage_abandon(ctxs[i]); /* otherwise it would ask again and again */
             osp_octx_lease_failed(ctxs[i]);
         }
     }
@@ -473,7 +475,7 @@ osp_state_close(struct osp_state *st)
     free(st);
 }
 
-/* `exact`: nobody else used the key since; otherwise what its record says of its use may be more than `c` knows. */
+/* `exact`: only `c` used the key; otherwise its record may count more uses than `c` does. */
 static enum osp_err
 save_sender(struct osp_state *st, struct osp_octx *c, const uint8_t name[OSP_KEY_NAME_LEN], bool *exact)
 {
@@ -485,7 +487,7 @@ save_sender(struct osp_state *st, struct osp_octx *c, const uint8_t name[OSP_KEY
     if (e != OSP_OK)
         return e;
     was = r;
-    /* A limit above this object's: another one, retired with exchanges in flight, may have used what is below. */
+    /* The limit in the store may be higher: a retired object with exchanges in flight may have used numbers below it. */
     *exact = r.limit == ssn.limit;
     if (*exact)
         r.limit = ssn.next;
@@ -514,7 +516,7 @@ save_context(void *ctx, struct osp_octx *c)
     return osp_record_put_recipient(st->store, names.recipient, &now);
 }
 
-/* Writes what the store has not heard of yet of the kept contexts. */
+/* Writes and forgets kept contexts until the store knows of all. */
 static enum osp_err
 flush_kept(struct osp_state *st)
 {
@@ -538,7 +540,7 @@ osp_state_forget_kept(struct osp_state *st)
     return e;
 }
 
-/* What the last batch gave back can be written again only after one more: a large save needs that room. */
+/* Pages that the last batch gave back can be used after one more commit: a large save needs this room. */
 static enum osp_err
 settle(struct osp_state *st)
 {

@@ -26,20 +26,22 @@
 struct osp_state;
 
 /*
- * Opens the store of `cfg` and its mark; never makes them.  Without a state directory there is none, and then there can be no
- * contexts: numbers that nobody remembers would be used twice.
- * OSP_E_STORE, OSP_E_NOMEM: `why` says it in one line: also where state is missing, copied or older than its mark.
+ * Opens the store of `cfg` and its mark; never makes them.  Without `state` in `cfg` there is no store, and then no contexts can
+ * be configured: numbers that nobody remembers would be used twice.  On an error `why` has one line:
+ *   OSP_E_STORE   the state is missing, damaged, in use, copied, or older than its mark
+ *   OSP_E_NOMEM
  */
 OSP_CHECKED enum osp_err osp_state_open(const struct osp_cfg *cfg, struct osp_state **out, char why[OSP_STORE_WHY_MAX]);
 void osp_state_close(struct osp_state *st);
 
-/* Contexts that no configuration holds are in `k` from now on, which outlives the state. Before the first prepare. */
+/* From now on kept contexts are in `k`, which outlives the state.  To be called before the first osp_state_prepare(). */
 void osp_state_use_kept(struct osp_state *st, struct osp_kept *k);
 
-/* A state that can build sets, to judge a configuration, and nothing else. OSP_E_NOMEM. */
+/* Makes a state that can only build sets, to judge a configuration.  OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osp_state_dry(struct osp_state **out);
 
-/* Makes the contexts of `cfg`. Nothing is durable or visible yet.  OSP_E_INVALID and others: `why`. */
+/* Makes the contexts of `cfg`.  Nothing is durable or visible yet.  On an error `why` has one line:
+   OSP_E_INVALID: contexts without a store; and the errors of osp_ctxset_make(). */
 OSP_CHECKED enum osp_err osp_state_build(struct osp_state *st, const struct osp_cfg *cfg, struct osp_ctxset **out,
                                          char why[OSP_STORE_WHY_MAX]);
 
@@ -82,12 +84,12 @@ OSP_CHECKED enum osp_err osp_state_forget_kept(struct osp_state *st);
 /* The sequence numbers that leases have taken in this run.  Any thread. */
 uint64_t osp_state_numbers_leased(const struct osp_state *st);
 
-/* The clean stop: exact numbers and windows. No other thread runs. OSP_E_STORE: the stop counts as unclean. */
+/* The clean stop: saves exact numbers and windows.  No other thread may run.  OSP_E_STORE: the stop will count as unclean. */
 OSP_CHECKED enum osp_err osp_state_save(struct osp_state *st);
 
-/* NULL when there is no state directory. */
+/* The store, borrowed; NULL: there is no state directory. */
 struct osp_store *osp_state_store(struct osp_state *st);
-/* Why the last batch failed, for the log: static. */
+/* Why the last batch failed, for the log; a literal. */
 const char *osp_state_error(const struct osp_state *st);
 
 /* ---- commands; no daemon runs with the state ---- */
