@@ -27,6 +27,15 @@ def calls(texts):
     return edges
 
 
+def bodies(texts):
+    """{function: {file: its body}}, static ones too"""
+    found = {}
+    for name, text in texts.items():
+        for definition in DEFINITION.finditer(text):
+            found.setdefault(definition.group(2), {})[name] = definition.group(3)
+    return found
+
+
 def circles(edges):
     """Sets of files that call one another in a circle, each as large as can be (Tarjan's strongly connected components)."""
     index, low, stack, found = {}, {}, [], []

@@ -168,6 +168,35 @@ def check_calls(sources):
                     report(path, line, f"a room of lib/proxy calls {function}() of {other}")
 
 
+def check_walk(sources):
+    """docs/ARCHITECTURE.md lists the functions of the flow: each exists, is named once, and is called where it stands, in this order."""
+    page, section = "docs/ARCHITECTURE.md", "## The walk of one datagram"
+    text = (TOP / page).read_text()
+    first = text.count("\n", 0, text.index(section)) + 1
+    bodies, named, above = callgraph.bodies(sources), set(), []         # above: (indent, file, body, where the last call was)
+    for number, line in enumerate(text[text.index(section):].split("\n## ")[0].split("\n"), first):
+        for name in re.findall(r"`(\w+)\(\)`", line):
+            if name not in bodies:
+                report(page, number, f"there is no {name}() in lib/proxy")
+            if name in named:
+                report(page, number, f"{name}() is named twice")
+            named.add(name)
+        item = re.match(r"( *)- `(\w+)\(\)`(.*)", line)
+        if not item or item.group(2) not in bodies:
+            continue
+        while above and above[-1][0] >= len(item.group(1)):
+            above.pop()
+        homes = bodies[item.group(2)]
+        home = above[-1][1] if above and above[-1][1] in homes else next(iter(homes))
+        if above and "by the hook" not in item.group(3):
+            call = re.compile(rf"\b{item.group(2)}\(").search(above[-1][2], above[-1][3])
+            if call:
+                above[-1] = above[-1][:3] + (call.start(),)
+            else:
+                report(page, number, f"{item.group(2)}() is not called here, or not in this order")
+        above.append((len(item.group(1)), home, homes[home], 0))
+
+
 def check_folders(names):
     files, with_rooms = {}, set()
     for name in names:
@@ -257,6 +286,7 @@ def main():
             check_python(name, text)
     check_map(listed)
     check_calls(proxy)
+    check_walk(proxy)
     check_folders(c_files)
     for problem in problems:
         print(problem)
