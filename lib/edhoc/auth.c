@@ -31,7 +31,7 @@ edh_next_prk(const struct osp_edhoc *s, enum osp_edhoc_role by, const uint8_t pr
     return e;
 }
 
-/* MAC_2 or MAC_3, as long as the method wants it. */
+/* Makes MAC_2 or MAC_3 in the length that the method asks for. */
 static enum osp_err
 mac_of(const struct osp_edhoc *s, const struct edh_auth *a, const uint8_t *prk, uint8_t mac[OSP_DIGEST_MAX], size_t *len)
 {
@@ -91,7 +91,7 @@ check_proof(const struct osp_edhoc *s, const struct edh_auth *a, const uint8_t *
     return e == OSP_OK ? OSP_OK : OSP_E_EDHOC_AUTH;
 }
 
-/* [rfc9528#9.2] nobody talks to itself: also a message of ours that somebody sends back */
+/* [rfc9528#9.2] True if the peer's credential is ours: we talk to ourselves, or an attacker reflects our messages. */
 static bool
 is_our_own(const struct osp_edhoc *s, const struct osp_edhoc_cred *c)
 {
@@ -101,7 +101,7 @@ is_our_own(const struct osp_edhoc *s, const struct osp_edhoc_cred *c)
     return false;
 }
 
-/* One candidate for the other side: everything that is filled in is, if it is the right one. */
+/* Verifies `proof` with one candidate credential of the other side, and fills in the results if it verifies. */
 static enum osp_err
 try_peer(const struct osp_edhoc *s, struct edh_auth *a, const struct osp_edhoc_cred *c, struct osp_slice proof,
          uint8_t prk[OSP_DIGEST_MAX])
@@ -119,7 +119,7 @@ try_peer(const struct osp_edhoc *s, struct edh_auth *a, const struct osp_edhoc_c
     return e == OSP_OK ? check_proof(s, a, prk, &c->key, proof) : e;
 }
 
-/* A chain that the trust anchors vouch for, as a candidate. */
+/* Makes a candidate credential from a chain, if the chain leads to a trust anchor. */
 static enum osp_err
 from_chain(const struct osp_edhoc *s, bool dh, struct osp_slice item, struct edh_scratch *scratch, struct osp_edhoc_cred *c,
            char name[OSP_X509_NAME_MAX])
@@ -147,7 +147,7 @@ from_chain(const struct osp_edhoc *s, bool dh, struct osp_slice item, struct edh
     return OSP_OK;
 }
 
-/* Nobody is known by this ID_CRED_x: a chain may speak for itself, everything else has an error of its own. */
+/* Handles an ID_CRED_x that `find` does not know: a chain is verified up to the anchors, other kinds give an error each. */
 static enum osp_err
 verify_unknown(struct osp_edhoc *s, struct edh_auth *a, struct osp_slice proof, struct edh_scratch *scratch, uint8_t *prk)
 {
@@ -161,7 +161,7 @@ verify_unknown(struct osp_edhoc *s, struct edh_auth *a, struct osp_slice proof, 
         return e;
     if (kind == OSP_EDHOC_X5U)
         return OSP_E_EDHOC_X5U;
-    if (kind == OSP_EDHOC_KCCS)         /* it was sent, and nobody vouches for it */
+    if (kind == OSP_EDHOC_KCCS)         /* the credential was sent, but nobody vouches for it */
         return OSP_E_EDHOC_AUTH;
     if (kind != OSP_EDHOC_X5CHAIN)
         return OSP_E_EDHOC_NO_CRED;     /* [rfc9528#6.4] */
@@ -184,10 +184,10 @@ edh_verify(struct osp_edhoc *s, struct edh_auth *a, struct osp_slice proof, stru
     enum osp_err                    e = OSP_E_EDHOC_NO_CRED;
     unsigned                        nth = 0;
 
-    /* [rfc9528#5.3.3] [rfc9528#5.4.3] a field of the wrong length is refused whoever it is */
+    /* [rfc9528#5.3.3] [rfc9528#5.4.3] a field of the wrong length is refused, whoever sent it */
     if (proof.n != (edh_by_dh(s->method, a->by) ? s->suite->mac_len : OSP_SIGNATURE_LEN))
         return OSP_E_FORMAT;
-    /* [rfc9528#3.5.3] several may share a kid */
+    /* [rfc9528#3.5.3] several credentials may have one kid */
     for (; nth < EDH_CANDIDATES_MAX && p->find && p->find(p->find_ctx, a->covered.id_cred, nth, &peer) == OSP_OK; nth++) {
         e = try_peer(s, a, &peer->cred, proof, prk);
         if (e == OSP_OK) {

@@ -101,7 +101,7 @@ osp_edhoc_cert_put(struct osp_wr *w, struct osp_slice der)
     osp_cbor_put_bstr(w, der);
 }
 
-/* The DER bytes of a credential that is a certificate; empty when it is none. */
+/* The DER bytes of a certificate; empty if `cred` is not a certificate. */
 static struct osp_slice
 der_of(struct osp_slice cred)
 {
@@ -207,7 +207,7 @@ osp_edhoc_id_kind(struct osp_slice id_cred, enum osp_edhoc_id_kind *kind, struct
     return OSP_E_EDHOC_CRED_TYPE;
 }
 
-/* True, and the kid, if `id_cred` is { 4 : bstr } and nothing more. */
+/* True if `id_cred` is { 4 : bstr } with no other entry; *kid is that byte string. */
 static bool
 is_lone_kid(struct osp_slice id_cred, struct osp_slice *kid)
 {
@@ -238,7 +238,7 @@ osp_edhoc_id(struct osp_cbor *c, uint8_t buf[OSP_EDHOC_KID_MAX + 4])
 
     if (osp_cbor_peek(c) == OSP_CBOR_MAP) {
         id = osp_cbor_skip(c, DEPTH_MAX + 1);
-        /* [rfc9528#3.5.3.2] compact if and only if it is a lone kid */
+        /* [rfc9528#3.5.3.2] a lone kid has to be in compact form */
         if (id.n > OSP_EDHOC_ID_CRED_MAX || !is_header_map(id) || is_lone_kid(id, &kid))
             osp_rd_fail(&c->r);
     } else {
@@ -258,7 +258,7 @@ osp_edhoc_x5chain_read(struct osp_slice item, struct osp_slice chain[OSP_X509_CH
 
     if (osp_cbor_peek(&c) == OSP_CBOR_ARRAY) {
         n = osp_cbor_array(&c, OSP_X509_CHAIN_MAX);
-        if (n < 2)              /* [rfc9360#2] one certificate is a byte string */
+        if (n < 2)              /* [rfc9360#2] one certificate would be a byte string, not an array */
             return OSP_E_FORMAT;
     }
     for (size_t i = 0; i < n; i++)

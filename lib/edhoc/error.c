@@ -31,7 +31,7 @@ osp_edhoc_read_error(struct osp_slice message, struct osp_edhoc_error *out)
         e = osp_edhoc_suites_read(item, &r.suites_r);
     } else if (r.code == OSP_EDHOC_ERR_CREDENTIAL) {
         e = osp_cbor_bool(&info) ? OSP_OK : OSP_E_FORMAT;
-    } else if (r.code == 0) {   /* [rfc9528#6.1] never in a message */
+    } else if (r.code == 0) {   /* [rfc9528#6.1] code 0 (success) never stands in a message */
         e = OSP_E_FORMAT;
     }
     if (e == OSP_OK)
@@ -74,7 +74,7 @@ osp_edhoc_make_error(struct osp_edhoc *s, struct osp_wr *out)
     if (failure == OSP_OK)
         return OSP_E_EDHOC_STATE;
     if (failure == OSP_E_EDHOC_SUITE) {
-        /* [rfc9528#6.3] all that we support: the one the Initiator prefers is among them, their order says nothing */
+        /* [rfc9528#6.3] SUITES_R lists all suites we support; their order means nothing */
         edh_usable_suites(s, &suites_r);
         osp_cbor_put_int(out, OSP_EDHOC_ERR_SUITE);
         osp_edhoc_suites_put(out, &suites_r);
@@ -88,6 +88,6 @@ osp_edhoc_make_error(struct osp_edhoc *s, struct osp_wr *out)
         out->n = before;
         return OSP_E_NOSPACE;
     }
-    s->failure = OSP_OK;        /* one error message, and none for it: [rfc9528#6] */
+    s->failure = OSP_OK;        /* an error message is sent once, and never answered [rfc9528#6] */
     return OSP_OK;
 }

@@ -15,7 +15,7 @@ is_int(struct osp_slice id)
 void
 osp_edhoc_bstr_put(struct osp_wr *w, struct osp_slice id)
 {
-    if (is_int(id))             /* [rfc9528#3.3.2] copied as it is */
+    if (is_int(id))             /* [rfc9528#3.3.2] the byte is the encoding of the int */
         osp_wr_put(w, id);
     else
         osp_cbor_put_bstr(w, id);
@@ -45,7 +45,7 @@ osp_edhoc_ead_put(struct osp_wr *w, const struct osp_edhoc_ead *item)
 {
     int64_t label = (int64_t)item->label;
 
-    if (label < 0)              /* no label of the registry [rfc9528#10.5] */
+    if (label < 0)              /* not a label of the registry [rfc9528#10.5] */
         w->bad = true;
     osp_cbor_put_int(w, item->is_critical ? -label : label);
     if (item->has_value)
@@ -60,7 +60,7 @@ osp_edhoc_pad(struct osp_wr *w, const uint8_t *random, size_t n)
     while (n > 0 && !osp_wr_bad(w)) {
         size_t value = n - 1 <= 24 ? n - 2 : n - 1 <= 257 ? n - 3 : n - 4;
 
-        if (n == 1 || n - 1 == 25 || n - 1 == 258) {    /* no head fits: one item without a value first */
+        if (n == 1 || n - 1 == 25 || n - 1 == 258) {    /* no length field gives exactly n, so an item without value goes first */
             osp_wr_u8(w, 0);
             n--;
             continue;
@@ -115,7 +115,7 @@ osp_edhoc_ead_read(struct osp_slice field, const uint64_t *known, size_t known_c
         if (item.label == 0)            /* [rfc9528#3.8.1] */
             continue;
         if (out && is_known(item.label, known, known_count)) {
-            osp_wr_put(&w, item.value); /* fits: the field does */
+            osp_wr_put(&w, item.value); /* always fits, since the whole field fits */
             item.value = osp_slice_tail(osp_wr_slice(&w), at);
             out->item[out->count++] = item;
         } else if (item.is_critical) {  /* [rfc9528#3.8] */

@@ -14,28 +14,28 @@
  */
 #define OSP_EDHOC_CID_MAX 7
 #define OSP_EDHOC_EAD_MAX 1024          /* bytes of one EAD field */
-#define OSP_EDHOC_EAD_ITEMS 8           /* in one EAD field, padding counted */
+#define OSP_EDHOC_EAD_ITEMS 8           /* items in one EAD field, padding included */
 
 /* ---- identifiers ---- */
 
-/* The byte string `id` as it stands in a message: an int when it is the encoding of one of -24 to 23. */
+/* Writes the byte string `id` in the form of a message: as an int, if `id` is the encoding of one from -24 to 23. */
 void osp_edhoc_bstr_put(struct osp_wr *w, struct osp_slice id);
 
 /*
- * The next item as an identifier.  An int is its encoding, which is one byte of the input, so the result always borrows.
- * Latches when it is neither int nor bstr, or a bstr that should have been an int.
+ * Reads the next item as an identifier.  An int stands for its encoding, one byte of the input, so the result always borrows.
+ * `c` latches when the item is neither an int nor a byte string, or a byte string that should have been an int.
  */
 struct osp_slice osp_edhoc_bstr(struct osp_cbor *c);
 
 /* ---- external authorization data ---- */
 
 struct osp_edhoc_ead {
-    uint64_t         label;             /* its absolute value */
+    uint64_t         label;             /* absolute value of the label */
     bool             is_critical, has_value;
     struct osp_slice value;
 };
 
-/* Items that were received and whose labels the application knows, with the bytes of their values. */
+/* The received items whose labels the application knows; `bytes` holds their values. */
 struct osp_edhoc_eads {
     struct osp_edhoc_ead item[OSP_EDHOC_EAD_ITEMS];
     size_t               count;
@@ -51,11 +51,11 @@ void osp_edhoc_ead_put(struct osp_wr *w, const struct osp_edhoc_ead *item);
 void osp_edhoc_pad(struct osp_wr *w, const uint8_t *random, size_t n);
 
 /*
- * Judges a received EAD field (empty: there is none).  Padding is dropped, an unknown item that is not critical ignored,
- * items with one of the `known` labels are copied to `out`, which may be NULL when nothing is known.
- *   OSP_E_FORMAT      no sequence of EAD items
- *   OSP_E_TOO_LARGE   longer than OSP_EDHOC_EAD_MAX or more items than OSP_EDHOC_EAD_ITEMS
- *   OSP_E_EDHOC_EAD   an unknown item is critical: the session is to be aborted
+ * Reads a received EAD field, which may be empty.  Padding is dropped, and unknown items that are not critical are ignored.
+ * Items with one of the `known` labels are copied to `out`, which may be NULL if no label is known.
+ *   OSP_E_FORMAT      `field` is not a sequence of EAD items
+ *   OSP_E_TOO_LARGE   `field` is longer than OSP_EDHOC_EAD_MAX or has more items than OSP_EDHOC_EAD_ITEMS
+ *   OSP_E_EDHOC_EAD   an unknown item is critical: abort the session
  */
 OSP_CHECKED enum osp_err osp_edhoc_ead_read(struct osp_slice field, const uint64_t *known, size_t known_count,
                                             struct osp_edhoc_eads *out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The key schedule [rfc9528#4]: every suite here has a SHA-2 hash, so Extract and Expand are those of HKDF. */
+/* The key schedule [rfc9528#4]: every suite here has a SHA-2 hash, so Extract and Expand are HKDF-Extract and HKDF-Expand. */
 #include "cbor/enc.h"
 #include "crypto/digest.h"
 #include "edhoc/parts.h"
@@ -24,7 +24,7 @@ osp_edhoc_kdf(int digest, struct osp_slice prk, int64_t label, struct osp_slice 
     return osp_hkdf_expand(digest, prk, osp_wr_slice(&w), out, n);
 }
 
-/* A transcript hash is fed as a CBOR byte string: its head, then itself. */
+/* A transcript hash takes `s` as a CBOR byte string: this writes its head, and the caller adds the bytes. */
 static void
 head_of(struct osp_wr *w, struct osp_slice s)
 {

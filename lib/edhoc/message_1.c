@@ -4,7 +4,7 @@
 #include "crypto/pk.h"
 #include "edhoc/impl.h"
 
-/* SUITES_I: the selected suite and all that are preferred to it [rfc9528#5.2.2]. */
+/* Makes SUITES_I: the suites preferred to the selected one, then the selected suite [rfc9528#5.2.2]. */
 static enum osp_err
 select_suites(const struct osp_edhoc_profile *p, int64_t selected, struct osp_edhoc_suites *out)
 {
@@ -80,7 +80,7 @@ osp_edhoc_peek_message_1(struct osp_slice message, struct osp_edhoc_message_1 *o
     return e;
 }
 
-/* [rfc9528#5.2.3] suite first: its error tells the peer how to go on */
+/* [rfc9528#5.2.3] the suite is checked first, since its error tells the peer how to go on */
 enum osp_err
 edh_take_1(struct osp_edhoc *s, const struct edh_args *a)
 {
@@ -102,7 +102,7 @@ edh_take_1(struct osp_edhoc *s, const struct edh_args *a)
         return e;
     s->suite = osp_edhoc_suite(m.suites_i.value[m.suites_i.count - 1]);
     s->own = edh_own(p, s->role, s->method, s->suite);
-    /* whether G_X is a point shows when it is used: [rfc9528#9.8] */
+    /* the key agreement will check that G_X is a point [rfc9528#9.8] */
     if (m.g_x.n != OSP_EDHOC_G_LEN || !osp_slice_copy(m.g_x, s->g_peer, sizeof(s->g_peer)))
         return OSP_E_EDHOC_KEY;
     e = edh_keep_cid(s, m.c_i, &s->c_i);

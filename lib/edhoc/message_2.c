@@ -4,7 +4,7 @@
 #include "crypto/pk.h"
 #include "edhoc/impl.h"
 
-/* TH_2 and PRK_2e, from the ephemeral keys of both sides. */
+/* Derives TH_2 and PRK_2e from the ephemeral keys of both sides. */
 static enum osp_err
 begin_keys(struct osp_edhoc *s, struct osp_slice g_y)
 {
@@ -14,7 +14,7 @@ begin_keys(struct osp_edhoc *s, struct osp_slice g_y)
 
     if (e == OSP_OK) {
         e = osp_pk_shared((enum osp_curve)s->suite->curve, s->ephemeral, osp_slice(s->g_peer, OSP_EDHOC_G_LEN), shared);
-        if (e == OSP_E_INVALID)         /* [rfc9528#9.8] no point, or a shared secret of zeroes */
+        if (e == OSP_E_INVALID)         /* [rfc9528#9.8] not a point, or the shared secret is zero */
             e = OSP_E_EDHOC_KEY;
     }
     if (e == OSP_OK)
@@ -23,7 +23,7 @@ begin_keys(struct osp_edhoc *s, struct osp_slice g_y)
     return e;
 }
 
-/* Encrypts and decrypts: XOR with KEYSTREAM_2.  `out` may be `in.p`. */
+/* Encrypts or decrypts by XOR with KEYSTREAM_2.  `out` may be `in.p`. */
 static enum osp_err
 stream(const struct osp_edhoc *s, struct osp_slice in, uint8_t *out)
 {
@@ -38,7 +38,7 @@ stream(const struct osp_edhoc *s, struct osp_slice in, uint8_t *out)
     return e;
 }
 
-/* TH_3, and the next PRK in its place. */
+/* Derives TH_3, and stores PRK_3e2m as the PRK of the session. */
 static enum osp_err
 advance(struct osp_edhoc *s, struct osp_slice plaintext, struct osp_slice cred_r, const uint8_t *prk_3e2m)
 {
@@ -115,7 +115,7 @@ edh_one_bstr(struct osp_slice message, struct osp_slice *out)
     return OSP_OK;
 }
 
-/* Reads and judges PLAINTEXT_2 [rfc9528#5.3.3]. */
+/* Reads and checks PLAINTEXT_2 [rfc9528#5.3.3]. */
 static enum osp_err
 judge_2(struct osp_edhoc *s, struct osp_slice plain, struct osp_edhoc_eads *eads)
 {

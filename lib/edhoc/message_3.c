@@ -7,7 +7,7 @@
 
 struct sealing { uint8_t key[OSP_AEAD_KEY_MAX], nonce[OSP_AEAD_NONCE_MAX], aad[OSP_DIGEST_MAX + 32]; size_t aad_len; };
 
-/* K_3, IV_3 and A_3, or those of message_4; the label of the nonce is the one after the key's. */
+/* Makes K_3, IV_3 and A_3, or K_4, IV_4 and A_4; the label of the nonce is the key's label + 1. */
 static enum osp_err
 sealing_of(const struct osp_edhoc *s, int k_label, struct sealing *out)
 {
@@ -61,7 +61,7 @@ edh_open(const struct osp_edhoc *s, int k_label, struct osp_slice message, uint8
 
 /* ---- message_3 ---- */
 
-/* TH_4, PRK_4e3m in place of the PRK before, and PRK_exporter [rfc9528#4.1.3]. */
+/* Derives TH_4 and PRK_exporter, and stores PRK_4e3m as the PRK of the session [rfc9528#4.1.3]. */
 static enum osp_err
 finish_keys(struct osp_edhoc *s, struct osp_slice plaintext, struct osp_slice cred_i, const uint8_t *prk_4e3m)
 {
@@ -120,7 +120,7 @@ edh_make_3(struct osp_edhoc *s, const struct edh_args *a)
     return e;
 }
 
-/* Reads and judges PLAINTEXT_3 [rfc9528#5.4.3]. */
+/* Reads and checks PLAINTEXT_3 [rfc9528#5.4.3]. */
 static enum osp_err
 judge_3(struct osp_edhoc *s, struct osp_slice plain, struct osp_edhoc_eads *eads)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The list of known peers: two orders over one array, kept as indices in it. */
+/* The list of known peers.  Each entry of the array also holds one index for each of two sorted orders. */
 #include <stdlib.h>
 
 #include "crypto/digest.h"
 #include "edhoc/edhoc.h"
 
-/* What is looked for: `whole` false for a prefix of a hash. */
+/* A key to search for; `whole` is false if `bytes` is a prefix of a hash. */
 struct key { struct osp_slice bytes; bool is_hash, whole; };
 
 static bool
@@ -14,7 +14,7 @@ is_certificate(const struct osp_edhoc_peer *p)
     return p->cred.cred.n > 0 && p->cred.cred.p[0] >> 5 == OSP_CBOR_BSTR;
 }
 
-/* A certificate by its hash, a Claims Set by its bytes. */
+/* The key of a peer: the hash of a certificate, or the bytes of a Claims Set. */
 static struct key
 value_of(const struct osp_edhoc_peer *p)
 {
@@ -23,7 +23,7 @@ value_of(const struct osp_edhoc_peer *p)
     return (struct key){ cert ? osp_slice(p->hash, sizeof(p->hash)) : p->cred.cred, cert, true };
 }
 
-/* Orders a stored key beside one that is looked for. */
+/* Compares a stored key with a key that is searched for. */
 static int
 compare(struct key stored, const struct key *k)
 {
@@ -46,7 +46,7 @@ indices(const void *a, const void *b)
     return t;
 }
 
-/* Equals stay in the order in which they were given. */
+/* Peers with equal keys stay in the order of the list. */
 static int
 by_place(int difference, struct two t)
 {
@@ -115,7 +115,7 @@ search(const struct osp_edhoc_peers *p, bool by_id, const struct key *k, unsigne
     size_t     low = 0, high = p->count;
     struct key stored;
 
-    while (low < high) {        /* the first that is not below */
+    while (low < high) {        /* finds the first key that is not below `k` */
         size_t middle = low + (high - low) / 2;
 
         (void)peer_at(p, by_id, middle, &stored);
@@ -135,7 +135,7 @@ search(const struct osp_edhoc_peers *p, bool by_id, const struct key *k, unsigne
     return OSP_E_NOT_FOUND;
 }
 
-/* [rfc9360#2] COSE_CertHash = [ hashAlg, hashValue ]; other hashes than SHA-256 are not kept. */
+/* [rfc9360#2] COSE_CertHash = [ hashAlg, hashValue ]; only SHA-256 is stored, so other hashes fail. */
 static bool
 read_hash(struct osp_slice item, struct key *k)
 {
@@ -171,7 +171,7 @@ osp_edhoc_peers_find(void *ctx, struct osp_slice id_cred, unsigned nth, const st
         k = (struct key){ osp_slice(hash, sizeof(hash)), true, true };
         return search(p, false, &k, nth, out);
     case OSP_EDHOC_KID:
-    case OSP_EDHOC_X5U:         /* as a name; it is not retrieved */
+    case OSP_EDHOC_X5U:         /* compared as a name; nothing is retrieved */
         return search(p, true, &k, nth, out);
     }
     return OSP_E_NOT_FOUND;

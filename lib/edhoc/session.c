@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sessions: the table of what is possible when, and what a complete session gives. */
+/* Sessions: the table that says which message is possible in which state, and the results of a session. */
 #include "crypto/pk.h"
 #include "edhoc/impl.h"
 
@@ -13,8 +13,8 @@ enum direction { MAKE, TAKE };
 #define S(name) OSP_EDHOC_##name
 
 /*
- * (role, message, state) -> handler and next state, without and with message_4.  What is not here is an error
- * [rfc9528#5.1].
+ * (role, message, state) -> handler and next state, without and with message_4.  A combination that is not in the table is
+ * an error [rfc9528#5.1].
  */
 static const struct row {
     enum osp_edhoc_role  role;
@@ -49,7 +49,7 @@ row_of(const struct osp_edhoc *s, enum message m, enum direction d)
     return NULL;
 }
 
-/* Keys that nothing needs any more [rfc9528#9.8]. */
+/* Wipes the keys that nothing needs any more [rfc9528#9.8]. */
 static void
 wipe_schedule(struct osp_edhoc *s)
 {
@@ -69,7 +69,7 @@ enter(struct osp_edhoc *s, enum osp_edhoc_state state)
     }
 }
 
-/* Every message goes through here. */
+/* Makes or takes one message, as the table says. */
 static enum osp_err
 step(struct osp_edhoc *s, enum message m, enum direction d, const struct edh_args *a)
 {
@@ -86,7 +86,7 @@ step(struct osp_edhoc *s, enum message m, enum direction d, const struct edh_arg
     }
     if (a->out)
         a->out->n = before;
-    /* [rfc9528#6] an error answers a message that is none: not message_1 that was never sent, not an error */
+    /* [rfc9528#6] no error message if message_1 was never sent, and none in answer to an error message */
     if (m != MERROR && !(m == M1 && d == MAKE))
         s->failure = e;
     enter(s, OSP_EDHOC_ABORTED);
@@ -335,5 +335,5 @@ edh_check_ead(struct osp_slice ead)
 {
     enum osp_err e = osp_edhoc_ead_read(ead, NULL, 0, NULL);
 
-    return e == OSP_E_EDHOC_EAD ? OSP_OK : e;   /* critical for the other side */
+    return e == OSP_E_EDHOC_EAD ? OSP_OK : e;   /* critical items concern the other side only */
 }

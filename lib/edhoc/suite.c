@@ -59,7 +59,7 @@ osp_edhoc_suites_read(struct osp_slice item, struct osp_edhoc_suites *out)
 
     if (osp_cbor_peek(&c) == OSP_CBOR_ARRAY) {
         list.count = osp_cbor_array(&c, OSP_EDHOC_SUITES_MAX);
-        if (list.count < 2)             /* one is an int: [rfc9528#5.2.1] */
+        if (list.count < 2)             /* [rfc9528#5.2.1] one suite would be an int, not an array */
             return OSP_E_FORMAT;
     }
     for (size_t i = 0; i < list.count; i++)

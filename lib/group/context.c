@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The Security Context of a group: made, shared, freed; sequence numbers, replay windows, Echo values. */
+/* The Security Context of a group: making, sharing and freeing it; its sequence numbers, replay windows and Echo values. */
 #include <stdlib.h>
 
 #include "group/impl.h"
 
 /* ---- making ---- */
 
-/* [gosc#2.1] what each mode is made of goes together, and the agreement names the HKDF of the group [gosc#2.1.9] */
+/* Checks that each mode has all of its algorithms [gosc#2.1], and that the agreement uses the group's HKDF [gosc#2.1.9]. */
 static enum osp_err
 check_algorithms(const struct osp_group_params *p)
 {
@@ -36,15 +36,15 @@ take_algorithms(struct osp_group *g, const struct osp_group_params *p)
     g->signature = p->signature;
     g->pairwise = osp_aead_info(p->aead);
     g->signed_enc = osp_aead_info(p->group_enc);
-    /* [gosc#2.1.4] the longest nonce of the two */
+    /* [gosc#2.1.4] as long as the longer nonce of both modes */
     g->iv_len = g->pairwise ? g->pairwise->nonce_len : 0;
     if (g->signed_enc && g->signed_enc->nonce_len > g->iv_len)
         g->iv_len = g->signed_enc->nonce_len;
-    /* [gosc#2.3] the group's algorithm, if there is one, names the keys */
+    /* [gosc#2.3] the keys are for the group mode's algorithm, if that mode is used */
     g->key_len = g->signed_enc ? g->signed_enc->key_len : g->pairwise->key_len;
 }
 
-/* [gosc#2.2] the shortest nonce less 6 bytes */
+/* [gosc#2.2] the longest ID: the shortest nonce less 6 bytes */
 static size_t
 id_limit(const struct osp_group *g)
 {
@@ -263,7 +263,7 @@ osp_group_fingerprint(const struct osp_group_params *p, uint8_t out[32])
     struct osp_wr          w = osp_wr_to(head, sizeof(head));
     struct osp_slice       parts[5];
 
-    /* all lengths first, so that no two sets of parameters hash the same bytes */
+    /* the lengths stand first, so that different parameters never hash equal bytes */
     osp_wr_put(&w, osp_slice_str("osprey oscore group 1"));
     osp_wr_uint(&w, (uint64_t)(int64_t)p->aead, 4);
     osp_wr_uint(&w, (uint64_t)(int64_t)p->group_enc, 4);
@@ -366,7 +366,7 @@ proves_echo(const struct grp_member *m, const struct osp_msg *request)
     return o && m->echo_set && osp_equal_ct(o->val, osp_slice(m->echo, OSP_ECHO_LEN));
 }
 
-/* [gosc#9] as appendix B.1.2 of RFC 8613 */
+/* [gosc#9], which applies appendix B.1.2 of RFC 8613 to each member */
 enum osp_err
 grp_window_commit(struct osp_group *g, size_t member, uint64_t piv, struct osp_msg *request)
 {
@@ -408,7 +408,7 @@ osp_group_challenge(struct osp_group_layer *layer, struct osp_randbuf *rand, uin
     osp_lock_release(&layer->group->lock);
     osp_msg_init(out, OSP_CODE(4, 1));
     if (osp_msg_add(out, OSP_OPT_ECHO, osp_slice(echo, OSP_ECHO_LEN)) != OSP_OK)
-        out->opt_count = 0;             /* cannot be: one option always fits */
+        out->opt_count = 0;             /* never happens, since one option always fits */
 }
 
 void

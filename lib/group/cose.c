@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The COSE parts of Group OSCORE: the option with its Group Flag, what is authenticated, what is signed. */
+/* The COSE parts of Group OSCORE: the option with its Group Flag, the authenticated bytes, the signed bytes. */
 #include "cbor/enc.h"
 #include "group/impl.h"
 #include "oscore/parts.h"
@@ -90,7 +90,7 @@ osp_group_sign_structure(struct osp_slice aad_array, struct osp_slice ciphertext
     return osp_wr_bad(w) ? OSP_E_NOSPACE : OSP_OK;
 }
 
-/* [cacheable#3.4.4] the option as if it were the first of a message [rfc8613#5.4] */
+/* [cacheable#3.4.4] the option is encoded as the first option of a message [rfc8613#5.4] */
 enum osp_err
 osp_group_class_i(struct osp_slice hash, struct osp_wr *w)
 {

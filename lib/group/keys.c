@@ -51,7 +51,7 @@ pairwise_key(const struct osp_group *g, struct osp_slice salt, struct osp_slice 
     return e == OSP_OK ? osp_hkdf_derive(g->hkdf, ikm, salt, osp_wr_slice(&w), out, g->pairwise->key_len) : e;
 }
 
-/* The key for messages from one of two members to the other: both credentials, the sender's first [gosc#2.5.1]. */
+/* The key for messages in one direction between two members; it covers both credentials, the sender's first [gosc#2.5.1]. */
 static enum osp_err
 directed_key(const struct osp_group *g, struct osp_slice sender_key, struct osp_slice sender_id, struct osp_slice from,
              struct osp_slice to, struct osp_slice shared, uint8_t *out)
@@ -86,7 +86,7 @@ derive_pairwise(struct osp_group *g, struct grp_member *m)
     return e;
 }
 
-/* ---- everything ---- */
+/* ---- all keys of the group ---- */
 
 enum osp_err
 grp_derive(struct osp_group *g, struct osp_slice secret, struct osp_slice salt, size_t *bad)

@@ -8,11 +8,11 @@
 struct seal {
     struct osp_group    *g;
     const struct osp_aead_info *aead;
-    const uint8_t       *key;           /* NULL: made of the request's hash */
+    const uint8_t       *key;           /* NULL: derived from the hash of the request */
     struct osp_group_aad aad;
-    struct osp_slice     nonce_id, nonce_piv;       /* who generated the Partial IV of the nonce */
+    struct osp_slice     nonce_id, nonce_piv;       /* the nonce's Partial IV, and the ID of who generated it */
     bool                 sign, request;
-    uint8_t              code;          /* outer */
+    uint8_t              code;          /* outer code */
     bool                 observe_outer;
 };
 
@@ -26,7 +26,7 @@ split_options(const struct seal *s, const struct osp_msg *in, const uint8_t *cla
         const struct osp_opt *o = &in->opts[i];
         bool                  observe = o->num == OSP_OPT_OBSERVE;
 
-        if (o->num == OSP_OPT_REQUEST_HASH) /* it is made here */
+        if (o->num == OSP_OPT_REQUEST_HASH) /* only this file makes a Request-Hash */
             return OSP_E_INVALID;
         if (osp_opt_is_outer(classes[i])) {
             e = osp_msg_add(out, o->num, o->val);
@@ -40,7 +40,7 @@ split_options(const struct seal *s, const struct osp_msg *in, const uint8_t *cla
     return e;
 }
 
-/* The signature over `ciphertext`, encrypted [gosc#4.1]. */
+/* Writes the encrypted signature over `ciphertext` [gosc#4.1]. */
 static enum osp_err
 sign(const struct seal *s, struct osp_slice aad_array, struct osp_slice ciphertext, struct osp_wr scratch, uint8_t *out)
 {
@@ -58,7 +58,7 @@ sign(const struct seal *s, struct osp_slice aad_array, struct osp_slice cipherte
     return e;
 }
 
-/* The hash of a deterministic request, its option and its key. */
+/* Computes the hash of a deterministic request, its Request-Hash option and its key. */
 static enum osp_err
 determine(const struct seal *s, struct osp_slice aad_array, struct osp_slice plain, struct osp_group_layer *layer, uint8_t *key,
           struct osp_wr *scratch, struct osp_msg *out)
@@ -113,7 +113,7 @@ encrypt(struct osp_crypto *cr, const struct seal *s, const struct osp_msg *inner
     return e;
 }
 
-/* Protects `in`; `extra` is an outer option beside those of `in`, or NULL. */
+/* Protects `in`; `extra` is NULL or one more outer option. */
 static enum osp_err
 seal_message(struct osp_crypto *cr, struct seal *s, const struct osp_group_opt *opt, const struct osp_msg *in,
              const uint8_t *classes, const struct osp_opt *extra, struct osp_group_layer *layer, struct osp_wr *scratch,
@@ -132,7 +132,7 @@ seal_message(struct osp_crypto *cr, struct seal *s, const struct osp_group_opt *
     e = split_options(s, in, classes, &inner, out);
     if (e == OSP_OK && extra)
         e = osp_msg_add(out, extra->num, extra->val);
-    if (e == OSP_OK)    /* before anything is encrypted: the option is part of the AAD [gosc#3.4] */
+    if (e == OSP_OK)    /* before the encryption, since the option is part of the AAD [gosc#3.4] */
         e = osp_group_opt_write(opt, scratch);
     if (e != OSP_OK)
         return e;
@@ -152,7 +152,7 @@ remember(struct osp_group_layer *l, struct osp_slice kid, struct osp_slice piv)
     (void)osp_slice_copy(piv, l->piv, sizeof(l->piv));
 }
 
-/* The request of `layer`, whose mode, kid and Partial IV are known. */
+/* Protects the request of `layer`, whose mode, kid and Partial IV are set. */
 static enum osp_err
 seal_request(struct osp_crypto *cr, struct seal *s, const struct osp_msg *in, const uint8_t *classes,
              struct osp_group_layer *layer, struct osp_wr *scratch, struct osp_msg *out)
@@ -238,7 +238,7 @@ osp_group_protect_request(struct osp_crypto *cr, struct osp_group *g, enum osp_g
 
 /* ---- responses ---- */
 
-/* [cacheable#3.4.4] step 9, and 1: the outer Max-Age is the inner one, or the default; neither may be 0 */
+/* [cacheable#3.4.4] steps 9 and 1: the outer Max-Age equals the inner one, or the default; it may not be 0 */
 static enum osp_err
 outer_max_age(const struct osp_msg *in, struct osp_opt *out)
 {
@@ -255,7 +255,7 @@ outer_max_age(const struct osp_msg *in, struct osp_opt *out)
     return OSP_OK;
 }
 
-/* The nonce: the request's for the first response, unless it is deterministic or asked otherwise, else one of our own. */
+/* Chooses the nonce: the request's for the first response, except to a deterministic request or if `own`; else one of our own. */
 static enum osp_err
 choose_nonce(struct osp_group_layer *l, bool own, uint8_t piv[5], struct seal *s, struct osp_group_opt *opt)
 {
@@ -263,7 +263,7 @@ choose_nonce(struct osp_group_layer *l, bool own, uint8_t piv[5], struct seal *s
     enum osp_err e;
 
     if (!own && !l->nonce_used && l->mode != OSP_GROUP_DETERMINISTIC) {
-        l->nonce_used = true;           /* whatever happens from here on: never again */
+        l->nonce_used = true;           /* even if encryption fails, the nonce is not used again */
         s->nonce_id = s->aad.request_kid;
         s->nonce_piv = s->aad.request_piv;
         return OSP_OK;

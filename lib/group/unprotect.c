@@ -10,12 +10,12 @@ struct open {
     const uint8_t          *key;
     struct osp_group_aad    aad;
     struct osp_slice        nonce_id, nonce_piv;
-    const struct osp_group_key *signer; /* NULL: not signed */
+    const struct osp_group_key *signer; /* NULL: the message is not signed */
     bool                    request;
-    struct osp_slice        hash;       /* of a deterministic request: recomputed after decryption; else empty */
+    struct osp_slice        hash;       /* Request-Hash of a deterministic request, recomputed after decryption; else empty */
 };
 
-/* [gosc#7.4] the signature comes first: nothing that is not signed is decrypted */
+/* [gosc#7.4] verifies the signature, before anything is decrypted */
 static enum osp_err
 verify(const struct open *v, struct osp_slice aad_array, struct osp_slice ciphertext, struct osp_slice signature,
        struct osp_wr scratch)
@@ -34,7 +34,7 @@ verify(const struct open *v, struct osp_slice aad_array, struct osp_slice cipher
     return e == OSP_E_INVALID ? OSP_E_DECRYPT : e;
 }
 
-/* [cacheable#3.4.3] a tag can be guessed, or made by a member, for any hash: the request itself has to have it */
+/* [cacheable#3.4.3] checks that the request has this hash: any member could make a valid tag under another hash */
 static enum osp_err
 check_hash(const struct open *v, struct osp_slice aad_array, struct osp_slice plain)
 {
@@ -58,7 +58,7 @@ open_message(struct osp_crypto *cr, const struct open *v, const struct osp_msg *
     uint8_t         *to;
     enum osp_err     e = osp_group_aad_array(v->g, &v->aad, &a);
 
-    if (in->payload.n <= (size_t)v->aead->tag_len + signature)      /* a plaintext has a code at least */
+    if (in->payload.n <= (size_t)v->aead->tag_len + signature)      /* a plaintext has at least a code */
         return OSP_E_DECRYPT;
     if (e == OSP_OK && v->signer)
         e = verify(v, osp_wr_slice(&a), sealed, osp_slice_tail(in->payload, sealed.n), *scratch);
@@ -79,7 +79,7 @@ open_message(struct osp_crypto *cr, const struct open *v, const struct osp_msg *
     return osp_oscore_decode(plain, in, inner);
 }
 
-/* Adds what stays of the outer message; Request-Hash, inside or outside, has done its work here. */
+/* Adds the outer options that stay, and drops Request-Hash, inside and outside, since it has done its work. */
 static enum osp_err
 merge_outer(const struct osp_msg *in, struct osp_msg *out)
 {
@@ -102,7 +102,7 @@ find_option(const struct osp_msg *in, struct osp_group_opt *out, struct osp_slic
 
 /* ---- requests ---- */
 
-/* A layer for the answer to `v`. */
+/* Fills the layer for the response to the request of `v`. */
 static void
 keep_layer(const struct open *v, struct osp_group *g, enum osp_group_mode mode, size_t peer, const struct osp_msg *in,
            const struct osp_msg *out, struct osp_group_layer *l)
@@ -129,7 +129,7 @@ open_deterministic(struct osp_crypto *cr, struct osp_group *g, struct open *v, c
 
     if (!hash || osp_msg_count(in, OSP_OPT_REQUEST_HASH) != 1 || hash->val.n != osp_digest_len(g->det_hash))
         return OSP_E_DECRYPT;
-    if (v->nonce_piv.n != 1 || v->nonce_piv.p[0] != 0)      /* the Deterministic Client has no other */
+    if (v->nonce_piv.n != 1 || v->nonce_piv.p[0] != 0)      /* the Deterministic Client uses no other Partial IV */
         return OSP_E_DECRYPT;
     v->hash = hash->val;
     e = osp_group_det_request_key(g, v->hash, key);
@@ -154,9 +154,9 @@ open_from_member(struct osp_crypto *cr, struct osp_group *g, struct open *v, boo
     uint64_t           piv = osp_oscore_piv_value(v->nonce_piv);
     enum osp_err       e;
 
-    if (peer == g->member_count)        /* our own ID, too [gosc#7.2] */
+    if (peer == g->member_count)        /* our own ID is refused here too [gosc#7.2] */
         return OSP_E_NO_CONTEXT;
-    if (!signing && !g->has_self)       /* no key pair, so no key shared with that one */
+    if (!signing && !g->has_self)       /* without a key pair we share no key with the sender */
         return OSP_E_NO_CONTEXT;
     v->key = signing ? m->recipient_key : m->from;
     v->signer = signing ? &m->key : NULL;
@@ -198,7 +198,7 @@ osp_group_unprotect_request(struct osp_crypto *cr, struct osp_group *g, const st
     v.aad.request_kid = v.nonce_id = opt.o.kid;
     v.aad.request_piv = v.nonce_piv = opt.o.piv;
     is_det = g->has_det && osp_slice_eq(opt.o.kid, grp_id(&g->det_id));
-    if (is_det && opt.group_mode)       /* it has no key to sign with */
+    if (is_det && opt.group_mode)       /* the Deterministic Client has no key to sign with */
         return OSP_E_NO_CONTEXT;
     if (is_det)
         return open_deterministic(cr, g, &v, in, scratch, out, layer);
@@ -207,7 +207,7 @@ osp_group_unprotect_request(struct osp_crypto *cr, struct osp_group *g, const st
 
 /* ---- responses ---- */
 
-/* What must hold before any key is used. */
+/* Checks what can be checked before a key is used. */
 static enum osp_err
 check_response(const struct osp_group_layer *l, const struct osp_group_opt *opt, const struct osp_msg *in)
 {
@@ -221,22 +221,23 @@ check_response(const struct osp_group_layer *l, const struct osp_group_opt *opt,
         return OSP_E_OSCORE_OPTION;
     if (l->mode == OSP_GROUP_SIGNED && !opt->o.has_kid)     /* [gosc#3.2] */
         return OSP_E_OSCORE_OPTION;
-    /* [cacheable#3.4.4] step 1; [gosc#7.4] from another server than the one that was asked */
+    /* [cacheable#3.4.4] step 1; [gosc#7.4] the response is not from the server that was asked */
     if (opt->o.has_kid && !osp_slice_eq(opt->o.kid, grp_id(&g->members[l->peer].id)))
         return OSP_E_DECRYPT;
     if (!det)
         return OSP_OK;
     if (!opt->group_mode || opt->o.piv.n == 0)
         return OSP_E_BAD_RESPONSE;
-    /* step 2: a Request-Hash on the response, if there is one, is the request's */
+    /* step 2: a Request-Hash on the response has to equal the request's */
     if (hash && (osp_msg_count(in, OSP_OPT_REQUEST_HASH) != 1 || !osp_slice_eq(hash->val, osp_slice(l->hash, l->hash_len))))
         return OSP_E_DECRYPT;
     return OSP_OK;
 }
 
 /*
- * The Observe of what is handed on.  A deterministic request may have had one inside without meaning it: then the
- * response's is ignored [cacheable#3.4.4] step 4.  Otherwise as in lib/oscore [rfc8613#4.1.3.5.2].
+ * Settles the Observe option of the decrypted response.  A deterministic request may have had a protected Observe without asking
+ * for an observation; then the response's Observe is ignored [cacheable#3.4.4] step 4.  Otherwise the rule of lib/oscore holds
+ * [rfc8613#4.1.3.5.2].
  */
 static enum osp_err
 settle_observe(const struct osp_group_layer *l, const struct osp_msg *in, bool has_piv, struct osp_msg *out)
