@@ -279,7 +279,7 @@ wait_readable(struct osprey_net *n, struct osp_time until)
 }
 
 enum osp_err
-osprey_net_wait(struct osprey_net *n, struct osp_time until, struct osp_ep_event *ev)
+osprey_net_wait(struct osprey_net *n, struct osp_time until, struct osp_event *ev)
 {
     struct osp_slice datagram;
     struct osp_flow  from;

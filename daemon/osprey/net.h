@@ -49,6 +49,6 @@ void osprey_net_flush(struct osprey_net *n);
  *   OSP_E_UNREACHABLE   the peer's port or host does not answer (connected socket only)
  *   OSP_E_CANCELLED     a signal asks to stop
  */
-OSP_CHECKED enum osp_err osprey_net_wait(struct osprey_net *n, struct osp_time until, struct osp_ep_event *ev);
+OSP_CHECKED enum osp_err osprey_net_wait(struct osprey_net *n, struct osp_time until, struct osp_event *ev);
 
 #endif

@@ -257,7 +257,7 @@ ep_wait_again(struct osp_ep *ep, struct ep_wait *w, struct osp_time now, struct 
 
 /* ACK and RST: they concern a message of ours, or nothing [rfc7252#4.2]. An ACK may carry the response. */
 static void
-input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev)
+input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx, struct osp_event *ev)
 {
     struct osp_msg *m = &ep->msg;
     struct ep_wait *w = ep_wait_find(ep, from, m->mid);
@@ -289,7 +289,7 @@ input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now,
 
 /* CON and NON: requests and responses, new or seen before. */
 static void
-input_message(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev)
+input_message(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx, struct osp_event *ev)
 {
     struct osp_msg *m = &ep->msg;
     struct ep_seen *seen;
@@ -328,7 +328,7 @@ input_message(struct osp_ep *ep, const struct osp_flow *from, struct osp_time no
 
 void
 osp_ep_input(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice datagram, struct osp_time now, struct osp_txq *tx,
-             struct osp_ep_event *ev)
+             struct osp_event *ev)
 {
     bool         header_ok = false;
     enum osp_err e = osp_msg_decode_udp(datagram, &ep->msg, &header_ok);
@@ -358,7 +358,7 @@ osp_ep_input(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice da
 /* ---- time ---- */
 
 bool
-osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev)
+osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct osp_event *ev)
 {
     struct osp_timer *t = osp_wheel_pop(&ep->wheel, now);
     struct ep_wait   *w;

@@ -78,7 +78,7 @@ enum osp_ev_kind {
     OSP_EV_DELIVERED,   /* a CON response sent with `keep` was acknowledged: `handle` */
 };
 
-struct osp_ep_event {
+struct osp_event {
     enum osp_ev_kind kind;
     enum osp_err     err;
     uint64_t         handle;
@@ -101,13 +101,13 @@ void osp_ep_free(struct osp_ep *ep);
  * duplicate, garbage: counted).
  */
 void osp_ep_input(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice datagram,
-                  struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
+                  struct osp_time now, struct osp_txq *tx, struct osp_event *ev);
 
 /*
  * Does one thing that is due and returns true, with an event or OSP_EV_NONE; false when nothing
  * is due.  Call it in a loop.
  */
-bool osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
+bool osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct osp_event *ev);
 
 /* When osp_ep_expire() wants to be called next; false: not before something else happens. */
 bool osp_ep_deadline(const struct osp_ep *ep, struct osp_time *out);
@@ -117,7 +117,7 @@ bool osp_ep_deadline(const struct osp_ep *ep, struct osp_time *out);
 struct osp_respond {
     bool keep;          /* more responses may follow (Observe): the handle stays valid */
     bool confirmable;   /* of a later (not first) response; the first follows the request's type */
-    bool never_con;     /* piggybacked or non-confirmable, whatever the type of the request */
+    bool never_repeated;     /* piggybacked or non-confirmable, whatever the type of the request */
     struct osp_account *account;        /* whose share of separate responses an unacknowledged one counts in: beyond it,
                                            the last response is non-confirmable; NULL: nobody's */
 };

@@ -157,7 +157,7 @@ queue(struct osp_ep *ep, struct ep_req *r, const struct osp_msg *m, struct osp_t
 }
 
 void
-ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev)
+ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx, struct osp_event *ev)
 {
     struct osp_wr mid;
 
@@ -238,7 +238,7 @@ ep_client_acked(struct osp_ep *ep, struct ep_req *r)
 }
 
 void
-ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_ep_event *ev)
+ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_event *ev)
 {
     if (why == OSP_E_TIMEOUT)
         ep->stats.timeouts++;
@@ -268,7 +268,7 @@ confirm(struct osp_ep *ep, const struct osp_flow *from, bool remember, struct os
 
 void
 ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
-                   struct osp_ep_event *ev)
+                   struct osp_event *ev)
 {
     struct osp_msg *m = &ep->msg;
     struct ep_req  *r = find_by_token(ep, from, m->token);

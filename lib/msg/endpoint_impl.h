@@ -234,21 +234,21 @@ void ep_in_free(struct osp_ep *ep, struct ep_in *in);
 /* No more will be sent for it, so only its duplicates are answered from now on; `in` may be gone afterwards. */
 void ep_in_finish(struct osp_ep *ep, struct ep_in *in);
 void ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
-                       struct osp_ep_event *ev);
+                       struct osp_event *ev);
 void ep_server_duplicate(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx);
-void ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
+void ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx, struct osp_event *ev);
 /* The time of the separate response is up: it or what waits behind it is sent; false when all tries are used up. */
 bool ep_server_again(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx);
-void ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct osp_ep_event *ev);
+void ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct osp_event *ev);
 void ep_server_early_ack(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx);
 
 /* ---- client ---- */
 void ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
-                        struct osp_ep_event *ev);
+                        struct osp_event *ev);
 void ep_client_acked(struct osp_ep *ep, struct ep_req *r);
 /* Sends a request that has waited for its turn. */
-void ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev);
-void ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_ep_event *ev);
+void ep_client_start(struct osp_ep *ep, struct ep_req *r, struct osp_time now, struct osp_txq *tx, struct osp_event *ev);
+void ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct osp_event *ev);
 
 /* ---- shares ---- */
 /* `r` becomes one of the client's requests to its peer.  False: no memory. */

@@ -146,7 +146,7 @@ answer_stateless(struct osp_ep *ep, const struct osp_flow *to, uint8_t code, str
 
 void
 ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx,
-                  struct osp_ep_event *ev)
+                  struct osp_event *ev)
 {
     struct ep_in *in;
 
@@ -211,7 +211,7 @@ send_next(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_t
 }
 
 void
-ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx, struct osp_ep_event *ev)
+ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx, struct osp_event *ev)
 {
     ep_wait_stop(ep, &in->out);
     if (in->handle) {
@@ -248,7 +248,7 @@ ep_server_again(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct
 }
 
 void
-ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct osp_ep_event *ev)
+ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct osp_event *ev)
 {
     if (why == OSP_E_TIMEOUT)
         ep->stats.timeouts++;
@@ -363,7 +363,7 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
         e = respond_piggybacked(ep, in, &m, !how.keep, tx);
     else
         e = respond_separately(ep, in, &m, ep->cfg.ledger ? how.account : NULL,
-                               !how.never_con && (first ? in->type == OSP_CON : how.confirmable), now, tx);
+                               !how.never_repeated && (first ? in->type == OSP_CON : how.confirmable), now, tx);
     if (e != OSP_OK) {
         in->keep = kept;        /* a RST is still waited for, until it is dismissed */
         return e;

@@ -61,10 +61,10 @@ size_of(const struct px_exchange *x, const struct osp_msg *out)
 static enum osp_err
 send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out, size_t most)
 {
-    struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con, .never_con = x->is_challenge };
+    struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con, .never_repeated = x->is_challenge };
 
     if (most != SIZE_MAX && size_of(x, out) > most / (t->px->cfg.ep.max_retransmit + 1u))
-        how.never_con = true;
+        how.never_repeated = true;
     if (osp_ep_will_repeat(t->px->ep, x->in))
         how.account = px_account(t->px, x);
     return osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
@@ -107,7 +107,7 @@ respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 void
 px_challenge_address(struct px_turn *t, struct px_exchange *x)
 {
-    struct osp_respond how = { .never_con = true };
+    struct osp_respond how = { .never_repeated = true };
     enum osp_err       e = px_ask_address(t, x, &t->px->a);
 
     t->px->stats.errors[OSP_E_UNVERIFIED]++;

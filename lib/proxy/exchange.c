@@ -30,7 +30,7 @@ make(struct osp_proxy *px, struct osp_policy *policy, const struct px_kind *kind
 }
 
 struct px_exchange *
-px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev)
+px_exchange_new(struct osp_proxy *px, const struct osp_event *ev)
 {
     struct px_exchange *x = make(px, px->policy, &px_client);
 

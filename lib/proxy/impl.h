@@ -367,7 +367,7 @@ enum px_step px_send_saved(struct px_turn *t, struct px_exchange *x);
 
 /* ---- exchange.c ---- */
 /* For request `ev` of a client; NULL at the bound. */
-struct px_exchange *px_exchange_new(struct osp_proxy *px, const struct osp_ep_event *ev);
+struct px_exchange *px_exchange_new(struct osp_proxy *px, const struct osp_event *ev);
 /* One upstream for the request of `x`, without a client of its own; NULL at the bound. */
 struct px_exchange *px_exchange_branch(struct osp_proxy *px, const struct px_exchange *x, const struct px_kind *kind);
 void px_exchange_end(struct osp_proxy *px, struct px_exchange *x);

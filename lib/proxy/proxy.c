@@ -166,7 +166,7 @@ osp_proxy_set_policy(struct osp_proxy *px, struct osp_policy *p)
  * so the client may send the same protected request again.
  */
 static void
-refuse(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now, struct osp_txq *tx)
+refuse(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, struct osp_txq *tx)
 {
     struct osp_msg     resp;
     uint8_t            age[4];
@@ -180,7 +180,7 @@ refuse(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now,
 }
 
 static void
-on_request(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now, struct osp_txq *tx)
+on_request(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, struct osp_txq *tx)
 {
     struct px_exchange *x;
     struct px_turn      t = px_turn_begin(px, now, tx);
@@ -205,7 +205,7 @@ has_news(const struct px_exchange *x)
 }
 
 static void
-on_event(struct osp_proxy *px, const struct osp_ep_event *ev, struct osp_time now, struct osp_txq *tx)
+on_event(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, struct osp_txq *tx)
 {
     struct px_exchange *x = (struct px_exchange *)(uintptr_t)ev->user;
     struct px_turn      t;
@@ -250,7 +250,7 @@ void
 osp_proxy_input(struct osp_proxy *px, const struct osp_flow *from, struct osp_slice datagram, struct osp_time now,
                 struct osp_txq *tx)
 {
-    struct osp_ep_event ev;
+    struct osp_event ev;
 
     osp_ep_input(px->ep, from, datagram, now, tx, &ev);
     on_event(px, &ev, now, tx);
@@ -280,7 +280,7 @@ give_up_waiting(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 bool
 osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 {
-    struct osp_ep_event ev;
+    struct osp_event ev;
 
     if (px_bodies_expire(px, now) || !px_go_on(px, now, tx) || !give_up_waiting(px, now, tx))
         return true;

@@ -27,7 +27,7 @@ struct run {
     struct osp_ep      *ep;
     struct osp_txq      tx;
     struct osp_time     now;
-    struct osp_ep_event ev;
+    struct osp_event ev;
     uint64_t            newest;                 /* handle that came up last */
     uint64_t            handles[8];             /* of requests that came up */
     uint64_t            ours[REQUESTS];         /* handles of requests of ours, by `user` */
@@ -62,7 +62,7 @@ note_sent(struct run *r)
 static void
 note(struct run *r)
 {
-    const struct osp_ep_event *ev = &r->ev;
+    const struct osp_event *ev = &r->ev;
 
     if (ev->kind == OSP_EV_REQUEST) {
         assert(ev->handle > r->newest);         /* never again */

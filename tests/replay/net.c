@@ -265,7 +265,7 @@ deliver(struct net *n, const struct net_item *it)
     unsigned            i = node_at(&it->to);
     struct net_node    *node = &n->nodes[i];
     struct osp_flow     flow = { .peer = it->from, .local = it->to.ip };
-    struct osp_ep_event ev;
+    struct osp_event ev;
     uint8_t            *exact;
 
     if (i >= n->node_count || node->cut)
@@ -299,7 +299,7 @@ earliest(const struct net *n)
 static void
 expire(struct net *n, unsigned i)
 {
-    struct osp_ep_event ev;
+    struct osp_event ev;
 
     while (osp_ep_expire(n->nodes[i].ep, n->now, &n->tx, &ev)) {
         if (ev.kind != OSP_EV_NONE)

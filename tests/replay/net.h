@@ -34,7 +34,7 @@ struct net {
     unsigned loss, dup, spoiled;                /* per cent of the datagrams */
     uint64_t delay_min_us, delay_max_us;
     bool     strict;
-    void   (*event)(struct net *n, unsigned node, const struct osp_ep_event *ev);
+    void   (*event)(struct net *n, unsigned node, const struct osp_event *ev);
     void   (*timer)(struct net *n, unsigned node, uint64_t arg);
     void    *user;
     /* what it reads */

@@ -111,7 +111,7 @@ task(enum kind k, uint64_t id, uint64_t handle)
 /* ---- the servers ---- */
 
 static void
-on_request(struct app *a, unsigned node, const struct osp_ep_event *ev)
+on_request(struct app *a, unsigned node, const struct osp_event *ev)
 {
     struct net        *n = &a->net;
     uint32_t           news;
@@ -167,7 +167,7 @@ notify(struct app *a, unsigned node, uint64_t id)
 /* ---- the clients, and what the relay does with the answers it gets ---- */
 
 static void
-on_relay_end(struct app *a, unsigned node, const struct osp_ep_event *ev)
+on_relay_end(struct app *a, unsigned node, const struct osp_event *ev)
 {
     uint64_t         id = ev->user & ~RELAYED;
     struct exchange *x = &a->x[id];
@@ -178,7 +178,7 @@ on_relay_end(struct app *a, unsigned node, const struct osp_ep_event *ev)
 }
 
 static void
-on_response(struct app *a, struct exchange *x, uint64_t id, const struct osp_ep_event *ev)
+on_response(struct app *a, struct exchange *x, uint64_t id, const struct osp_event *ev)
 {
     uint32_t news;
     bool     own = number_in(a, ev->msg, &news) == id;
@@ -198,7 +198,7 @@ on_response(struct app *a, struct exchange *x, uint64_t id, const struct osp_ep_
 }
 
 static void
-on_event(struct net *n, unsigned node, const struct osp_ep_event *ev)
+on_event(struct net *n, unsigned node, const struct osp_event *ev)
 {
     struct app *a = app_of(n);
 

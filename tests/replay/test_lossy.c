@@ -133,7 +133,7 @@ flush(enum node from, unsigned i)
 /* ---- origin: answers /<client>/<number> under the proxy's layer ---- */
 
 static void
-origin_request(struct osp_ep_event *ev)
+origin_request(struct osp_event *ev)
 {
     static uint8_t  a[4096];
     uint8_t         classes[OSP_MSG_OPTS_MAX];
@@ -203,7 +203,7 @@ client_ask(unsigned i)
 }
 
 static void
-client_event(unsigned i, const struct osp_ep_event *ev)
+client_event(unsigned i, const struct osp_event *ev)
 {
     struct client *c = &n.clients[i];
     static uint8_t a[4096];
@@ -257,7 +257,7 @@ deliver(const struct packet *p)
 {
     struct osp_flow     f = { .peer = { .ip = p->flow.local, .port = 5683 }, .local = p->flow.peer.ip };
     struct osp_slice    d = osp_slice(p->bytes, p->n);
-    struct osp_ep_event ev;
+    struct osp_event ev;
     unsigned            i = (unsigned)p->flow.peer.ip.b[14] << 8 | p->flow.peer.ip.b[15];
 
     observe_wire(p);
@@ -302,7 +302,7 @@ earliest(void)
 static void
 expire_all(void)
 {
-    struct osp_ep_event ev;
+    struct osp_event ev;
 
     while (osp_proxy_expire(n.px, n.now, &n.tx))
         flush(PROXY, 0);

@@ -137,7 +137,7 @@ bool client_is_notification(const struct osp_msg *m);
 OSP_CHECKED enum osp_err client_check_critical(const struct osp_msg *m);
 
 /* Waits for a response to `handle`, at most until `deadline`; notifications that come meanwhile are held. */
-OSP_CHECKED enum osp_err client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct osp_ep_event *ev);
+OSP_CHECKED enum osp_err client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct osp_event *ev);
 
 /* OSP_E_BAD_RESPONSE, and the words for it in c->why. */
 enum osp_err client_broken(struct client *c, const char *why);
@@ -199,7 +199,7 @@ bool client_is_by_hand(const struct client *c);
 int client_observe(struct client *c);
 
 /* Keeps a notification of the observation for later; the newest replaces the one before. */
-void client_watch_hold(struct client *c, const struct osp_ep_event *ev);
+void client_watch_hold(struct client *c, const struct osp_event *ev);
 
 /* ---- osprey_report.c ---- */
 

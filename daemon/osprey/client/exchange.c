@@ -93,7 +93,7 @@ client_lease(struct client *c)
 /* ---- the answer ---- */
 
 enum osp_err
-client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct osp_ep_event *ev)
+client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct osp_event *ev)
 {
     for (;;) {
         enum osp_err e = osprey_net_wait(&c->net, deadline, ev);
@@ -119,7 +119,7 @@ static enum osp_err
 await_answer(struct client *c, const struct client_ask *ask, uint64_t handle, struct osp_time deadline)
 {
     for (;;) {
-        struct osp_ep_event ev = { .kind = OSP_EV_NONE };
+        struct osp_event ev = { .kind = OSP_EV_NONE };
         enum osp_err        e = client_await(c, handle, deadline, &ev);
         bool                crossed;
 

@@ -108,7 +108,7 @@ deregister(struct client *c)
 /* ---- waiting ---- */
 
 void
-client_watch_hold(struct client *c, const struct osp_ep_event *ev)
+client_watch_hold(struct client *c, const struct osp_event *ev)
 {
     struct osp_wr w = osp_wr_to(c->watch.held_bytes, HELD_CAP);
 
@@ -159,7 +159,7 @@ take_held(struct client *c)
 }
 
 static enum news
-take_event(struct client *c, const struct osp_ep_event *ev)
+take_event(struct client *c, const struct osp_event *ev)
 {
     if (ev->kind == OSP_EV_REQUEST)     /* we serve nothing */
         osp_ep_dismiss(c->net.ep, ev->handle, true, osprey_now(), &c->net.tx);
@@ -180,7 +180,7 @@ await_news(struct client *c, struct osp_time end)
     enum news       n = take_held(c);
 
     while (n == NEWS_STALE) {
-        struct osp_ep_event ev;
+        struct osp_event ev;
         enum osp_err        e = osprey_net_wait(&c->net, until, &ev);
 
         if (e == OSP_OK)

@@ -59,7 +59,7 @@ add(struct client *c, struct gather *g, const struct osp_msg *m)
 /* Asks for the block at the end of what came: the same code and options, as far as anybody can read them. */
 static enum osp_err
 ask_next(struct client *c, const struct gather *g, const struct osprey_onion *onion, struct osp_time deadline,
-         struct osp_ep_event *ev)
+         struct osp_event *ev)
 {
     struct osp_request how = { .type = c->args.non ? OSP_NON : OSP_CON, .deadline = deadline };
     struct osp_ip      any = { { 0 } };
@@ -107,7 +107,7 @@ gather(struct client *c, const struct osprey_onion *onion, const struct osp_msg 
        struct osp_time deadline)
 {
     struct gather       g = { .block = *first };
-    struct osp_ep_event ev = { .kind = OSP_EV_NONE };
+    struct osp_event ev = { .kind = OSP_EV_NONE };
     enum osp_err        e = begin(c, &g, m);
 
     if (e == OSP_OK && first->num != 0)

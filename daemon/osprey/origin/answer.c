@@ -129,7 +129,7 @@ origin_ask(struct origin *o, const struct origin_who *who, const struct osp_msg 
 }
 
 static void
-on_request(struct origin *o, const struct osp_ep_event *ev)
+on_request(struct origin *o, const struct osp_event *ev)
 {
     static struct osprey_reply reply; /* large, and there is one request at a time */
     struct osprey_served       sv;
@@ -167,7 +167,7 @@ on_request(struct origin *o, const struct osp_ep_event *ev)
 void
 origin_serve(struct origin *o, const volatile sig_atomic_t *stop)
 {
-    struct osp_ep_event ev;
+    struct osp_event ev;
 
     while (!*stop) {
         struct osp_time next = answer_due(o), tick = origin_tick(o);

@@ -149,7 +149,7 @@ struct origin_watch *origin_watch_judge(struct origin *o, const struct origin_wh
 void origin_watch_end(struct origin *o, struct origin_watch *w, const char *why);
 
 /* A notification was rejected or not acknowledged. */
-void origin_watch_rejected(struct origin *o, const struct osp_ep_event *ev);
+void origin_watch_rejected(struct origin *o, const struct osp_event *ev);
 
 /* Tells all observers of `subject`. */
 void origin_notify(struct origin *o, enum osprey_subject subject);

@@ -110,7 +110,7 @@ origin_watch_judge(struct origin *o, const struct origin_who *who, const struct 
 }
 
 void
-origin_watch_rejected(struct origin *o, const struct osp_ep_event *ev)
+origin_watch_rejected(struct origin *o, const struct osp_event *ev)
 {
     for (size_t i = 0; i < ORIGIN_WATCHES_MAX; i++)
         if (o->watches[i].used && o->watches[i].handle == ev->handle)

@@ -19,7 +19,7 @@ struct fix {
     struct osp_pool     pool;
     struct osp_txq      tx;
     struct osp_time     now;
-    struct osp_ep_event ev;
+    struct osp_event ev;
     struct osp_ep_cfg   cfg;
     uint64_t            rng;
     struct sent         out[OUT_MAX];

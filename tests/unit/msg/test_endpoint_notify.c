@@ -19,7 +19,7 @@ static struct osp_ep      *ep;
 static struct osp_pool     pool;
 static struct osp_txq      tx;
 static struct osp_time     now;
-static struct osp_ep_event ev;
+static struct osp_event ev;
 static struct osp_flow     client;
 static uint64_t            rng;
 static char                payload[8192];
