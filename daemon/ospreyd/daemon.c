@@ -244,9 +244,10 @@ static struct osp_worker_cfg
 worker_cfg(struct osp_daemon *d, const struct osp_cfg *cfg, unsigned index)
 {
     struct osp_worker_cfg w = { .index = index, .main = &d->inbox };
-    struct osp_ep_cfg    *ep = &w.proxy.ep;
+    struct osp_ep_cfg    *ep = &w.ep;
 
     osp_proxy_cfg_default(&w.proxy);
+    osp_ep_cfg_default(ep);
     ep->early_ack_us = cfg->limits.early_ack_us;
     ep->nstart = cfg->limits.nstart;
     ep->max_queued = share(cfg->limits.queued, cfg->workers);

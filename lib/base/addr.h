@@ -12,15 +12,19 @@
 
 struct osp_ip { uint8_t b[16]; };
 
+/* What carries the messages of a peer: port 5683 of UDP and port 5683 of TCP are two peers. */
+enum osp_transport_id { OSP_TRANSPORT_UDP, OSP_TRANSPORT_DTLS, OSP_TRANSPORT_TCP, OSP_TRANSPORT_TLS, OSP_TRANSPORTS };
+
 struct osp_addr {
     struct osp_ip ip;
     uint32_t      scope;        /* interface of a link-local address, else 0 */
     uint16_t      port;
-    uint16_t      zero;         /* keeps the padding defined */
+    uint8_t       transport;    /* enum osp_transport_id */
+    uint8_t       zero;         /* keeps the padding defined */
 };
 
 /*
- * The path a datagram takes: our socket and address on one side, the peer on the other.
+ * The path a message takes: our socket and address on one side, the peer on the other.
  * An answer leaves by the flow its request came in on.
  */
 struct osp_flow {
@@ -40,7 +44,7 @@ osp_ip_eq(const struct osp_ip *a, const struct osp_ip *b)
 static inline bool
 osp_addr_eq(const struct osp_addr *a, const struct osp_addr *b)
 {
-    return osp_ip_eq(&a->ip, &b->ip) && a->port == b->port && a->scope == b->scope;
+    return osp_ip_eq(&a->ip, &b->ip) && a->port == b->port && a->scope == b->scope && a->transport == b->transport;
 }
 
 bool osp_ip_is_v4(const struct osp_ip *ip);

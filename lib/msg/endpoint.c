@@ -63,7 +63,7 @@ osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *
         return OSP_E_NOMEM;
     ep->cfg = *cfg;
     ep->pool = pool;
-    ep->next_handle = 1;
+    ep->next_handle = OSP_HANDLE_FIRST(OSP_TRANSPORT_UDP);
     ep->socks = cfg->upstream_socks;
     osp_randbuf_init(&ep->rand, rand);
     osp_randbuf_take(&ep->rand, (uint8_t *)&ep->seed, sizeof(ep->seed));

@@ -14,7 +14,9 @@
  *   client role   osp_ep_request() sends; exactly one OSP_EV_RESPONSE or OSP_EV_FAILED comes back for
  *                 it (more responses only for a request sent with `keep`).
  *
- * Handles are 64-bit numbers that are never reused; a stale one is refused, not followed.
+ * Events and what a request or a response asks for are those of the exchange interface (msg/exchange.h): a confirmable one
+ * is a CON.  osp_ep_transport() makes the endpoint a transport of it.
+ *
  * Memory comes from the pool; all tables are bounded by the configuration.
  */
 #ifndef OSP_MSG_ENDPOINT_H
@@ -24,7 +26,7 @@
 #include "base/rand.h"
 #include "base/share.h"
 #include "base/time.h"
-#include "msg/msg.h"
+#include "msg/exchange.h"
 #include "msg/txq.h"
 
 struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in microseconds */
@@ -67,34 +69,19 @@ struct osp_ep_stats {
     size_t   messages, requests, peers, queued; /* now */
 };
 
-enum osp_ev_kind {
-    OSP_EV_NONE,
-    OSP_EV_REQUEST,     /* a new request: `msg`, `flow`, `handle` (of ours), `type` of it in msg->type */
-    OSP_EV_RESPONSE,    /* to a request of ours: `msg`, `flow`, `user` */
-    OSP_EV_FAILED,      /* a request of ours ended without one: `user`, `err` = TIMEOUT, RESET, BAD_RESPONSE,
-                           or OVERLOAD: it had to wait for NSTART and then no Message ID was free */
-    OSP_EV_REJECTED,    /* a CON/NON response of ours was reset by the client or never acknowledged:
-                           `handle`, `err` = RESET or TIMEOUT (ends an observation) */
-    OSP_EV_DELIVERED,   /* a CON response sent with `keep` was acknowledged: `handle` */
-};
-
-struct osp_event {
-    enum osp_ev_kind kind;
-    enum osp_err     err;
-    uint64_t         handle;
-    uint64_t         user;
-    struct osp_flow  flow;
-    uint32_t         length;    /* of the datagram */
-    struct osp_msg  *msg;       /* owned by the endpoint, valid until its next call; the bytes it
-                                   borrows are the datagram's */
-};
-
 /*
  * OSP_E_NOMEM.  `pool` and the source behind `rand` must outlive the endpoint.
  */
 OSP_CHECKED enum osp_err osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *pool,
                                     struct osp_time now, struct osp_ep **out);
 void osp_ep_free(struct osp_ep *ep);
+
+/*
+ * The endpoint as a transport, OSP_TRANSPORT_UDP, for those who know the exchange interface only.  What they ask for goes into
+ * `tx`, which is borrowed until this is called again.  Its owner goes on to call osp_ep_input(); whoever has the transport
+ * calls for what is due, and frees the endpoint with it.
+ */
+struct osp_transport *osp_ep_transport(struct osp_ep *ep, struct osp_txq *tx);
 
 /*
  * One datagram came in.  ev->kind says what came up, OSP_EV_NONE if nothing did (an ACK, a
@@ -114,14 +101,6 @@ bool osp_ep_deadline(const struct osp_ep *ep, struct osp_time *out);
 
 /* ---- server role ---- */
 
-struct osp_respond {
-    bool keep;          /* more responses may follow (Observe): the handle stays valid */
-    bool confirmable;   /* of a later (not first) response; the first follows the request's type */
-    bool never_repeated;     /* piggybacked or non-confirmable, whatever the type of the request */
-    struct osp_account *account;        /* whose share of separate responses an unacknowledged one counts in: beyond it,
-                                           the last response is non-confirmable; NULL: nobody's */
-};
-
 /*
  * Answers request `handle`; type, MID and token of `resp` are ignored and set here.
  *   OSP_E_INVALID   the handle is stale: nothing is sent; drop the answer
@@ -140,17 +119,6 @@ bool osp_ep_will_repeat(const struct osp_ep *ep, uint64_t handle);
 void osp_ep_dismiss(struct osp_ep *ep, uint64_t handle, bool reset, struct osp_time now, struct osp_txq *tx);
 
 /* ---- client role ---- */
-
-struct osp_request {
-    uint8_t         type;       /* OSP_CON or OSP_NON */
-    bool            keep;       /* stay open for more responses (Observe) until osp_ep_cancel() */
-    struct osp_time deadline;   /* OSP_EV_FAILED with TIMEOUT by then at the latest */
-    uint64_t        user;       /* comes back in the events */
-    uint64_t        client;     /* who has asked for it, as a number that the caller chooses: NSTART and the places in the
-                                   queues are shared out among clients; 0: the caller himself */
-    uint64_t        instead_of; /* handle of a kept request to this peer whose Token it takes over, to register again or
-                                   to deregister [rfc7641#3.3.1] [rfc7641#3.6]; 0: a Token of its own */
-};
 
 /*
  * Sends `m` to `peer` (the endpoint chooses socket, token and MID; `local`, if not all zero, is

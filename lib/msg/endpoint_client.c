@@ -84,7 +84,8 @@ req_new(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *loc
         ep_peer_put(ep, p);
         return NULL;
     }
-    *r = (struct ep_req){ .peer = p, .user = how->user, .type = how->type, .keep = how->keep, .out.is_request = true };
+    *r = (struct ep_req){ .peer = p, .user = how->user, .keep = how->keep, .out.is_request = true };
+    r->type = how->confirmable ? OSP_CON : OSP_NON;
     r->flow.peer = *peer;
     if (local)
         r->flow.local = *local;
@@ -293,6 +294,8 @@ ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_ti
     ev->handle = r->handle;
     ev->user = r->user;
     ev->flow = *from;
+    ev->confirmable = m->type == OSP_CON;
+    ev->is_answer = m->type == OSP_ACK;
     ev->msg = m;
     if (r->keep)
         osp_timer_stop(&ep->wheel, &r->deadline);

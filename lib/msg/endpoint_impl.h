@@ -8,6 +8,7 @@
  *   endpoint_client.c   requests of ours, and the answers to them
  *   endpoint_peer.c     Message IDs: what is kept per upstream peer
  *   endpoint_share.c    NSTART: whose request goes next
+ *   endpoint_exchange.c the endpoint as a transport of the exchange interface
  *
  * Three kinds of objects, all in memory of the pool:
  *
@@ -163,6 +164,9 @@ struct ep_req {
 };
 
 struct osp_ep {
+    struct osp_transport transport;     /* for users of the exchange interface, and: */
+    struct osp_txq     *tx;             /* what they ask for goes in here */
+    struct osp_peer_can can;
     struct osp_ep_cfg   cfg;
     struct osp_pool    *pool;
     struct osp_randbuf  rand;

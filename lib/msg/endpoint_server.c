@@ -170,6 +170,7 @@ ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_tim
     ev->kind = OSP_EV_REQUEST;
     ev->handle = in->handle;
     ev->flow = *from;
+    ev->confirmable = in->type == OSP_CON;
     ev->msg = &ep->msg;
 }
 

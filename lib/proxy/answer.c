@@ -63,11 +63,11 @@ send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out, size_t
 {
     struct osp_respond how = { .keep = x->notify, .confirmable = x->notify_con, .never_repeated = x->is_challenge };
 
-    if (most != SIZE_MAX && size_of(x, out) > most / (t->px->cfg.ep.max_retransmit + 1u))
+    if (most != SIZE_MAX && size_of(x, out) > most / osp_exchange_can(&t->px->transports, &x->from.peer)->copies)
         how.never_repeated = true;
-    if (osp_ep_will_repeat(t->px->ep, x->in))
+    if (osp_exchange_will_repeat(&t->px->transports, x->in))
         how.account = px_account(t->px, x);
-    return osp_ep_respond(t->px->ep, x->in, out, how, t->now, t->tx);
+    return osp_exchange_respond(&t->px->transports, x->in, out, how, t->now);
 }
 
 /*
@@ -77,13 +77,14 @@ send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out, size_t
 static enum osp_err
 respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 {
-    size_t          room = t->px->cfg.ep.max_datagram, most = px_may_send(t, x);
-    struct osp_msg *to = out == &t->px->a ? &t->px->b : &t->px->a;
-    enum osp_err    e;
+    const struct osp_peer_can *can = osp_exchange_can(&t->px->transports, &x->from.peer);
+    size_t                     room = can->largest_message, most = px_may_send(t, x);
+    struct osp_msg            *to = out == &t->px->a ? &t->px->b : &t->px->a;
+    enum osp_err               e;
 
     if (most == SIZE_MAX || size_of(x, out) <= most) {  /* of whom there is no doubt only what does not fit is measured */
         e = send(t, x, out, most);
-        if (e != OSP_E_NOSPACE || size_of(x, out) - x->token_len + t->px->cfg.ep.max_token <= room)
+        if (e != OSP_E_NOSPACE || size_of(x, out) - x->token_len + can->longest_token <= room)
             return e;
     } else if (x->is_error) {
         t->px->stats.shortened++;
@@ -112,7 +113,7 @@ px_challenge_address(struct px_turn *t, struct px_exchange *x)
 
     t->px->stats.errors[OSP_E_UNVERIFIED]++;
     if (e == OSP_OK)
-        e = osp_ep_respond(t->px->ep, x->in, &t->px->a, how, t->now, t->tx);
+        e = osp_exchange_respond(&t->px->transports, x->in, &t->px->a, how, t->now);
     if (e == OSP_OK)
         px_exchange_end(t->px, x);
     else

@@ -3,9 +3,9 @@
 #include "proxy/impl.h"
 
 struct px_turn
-px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+px_turn_begin(struct osp_proxy *px, struct osp_time now)
 {
-    struct px_turn t = { .px = px, .now = now, .tx = tx, .scratch = osp_wr_to(px->scratch, px->scratch_cap) };
+    struct px_turn t = { .px = px, .now = now, .scratch = osp_wr_to(px->scratch, px->scratch_cap) };
 
     return t;
 }
@@ -38,7 +38,7 @@ px_exchange_new(struct osp_proxy *px, const struct osp_event *ev)
         x->in = ev->handle;
         x->from = ev->flow;
         x->request_len = ev->length;
-        x->type = ev->msg->type;
+        x->confirmable = ev->confirmable;
     }
     return x;
 }
@@ -56,7 +56,7 @@ px_exchange_branch(struct osp_proxy *px, const struct px_exchange *from, const s
         x->hop_ctx = from->hop_ctx;
         x->vouched = from->vouched;
         x->deadline = from->deadline;
-        x->type = OSP_CON;
+        x->confirmable = true;
         if (px_agree_as(px, x, from) != OSP_OK) {
             px_exchange_end(px, x);
             return NULL;
@@ -106,7 +106,7 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     parts_ended(px, x);
     px_current_drop(x);
     if (x->out)
-        osp_ep_cancel(px->ep, x->out);
+        osp_exchange_cancel(&px->transports, x->out);
     px_park_end(px, x);
     osp_list_remove(&x->link);
     osp_stored_release(&x->saved, &px->pool);
@@ -127,7 +127,7 @@ px_drop(struct px_turn *t, struct px_exchange *x, enum osp_err why)
 {
     if (why != OSP_OK)
         t->px->stats.errors[why]++;
-    osp_ep_dismiss(t->px->ep, x->in, false, t->now, t->tx);
+    osp_exchange_dismiss(&t->px->transports, x->in, false, t->now);
     px_exchange_end(t->px, x);
 }
 

@@ -94,6 +94,9 @@ struct px_body {
     uint8_t         list;       /* enum px_body_list */
 };
 
+/* How a response came: see struct osp_event. */
+struct px_came { bool confirmable, is_answer; };
+
 /* An exchange's blocks towards the next hop. */
 struct px_transfer {
     uint64_t         out;       /* handle of the request for the block that is under way; the exchange's own, or beside it */
@@ -102,6 +105,7 @@ struct px_transfer {
     struct osp_stored head;     /* the first block's response without its payload */
     struct px_buf    body;      /* of the response, so far */
     struct osp_block at;        /* sent or asked for last */
+    struct px_came   came;      /* the first block of the response */
     bool             sending, collecting;
 };
 
@@ -164,8 +168,8 @@ enum px_step {
 
 /* What kind of exchange it is: who gets what comes of it.  The tables are in kinds.c; ended may be NULL. */
 struct px_kind {
-    /* `resp` is whole, and out of our layer; `type` of the message in which it came. */
-    enum px_step (*response)(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
+    /* `resp` is whole, and out of our layer; t->came says how it came. */
+    enum px_step (*response)(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp);
     void (*failed)(struct px_turn *t, struct px_exchange *x, enum osp_err why);         /* ends it */
     void (*ended)(struct osp_proxy *px, struct px_exchange *x);
     bool has_client;
@@ -236,7 +240,7 @@ struct px_exchange {
     uint8_t                 rekey_rounds;
     bool                    current_is_stale;       /* the next hop does not know `current` any more */
     enum osp_err            resolved;   /* what the name it waited for led to: `to`, or this error */
-    uint8_t                 type;       /* of the request, and of ours */
+    bool                    confirmable;        /* the request, and ours */
     uint8_t                 parts;      /* bits by enum px_part */
     uint8_t                 no_response;        /* its No-Response option [rfc7967#2] */
     uint8_t                 removed_count;
@@ -278,7 +282,7 @@ struct px_agreed { enum osp_err why; char purpose[OSP_RECIPE_PEER_MAX]; };
 struct osp_proxy {
     struct osp_proxy_cfg   cfg;
     struct osp_pool        pool;
-    struct osp_ep         *ep;
+    struct osp_transports  transports;          /* all peers are behind these */
     struct osp_crypto     *crypto;
     struct osp_randbuf     rand;
     struct osp_hash_key    seed;
@@ -325,14 +329,14 @@ struct px_outer {
 struct px_turn {
     struct osp_proxy *px;
     struct osp_time   now;
-    struct osp_txq   *tx;
     struct osp_wr     scratch;
     struct px_outer   outer;    /* of the request that is dispatched */
+    struct px_came    came;     /* how the response came that is dealt with */
     struct osp_msg   *out;      /* with PX_RESPOND and PX_SEND: what; it lives as long as the turn */
     enum osp_err      why;      /* with PX_FAIL, PX_FAIL_UPSTREAM and PX_DROP */
 };
 
-struct px_turn px_turn_begin(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+struct px_turn px_turn_begin(struct osp_proxy *px, struct osp_time now);
 
 /* The one of the proxy's two messages that `m` is not. */
 static inline struct osp_msg *
@@ -474,7 +478,7 @@ void px_send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);
 /* Does what a step of `x` says. */
 void px_conclude(struct px_turn *t, struct px_exchange *x, enum px_step v);
 /* Sends what px_send_at_once() was told of. */
-void px_send_what_is_due(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+void px_send_what_is_due(struct osp_proxy *px, struct osp_time now);
 /* The next hop's layer on *req, which then is another message. */
 enum osp_err px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req);
 
@@ -482,19 +486,19 @@ enum osp_err px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg
 /* The newest of its subject to observer `x` now. */
 void px_deliver(struct px_turn *t, struct px_exchange *x);
 /* Does what is to be done for subjects while there is room for its datagrams; true: all of it was. */
-bool px_notify(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+bool px_notify(struct osp_proxy *px, struct osp_time now);
 /*
  * Observer `x` joined.  It gets the newest at once while that is fresh; otherwise with the answer to another registration.
  */
 void px_catch_up(struct px_turn *t, struct px_exchange *x);
 /* Registers again for one subject that is due; false: none is. */
-bool px_renew_next(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
-enum px_step px_registration_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp, uint8_t type);
+bool px_renew_next(struct osp_proxy *px, struct osp_time now);
+enum px_step px_registration_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp);
 void px_registration_failed(struct px_turn *t, struct px_exchange *up, enum osp_err why);
 
 /* ---- resume.c ---- */
 /* Takes up what is ready while there is room for its datagrams; true: all of it was. */
-bool px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+bool px_go_on(struct osp_proxy *px, struct osp_time now);
 /* A parked exchange waited long enough. */
 void px_give_up(struct px_turn *t, struct px_exchange *x);
 
@@ -545,7 +549,7 @@ void px_rekey_end(struct osp_proxy *px, struct px_exchange *x);
 /* ---- response.c ---- */
 /* `handle`: of our request that it answers. */
 void px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg *resp);
-enum px_step px_client_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
+enum px_step px_client_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp);
 
 /* ---- bodies.c ---- */
 enum osp_err px_bodies_init(struct osp_proxy *px);
@@ -574,8 +578,8 @@ enum osp_err px_add_uint(struct px_turn *t, struct osp_msg *m, uint16_t num, siz
 enum osp_err px_add_tag(struct px_turn *t, struct osp_msg *req, uint64_t tag);
 /* One made from the payload, unless there is one. */
 enum osp_err px_add_etag(struct px_turn *t, struct osp_msg *m);
-/* The largest blocks of `m` that fit in `most` bytes. */
-uint8_t px_szx_for(const struct osp_proxy *px, const struct osp_msg *m, size_t most);
+/* The largest blocks of `m` that fit in `most` bytes, on the way to a peer that can do so much. */
+uint8_t px_szx_for(const struct osp_peer_can *can, const struct osp_msg *m, size_t most);
 void px_mark_upload(struct px_turn *t, const struct px_exchange *x, const struct px_op *op, uint64_t tag);
 /* A Request-Tag of ours into a request that passes by in blocks. */
 enum osp_err px_tag_request(struct px_turn *t, const struct px_exchange *x, struct osp_msg *req);
@@ -613,7 +617,8 @@ enum osp_err px_cut_entry(struct px_turn *t, const struct px_exchange *x, struct
 void px_gather(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *resp);
 
 /* ---- transfer.c ---- */
-bool px_is_too_long(const struct osp_proxy *px, const struct osp_msg *m);
+/* Whether `m` has to go to this peer in blocks. */
+bool px_is_too_long(const struct osp_proxy *px, const struct osp_addr *to, const struct osp_msg *m);
 enum osp_err px_transfer_start(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req);
 /* PX_GO_ON: *resp is the whole response; PX_DONE: another block was sent or asked for. */
 enum px_step px_transfer_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg **resp);
@@ -636,7 +641,7 @@ bool px_observe_wish(struct px_turn *t, struct px_exchange *x, const struct osp_
 /* An observation begins, or ends. */
 void px_observe_grant(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const struct px_wish *wish);
 /* A response to an observed request. Sets x->notify for a notification; PX_DONE: it is old and to be ignored. */
-enum px_step px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type);
+enum px_step px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp);
 /*
  * Keeps notification `resp` until `ctx` has a number, in place of an older one that waits; without x->notify it is the last.
  * False: it cannot be kept, the caller ends the exchange.
@@ -644,6 +649,8 @@ enum px_step px_observe_response(struct px_turn *t, struct px_exchange *x, struc
 bool px_observe_hold(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp, struct osp_octx *ctx);
 /* A number was leased, or not: what was held is sent, or lost. */
 enum px_step px_observe_release(struct px_turn *t, struct px_exchange *x, bool leased);
+/* Whether notifications to `up` come in order, whatever their Observe options say. */
+bool px_is_in_order(const struct osp_proxy *px, const struct px_exchange *up);
 /* False: the notification is old. Otherwise it is the newest now. */
 bool px_order_take(struct px_order *o, const struct osp_msg *resp, struct osp_time now);
 /* Whether the next notification to this client is to be confirmed: `con`: the one that came was [rfc7641#4.5]. */
@@ -682,7 +689,7 @@ struct px_observation *px_subject_next_late(const struct px_subject *s);
 void px_subject_is_told(struct px_observation *o);
 /* ---- its registration */
 /* Whether a response that did not verify leaves it as it is: all but the answer to a registration. */
-bool px_subject_ignores(const struct px_subject *s, uint8_t type);
+bool px_subject_ignores(const struct px_turn *t, const struct px_subject *s);
 /* One that is due to register again, or whose registration was not answered; NULL: none. */
 struct px_subject *px_subject_due(struct osp_proxy *px, struct osp_time now);
 /* px_subject_due() names it again then. */
@@ -695,9 +702,9 @@ bool px_subject_outlives(struct px_subject *s, enum osp_err why);
 void px_subject_end(struct px_turn *t, struct px_subject *s, enum osp_err why);
 /* What a response to the registration says; takes Observe out of it. */
 struct px_news { uint32_t max_age; bool con, goes_on; };
-struct px_news px_subject_news(const struct px_subject *s, struct osp_msg *resp, uint8_t type);
+struct px_news px_subject_news(const struct px_turn *t, const struct px_subject *s, struct osp_msg *resp);
 /* False: it is older than what is there. */
-bool px_subject_is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uint8_t type);
+bool px_subject_is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp);
 /* The newest is `resp`: out to everybody. OSP_E_NOMEM. */
 enum osp_err px_subject_take(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, const struct px_news *news);
 void px_subject_free(struct osp_proxy *px, struct px_subject *s);
@@ -769,7 +776,7 @@ enum px_step px_ask_in_another_context(struct px_turn *t, struct px_exchange *x,
 /* The request of an observation is about to be sent again: in the context that is in use now. */
 void px_forget_context(struct px_exchange *x);
 /* What came back to the exchange of a session, or that nothing did. */
-enum px_step px_session_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp, uint8_t type);
+enum px_step px_session_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp);
 void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
 /* A response came out of the layer x->added. */
 void px_agreement_verified(struct px_turn *t, struct px_exchange *x);

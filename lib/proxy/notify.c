@@ -15,7 +15,7 @@
 static void
 deregister(struct px_turn *t, struct px_exchange *up)
 {
-    struct osp_request how = { .type = OSP_CON, .instead_of = up->out };
+    struct osp_request how = { .confirmable = true, .instead_of = up->out };
     struct osp_msg    *req = &t->px->a;
     uint8_t            value[4];
     uint64_t           handle;
@@ -29,7 +29,7 @@ deregister(struct px_turn *t, struct px_exchange *up)
     if ((up->hop_ctx || up->current) && px_protect(t, up, &req) != OSP_OK)
         return;
     how.deadline = osp_time_after(t->now, up->policy->response_timeout_us);
-    if (osp_ep_request(t->px->ep, &up->to, NULL, req, &how, t->now, t->tx, &handle) == OSP_OK)
+    if (osp_exchange_request(&t->px->transports, &up->to, req, &how, t->now, &handle) == OSP_OK)
         up->out = 0;            /* its handle has ended; what comes back is for nobody */
 }
 
@@ -59,14 +59,14 @@ px_deliver(struct px_turn *t, struct px_exchange *x)
 
 /* To those who are late, as many as there is room for; true: to all. */
 static bool
-fan_out(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx, struct px_subject *s, unsigned *left)
+fan_out(struct osp_proxy *px, struct osp_time now, struct px_subject *s, unsigned *left)
 {
     struct px_observation *o;
 
     while ((o = px_subject_next_late(s)) != NULL) {
-        struct px_turn t = px_turn_begin(px, now, tx);
+        struct px_turn t = px_turn_begin(px, now);
 
-        if (*left == 0 || osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
+        if (*left == 0 || !osp_exchange_has_room(&px->transports, 2))
             return false;
         (*left)--;
         if (o->x->state == PX_RUNNING)
@@ -78,14 +78,14 @@ fan_out(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx, struct px
 }
 
 bool
-px_notify(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+px_notify(struct osp_proxy *px, struct osp_time now)
 {
     unsigned         left = DELIVER_PER_CALL;
     struct osp_list *n;
 
     while ((n = osp_list_first(&px->running)) != NULL) {
         struct px_subject *s = OSP_CONTAINER(n, struct px_subject, run);
-        bool               all = fan_out(px, now, tx, s, &left) && !osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram);
+        bool               all = fan_out(px, now, s, &left) && osp_exchange_has_room(&px->transports, 2);
 
         osp_list_remove(&s->run);
         if (!all) {             /* the others come first when it goes on */
@@ -93,7 +93,7 @@ px_notify(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
             return false;
         }
         if (osp_list_empty(&s->fans)) {
-            struct px_turn t = px_turn_begin(px, now, tx);
+            struct px_turn t = px_turn_begin(px, now);
 
             if (s->up)
                 deregister(&t, s->up);
@@ -143,10 +143,10 @@ px_registration_failed(struct px_turn *t, struct px_exchange *up, enum osp_err w
 }
 
 bool
-px_renew_next(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+px_renew_next(struct osp_proxy *px, struct osp_time now)
 {
     struct px_subject *s = px_subject_due(px, now);
-    struct px_turn     t = px_turn_begin(px, now, tx);
+    struct px_turn     t = px_turn_begin(px, now);
 
     if (!s)
         return false;
@@ -160,21 +160,21 @@ px_renew_next(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 }
 
 enum px_step
-px_registration_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp, uint8_t type)
+px_registration_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp)
 {
     struct px_subject *s = up->subject;
     struct px_news     news;
     enum osp_err       e;
 
-    if (px_is_out_of_use(up) && px_subject_ignores(s, type)) {
+    if (px_is_out_of_use(up) && px_subject_ignores(t, s)) {
         if (!up->hop_edhoc)     /* a reload took it away; the observers may register again under what is configured now */
             return px_fail(t, OSP_E_NOT_AGREED);
         renew(t, s);            /* under the one that is in use now, if there may be one */
         return PX_DONE;
     }
-    if (!px_subject_is_news(t, s, resp, type))
+    if (!px_subject_is_news(t, s, resp))
         return PX_DONE;
-    news = px_subject_news(s, resp, type);
+    news = px_subject_news(t, s, resp);
     e = px_cache_take(t, up, &resp);
     return e == OSP_OK && (e = px_subject_take(t, s, resp, &news)) == OSP_OK ? PX_DONE : px_fail(t, e);
 }

@@ -21,7 +21,6 @@ osp_proxy_cfg_default(struct osp_proxy_cfg *cfg)
         .max_bodies_per_peer = 64,
         .lease_low = 128,
     };
-    osp_ep_cfg_default(&cfg->ep);
 }
 
 #define OWN_RATES 1024          /* clients whose rate is remembered by a proxy on its own */
@@ -44,11 +43,33 @@ init_shares(struct osp_proxy *px, const struct osp_proxy_cfg *cfg)
     return e == OSP_OK ? osp_ledger_init(&px->ledger, px->shares, &px->pool) : e;
 }
 
+static void
+drop_scratch(struct osp_proxy *px)
+{
+    if (px->scratch)
+        osp_wipe(px->scratch, px->scratch_cap);
+    free(px->scratch);
+    px->scratch = NULL;
+}
+
+/* For messages of `longest` bytes: a plaintext for each layer, one more for what is put together, and the values of options. */
+static enum osp_err
+make_scratch(struct osp_proxy *px, size_t longest)
+{
+    size_t cap = (longest + OSP_OSCORE_OVERHEAD) * (2 * PX_LAYERS_MAX + 4) + 16384;
+
+    if (px->scratch && cap <= px->scratch_cap)
+        return OSP_OK;
+    drop_scratch(px);
+    px->scratch = malloc(cap);
+    px->scratch_cap = px->scratch ? cap : 0;
+    return px->scratch ? OSP_OK : OSP_E_NOMEM;
+}
+
 static enum osp_err
 init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand, struct osp_time now)
 {
     enum osp_err e;
-    size_t       largest;
 
     px->cfg = *cfg;
     osp_pool_init(&px->pool, cfg->pool_bytes);
@@ -65,12 +86,6 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
     osp_list_init(&px->agreement_lru);
     for (size_t i = 0; i < PX_LEASE_SLOTS; i++)
         osp_list_init(&px->lease_waiters[i]);
-    /* a plaintext for each layer, one more for what is put together, and the values of options */
-    largest = cfg->ep.max_datagram > cfg->max_body ? cfg->ep.max_datagram : cfg->max_body;
-    px->scratch_cap = (largest + OSP_OSCORE_OVERHEAD) * (2 * PX_LAYERS_MAX + 4) + 16384;
-    px->scratch = malloc(px->scratch_cap);
-    if (!px->scratch)
-        return OSP_E_NOMEM;
     e = osp_crypto_new(&px->crypto);
     if (e == OSP_OK)
         e = init_shares(px, cfg);
@@ -88,11 +103,7 @@ init(struct osp_proxy *px, const struct osp_proxy_cfg *cfg, struct osp_rand rand
         e = osp_table_init(&px->agreements, PX_AGREEMENTS_MAX);
     if (e == OSP_OK)
         e = px_bodies_init(px);
-    if (e == OSP_OK)
-        px->cfg.ep.ledger = &px->ledger;
-    if (e == OSP_OK)
-        e = osp_ep_new(&px->cfg.ep, rand, &px->pool, now, &px->ep);
-    return e;
+    return e == OSP_OK ? make_scratch(px, cfg->max_body) : e;
 }
 
 enum osp_err
@@ -138,15 +149,13 @@ osp_proxy_free(struct osp_proxy *px)
     osp_table_fini(&px->flights);
     px_agreements_free(px);
     osp_table_fini(&px->agreements);
-    osp_ep_free(px->ep);
+    osp_exchange_free(&px->transports);
     osp_ledger_fini(&px->ledger);
     osp_shares_free(px->own_shares);
     osp_crypto_free(px->crypto);
     osp_policy_unref(px->policy);
     osp_addrview_fini(&px->addresses);
-    if (px->scratch)
-        osp_wipe(px->scratch, px->scratch_cap);
-    free(px->scratch);
+    drop_scratch(px);
     osp_pool_fini(&px->pool);
     free(px);
 }
@@ -159,14 +168,33 @@ osp_proxy_set_policy(struct osp_proxy *px, struct osp_policy *p)
     px->policy = p;
 }
 
-/* ---- events of the message layer ---- */
+struct osp_pool *
+osp_proxy_pool(struct osp_proxy *px)
+{
+    return &px->pool;
+}
+
+struct osp_ledger *
+osp_proxy_ledger(struct osp_proxy *px)
+{
+    return &px->ledger;
+}
+
+enum osp_err
+osp_proxy_add_transport(struct osp_proxy *px, enum osp_transport_id id, struct osp_transport *t)
+{
+    px->transports.by[id] = t;
+    return make_scratch(px, t->ops->longest(t));
+}
+
+/* ---- events of the transports ---- */
 
 /*
  * Nothing can be kept for it, or the stop has begun: an answer in the clear that leaves no state.  Its layers are not touched,
  * so the client may send the same protected request again.
  */
 static void
-refuse(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, struct osp_txq *tx)
+refuse(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now)
 {
     struct osp_msg     resp;
     uint8_t            age[4];
@@ -175,26 +203,26 @@ refuse(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, st
     px->stats.errors[OSP_E_OVERLOAD]++;
     osp_msg_init(&resp, osp_err_code(OSP_E_OVERLOAD));
     if (osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK ||
-        osp_ep_respond(px->ep, ev->handle, &resp, how, now, tx) != OSP_OK)
-        osp_ep_dismiss(px->ep, ev->handle, false, now, tx);
+        osp_exchange_respond(&px->transports, ev->handle, &resp, how, now) != OSP_OK)
+        osp_exchange_dismiss(&px->transports, ev->handle, false, now);
 }
 
 static void
-on_request(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, struct osp_txq *tx)
+on_request(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now)
 {
     struct px_exchange *x;
-    struct px_turn      t = px_turn_begin(px, now, tx);
+    struct px_turn      t = px_turn_begin(px, now);
 
     px->stats.requests++;
     if (!px->policy) {
-        osp_ep_dismiss(px->ep, ev->handle, true, now, tx);
+        osp_exchange_dismiss(&px->transports, ev->handle, true, now);
         return;
     }
     x = px->draining ? NULL : px_exchange_new(px, ev);
     if (x)
         px_dispatch(&t, x, ev->msg);
     else
-        refuse(px, ev, now, tx);
+        refuse(px, ev, now);
 }
 
 /* An answer to its registration has come: what fails is about a notification. */
@@ -205,7 +233,7 @@ has_news(const struct px_exchange *x)
 }
 
 static void
-on_event(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, struct osp_txq *tx)
+on_event(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now)
 {
     struct px_exchange *x = (struct px_exchange *)(uintptr_t)ev->user;
     struct px_turn      t;
@@ -214,14 +242,15 @@ on_event(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, 
         return;                 /* to a deregistration: nobody waits for it */
     switch (ev->kind) {
     case OSP_EV_REQUEST:
-        on_request(px, ev, now, tx);
+        on_request(px, ev, now);
         break;
     case OSP_EV_RESPONSE:
-        t = px_turn_begin(px, now, tx);
+        t = px_turn_begin(px, now);
+        t.came = (struct px_came){ ev->confirmable, ev->is_answer };
         px_response(&t, x, ev->handle, ev->msg);
         break;
     case OSP_EV_FAILED:
-        t = px_turn_begin(px, now, tx);
+        t = px_turn_begin(px, now);
         if (has_news(x) && px_transfer_failed(x, ev->handle)) {
             px->stats.errors[ev->err]++;
             break;
@@ -243,57 +272,53 @@ on_event(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now, 
     case OSP_EV_NONE:
         break;
     }
-    px_send_what_is_due(px, now, tx);
+    px_send_what_is_due(px, now);
 }
 
 void
-osp_proxy_input(struct osp_proxy *px, const struct osp_flow *from, struct osp_slice datagram, struct osp_time now,
-                struct osp_txq *tx)
+osp_proxy_event(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now)
 {
-    struct osp_event ev;
-
-    osp_ep_input(px->ep, from, datagram, now, tx, &ev);
-    on_event(px, &ev, now, tx);
+    on_event(px, ev, now);
     if (!osp_list_empty(&px->running))
-        (void)px_notify(px, now, tx);
+        (void)px_notify(px, now);
 }
 
 /* False: call again. */
 static bool
-give_up_waiting(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+give_up_waiting(struct osp_proxy *px, struct osp_time now)
 {
     for (int i = 0; i < EXPIRE_PER_CALL; i++) {
         struct osp_timer *due;
-        struct px_turn    t = px_turn_begin(px, now, tx);
+        struct px_turn    t = px_turn_begin(px, now);
 
-        if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
+        if (!osp_exchange_has_room(&px->transports, 2))
             return false;
         due = osp_wheel_pop(&px->patience, now);
         if (!due)
             return true;
         px_give_up(&t, OSP_CONTAINER(due, struct px_exchange, patience));
-        px_send_what_is_due(px, now, tx);
+        px_send_what_is_due(px, now);
     }
     return false;
 }
 
 bool
-osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+osp_proxy_expire(struct osp_proxy *px, struct osp_time now)
 {
     struct osp_event ev;
 
-    if (px_bodies_expire(px, now) || !px_go_on(px, now, tx) || !give_up_waiting(px, now, tx))
+    if (px_bodies_expire(px, now) || !px_go_on(px, now) || !give_up_waiting(px, now))
         return true;
     for (int i = 0; i < EXPIRE_PER_CALL; i++) {
-        if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
+        if (!osp_exchange_has_room(&px->transports, 2))
             return true;
-        if (px_renew_next(px, now, tx)) {
-            px_send_what_is_due(px, now, tx);
+        if (px_renew_next(px, now)) {
+            px_send_what_is_due(px, now);
             continue;
         }
-        if (!osp_ep_expire(px->ep, now, tx, &ev))
-            return !px_go_on(px, now, tx) || !px_notify(px, now, tx);     /* news last: there may be no end to it */
-        on_event(px, &ev, now, tx);
+        if (!osp_exchange_expire(&px->transports, now, &ev))
+            return !px_go_on(px, now) || !px_notify(px, now);     /* news last: there may be no end to it */
+        on_event(px, &ev, now);
     }
     return true;
 }
@@ -309,7 +334,7 @@ osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
         out->us = 0;            /* at once */
         return true;
     }
-    has = osp_ep_deadline(px->ep, out);
+    has = osp_exchange_deadline(&px->transports, out);
     for (size_t i = 0; i < 2; i++) {
         if (osp_wheel_deadline(wheels[i], &due) && (!has || due.us < out->us)) {
             *out = due;
@@ -323,22 +348,22 @@ osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
 
 void
 osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
-                   uint64_t ttl_us, struct osp_time now, struct osp_txq *tx)
+                   uint64_t ttl_us, struct osp_time now)
 {
     if (px_name_resolved(px, host, err, ips, count, ttl_us, now))
-        (void)(px_go_on(px, now, tx) && px_notify(px, now, tx));
+        (void)(px_go_on(px, now) && px_notify(px, now));
 }
 
 void
-osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx)
+osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now)
 {
     px_count_use_during_lease(px, ctx);
     px_lease_is_over(px, ctx);
-    (void)(px_go_on(px, now, tx) && px_notify(px, now, tx));
+    (void)(px_go_on(px, now) && px_notify(px, now));
 }
 
 void
-osp_proxy_drain(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+osp_proxy_drain(struct osp_proxy *px, struct osp_time now)
 {
     struct osp_list *n = px->exchanges.next, *next;
 
@@ -346,7 +371,7 @@ osp_proxy_drain(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
     px->aborting = true;        /* an observer without a number left is not told, rather than waited for */
     for (; n != &px->exchanges; n = next) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, link);
-        struct px_turn      t = px_turn_begin(px, now, tx);
+        struct px_turn      t = px_turn_begin(px, now);
 
         next = n->next;
         if (x->obs)
@@ -356,14 +381,14 @@ osp_proxy_drain(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
 }
 
 void
-osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now)
 {
     struct osp_list *n;
 
     px->aborting = true;
     while ((n = osp_list_first(&px->exchanges)) != NULL) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, link);
-        struct px_turn      t = px_turn_begin(px, now, tx);
+        struct px_turn      t = px_turn_begin(px, now);
 
         x->kind->failed(&t, x, OSP_E_OVERLOAD);
     }
@@ -382,18 +407,6 @@ osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out)
     out->subjects = px->subjects.count;
     out->pool_used = px->pool.used;
     out->pool_limit = px->pool.limit;
-}
-
-const struct osp_ep_stats *
-osp_proxy_ep_stats(const struct osp_proxy *px)
-{
-    return osp_ep_stats(px->ep);
-}
-
-void
-osp_proxy_set_socks(struct osp_proxy *px, uint16_t count)
-{
-    osp_ep_set_socks(px->ep, count);
 }
 
 bool

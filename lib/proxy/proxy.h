@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The proxy of one worker: message layer, OSCORE layers, dispatch and exchanges in one state
- * machine without I/O.
+ * The proxy of one worker: OSCORE layers, dispatch and exchanges in one state machine without I/O, above the
+ * transports (msg/exchange.h).
  *
- *     datagram -> osp_proxy_input() -+-> datagrams in the txq
- *     time     -> osp_proxy_expire() +-> asks: a name to resolve, sequence numbers to lease
+ *     events   -> osp_proxy_event() --+-> requests and responses to the transports
+ *     time     -> osp_proxy_expire() -+-> asks: a name to resolve, sequence numbers to lease
  *     answers  -> osp_proxy_resolved(), osp_proxy_leased()
  *
- * A request climbs once: endpoint (deduplication) -> dispatch, removing one OSCORE layer per turn
- * [ocp#2.4] -> authorization -> translation -> the next hop's layer -> endpoint.  Its exchange then
+ * A request climbs once: transport (deduplication) -> dispatch, removing one OSCORE layer per turn
+ * [ocp#2.4] -> authorization -> translation -> the next hop's layer -> transport.  Its exchange then
  * owns everything that belongs to it (layers removed, layers added, policy, handles) until it ends
  * exactly once: answer, error or drop.
  */
@@ -16,7 +16,9 @@
 #define OSP_PROXY_PROXY_H
 
 #include "base/share.h"
-#include "msg/endpoint.h"
+#include "base/pool.h"
+#include "base/rand.h"
+#include "msg/exchange.h"
 #include "oscore/oscore.h"
 #include "oscore/recipe.h"
 #include "proxy/access/policy.h"
@@ -24,7 +26,6 @@
 struct osp_proxy;
 
 struct osp_proxy_cfg {
-    struct osp_ep_cfg ep;
     size_t            max_exchanges;    /* in flight; at the bound new requests get 5.03; half of them may be observations */
     size_t            max_names;        /* name cache entries */
     struct osp_shares *shares;          /* of all workers, and borrowed; NULL: the proxy has its own, as follows */
@@ -48,12 +49,22 @@ void osp_proxy_free(struct osp_proxy *px);
 /* Takes a reference; exchanges in flight keep the policy they began under. */
 void osp_proxy_set_policy(struct osp_proxy *px, struct osp_policy *p);
 
-/* One datagram. `tx` must have room for a few datagrams (osp_txq_is_low()). */
-void osp_proxy_input(struct osp_proxy *px, const struct osp_flow *from, struct osp_slice datagram, struct osp_time now,
-                     struct osp_txq *tx);
+/*
+ * The transports are made after the proxy, with memory of its pool and with its ledger, which outlive them.  The proxy takes `t`
+ * over, also on an error, and frees it with everything else; its owner goes on to feed it.  OSP_E_NOMEM.
+ */
+struct osp_pool *osp_proxy_pool(struct osp_proxy *px);
+struct osp_ledger *osp_proxy_ledger(struct osp_proxy *px);
+OSP_CHECKED enum osp_err osp_proxy_add_transport(struct osp_proxy *px, enum osp_transport_id id, struct osp_transport *t);
 
-/* Does up to a bounded amount of what is due; true: call again (after flushing `tx`). */
-bool osp_proxy_expire(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+/*
+ * What a transport made of what it was fed, also when that is OSP_EV_NONE.  There must be room for a few messages on the way out
+ * (osp_exchange_has_room()).
+ */
+void osp_proxy_event(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now);
+
+/* Does up to a bounded amount of what is due; true: call again, after what is on the way out was sent. */
+bool osp_proxy_expire(struct osp_proxy *px, struct osp_time now);
 bool osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out);
 
 /* ---- asks ---- */
@@ -87,20 +98,20 @@ bool osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask);
  * Continues what waited for it.
  */
 void osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,
-                        uint64_t ttl_us, struct osp_time now, struct osp_txq *tx);
+                        uint64_t ttl_us, struct osp_time now);
 
 /* Sequence numbers of `ctx` were granted, or not: continues what waited for them. */
-void osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now, struct osp_txq *tx);
+void osp_proxy_leased(struct osp_proxy *px, struct osp_octx *ctx, struct osp_time now);
 
 /*
  * The stop begins: what clients observe ends at once, each client being told with 5.03, and its registration upstream is given
  * up with the next osp_proxy_expire().  Exchanges in flight go on; new requests get 5.03 with Max-Age from here on.
- * `tx` should have room for an answer to each observation: what finds none is lost.
+ * There should be room for an answer to each observation: what finds none is lost.
  */
-void osp_proxy_drain(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+void osp_proxy_drain(struct osp_proxy *px, struct osp_time now);
 
 /* Ends every exchange in flight with 5.03 (at shutdown, after the drain time). */
-void osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx);
+void osp_proxy_abort_all(struct osp_proxy *px, struct osp_time now);
 
 /* ---- what it did ---- */
 
@@ -139,12 +150,8 @@ struct osp_proxy_stats {
 };
 
 void osp_proxy_stats(const struct osp_proxy *px, struct osp_proxy_stats *out);
-const struct osp_ep_stats *osp_proxy_ep_stats(const struct osp_proxy *px);
 /* How many requests came back from our own next hop [rfc8768#1]; *from: where the last one came from. */
 uint64_t osp_proxy_came_back(const struct osp_proxy *px, struct osp_addr *from);
-
-/* Sockets 0..count-1 may be used for requests to next hops from now on, as osp_ep_set_socks() says. */
-void osp_proxy_set_socks(struct osp_proxy *px, uint16_t count);
 
 /* True if no exchange is in flight. */
 bool osp_proxy_idle(const struct osp_proxy *px);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests to the next hop, as the message layer takes them: below the flow and its rooms. */
+/* Requests to the next hop, as a transport takes them: below the flow and its rooms. */
 #include "proxy/impl.h"
 
-/* For whom a CON goes upstream, as osp_request.client: 0 for what the proxy needs itself or for several clients. */
+/* For whom a confirmable request goes upstream (osp_request.client): 0 for what the proxy itself needs or for several clients */
 uint64_t
 px_asks_for(const struct osp_proxy *px, const struct px_exchange *x)
 {
@@ -21,16 +21,17 @@ px_request(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
     struct px_exchange *old = x->ends ? px_exchange_find(t->px, x->ends) : NULL;
     bool                keep = x->obs != NULL || x->subject != NULL;
     uint64_t            before = x->out || !old ? x->out : old->out;
-    uint8_t             type = x->carries ? OSP_CON : x->type;  /* others wait for that */
-    struct osp_request  how = { .type = type, .keep = keep, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
-                                .instead_of = before, .client = type == OSP_CON ? px_asks_for(t->px, x) : 0 };
-    enum osp_err        e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
+    bool                confirmable = x->carries || x->confirmable;     /* others wait for what it carries */
+    struct osp_request  how = { .confirmable = confirmable, .keep = keep, .deadline = x->deadline,
+                                .user = (uint64_t)(uintptr_t)x, .instead_of = before,
+                                .client = confirmable ? px_asks_for(t->px, x) : 0 };
+    enum osp_err        e = osp_exchange_request(&t->px->transports, &x->to, req, &how, t->now, &x->out);
 
     if (before && (e == OSP_E_OVERLOAD || e == OSP_E_INVALID)) {
         how.instead_of = 0;
-        e = osp_ep_request(t->px->ep, &x->to, NULL, req, &how, t->now, t->tx, &x->out);
+        e = osp_exchange_request(&t->px->transports, &x->to, req, &how, t->now, &x->out);
         if (e == OSP_OK)
-            osp_ep_cancel(t->px->ep, before);
+            osp_exchange_cancel(&t->px->transports, before);
     }
     if (e == OSP_OK && old)
         px_drop(t, old, OSP_OK);

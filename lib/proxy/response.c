@@ -86,13 +86,13 @@ mark_hop_limit(struct px_turn *t, const struct px_exchange *x, struct osp_msg *r
 }
 
 /*
- * True if `resp` is the answer to the request, and not a notification, which may not end an observation [rfc8613#8.4.2].
+ * True if the response is the answer to the request, and not a notification, which may not end an observation [rfc8613#8.4.2].
  */
 static bool
-is_first_answer(const struct px_exchange *x, uint8_t type)
+is_first_answer(const struct px_turn *t, const struct px_exchange *x)
 {
     if (x->subject)
-        return !px_subject_ignores(x->subject, type);
+        return !px_subject_ignores(t, x->subject);
     return !x->obs || !x->obs->answered;
 }
 
@@ -100,7 +100,7 @@ is_first_answer(const struct px_exchange *x, uint8_t type)
 static enum px_step
 ask_anew(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
-    return x->hop_edhoc && is_first_answer(x, resp->type) ? px_ask_in_another_context(t, x, resp) : PX_GO_ON;
+    return x->hop_edhoc && is_first_answer(t, x) ? px_ask_in_another_context(t, x, resp) : PX_GO_ON;
 }
 
 /* Our layer off; the error a client gets when it does not come off. */
@@ -137,12 +137,10 @@ judge(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *resp
     return PX_GO_ON;
 }
 
-/* `type` of the message that came; `resp` may be what was put together from several. */
 static enum px_step
 walk(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg *resp)
 {
     enum px_step v = px_transfer_response(t, x, handle, &resp);
-    uint8_t      type = resp->type;
 
     if (v == PX_GO_ON && !x->kind->in_the_clear) {
         v = px_combined_response(t, x, resp);
@@ -153,7 +151,7 @@ walk(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg *
         if (v == PX_GO_ON)
             v = take_layer_off(t, x, &resp);
     }
-    if (v == PX_FAIL_UPSTREAM && !is_first_answer(x, type)) {
+    if (v == PX_FAIL_UPSTREAM && !is_first_answer(t, x)) {
         t->px->stats.errors[t->why]++;                          /* [rfc8613#8.4.2] does not end the observation */
         return PX_DONE;
     }
@@ -164,7 +162,7 @@ walk(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct osp_msg *
         if (v == PX_GO_ON)
             v = mark_hop_limit(t, x, resp);
     }
-    return v == PX_GO_ON ? x->kind->response(t, x, resp, type) : v;
+    return v == PX_GO_ON ? x->kind->response(t, x, resp) : v;
 }
 
 void
@@ -175,7 +173,7 @@ px_response(struct px_turn *t, struct px_exchange *x, uint64_t handle, struct os
 
 /* For a client: into the cache, and out. */
 enum px_step
-px_client_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type)
+px_client_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
 {
     enum osp_err e = px_location_back(t, x->route, resp);
 
@@ -184,7 +182,7 @@ px_client_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *res
     if (e != OSP_OK)
         return fail(t, e);
     if (x->obs)
-        return px_observe_response(t, x, resp, type);
+        return px_observe_response(t, x, resp);
     osp_msg_remove(resp, OSP_OPT_OBSERVE);              /* nothing was registered for */
     return px_respond(t, resp);
 }

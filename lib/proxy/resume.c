@@ -99,20 +99,20 @@ go_on(struct px_turn *t, struct px_exchange *x, enum px_wait was)
 
 /* More may have waited for one event than the queue holds: what finds no room stays ready. */
 bool
-px_go_on(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+px_go_on(struct osp_proxy *px, struct osp_time now)
 {
     struct osp_list *n;
 
     while ((n = osp_list_first(&px->ready)) != NULL) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
-        struct px_turn      t = px_turn_begin(px, now, tx);
+        struct px_turn      t = px_turn_begin(px, now);
         enum px_wait        was = x->state;
 
-        if (osp_txq_is_low(tx, 2, px->cfg.ep.max_datagram))
+        if (!osp_exchange_has_room(&px->transports, 2))
             return false;
         px_unpark(px, x);
         go_on(&t, x, was);
-        px_send_what_is_due(px, now, tx);
+        px_send_what_is_due(px, now);
     }
     return true;
 }

@@ -65,7 +65,7 @@ put_layer_on(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
 static enum px_step
 hand_over(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
-    return px_judge(t, px_is_too_long(t->px, req) ? px_transfer_start(t, x, req) : px_request(t, x, req));
+    return px_judge(t, px_is_too_long(t->px, &x->to, req) ? px_transfer_start(t, x, req) : px_request(t, x, req));
 }
 
 /* A message of an EDHOC session: each is a request of its own. */
@@ -130,13 +130,13 @@ px_conclude(struct px_turn *t, struct px_exchange *x, enum px_step v)
 }
 
 void
-px_send_what_is_due(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx)
+px_send_what_is_due(struct osp_proxy *px, struct osp_time now)
 {
     struct osp_list *n;
 
     while ((n = osp_list_first(&px->at_once)) != NULL) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
-        struct px_turn      t = px_turn_begin(px, now, tx);
+        struct px_turn      t = px_turn_begin(px, now);
 
         osp_list_remove(&x->wait);
         px_conclude(&t, x, px_send_saved(&t, x));

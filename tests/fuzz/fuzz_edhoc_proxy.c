@@ -24,6 +24,7 @@ struct run {
     struct osp_octx_runtime *runtime;
     struct osp_crypto       *crypto;
     struct osp_txq           tx;
+    struct osp_ep           *ep;
     struct osp_time          now;
     struct osp_edhoc_profile profile;           /* of the Initiator */
     struct osp_edhoc         s;
@@ -67,7 +68,7 @@ input(struct run *r, uint8_t host, struct osp_slice datagram)
 
     from.peer.ip = osp_ip_v4(192, 0, 2, host);
     from.peer.port = 1000;
-    osp_proxy_input(r->px, &from, datagram, r->now, &r->tx);
+    udp_proxy_input(r->px, r->ep, &from, datagram, r->now, &r->tx);
     after(r);
     osp_responder_stats(r->responder, &s);
     assert(s.unfinished + s.finished <= SESSIONS);
@@ -197,7 +198,7 @@ finish(struct run *r)
     osp_responder_stats(r->responder, &s);
     assert(s.unfinished + s.finished == 0);
     assert(s.completed == r->made_count);
-    osp_proxy_abort_all(r->px, r->now, &r->tx);
+    osp_proxy_abort_all(r->px, r->now);
     assert(osp_proxy_idle(r->px));
     osp_proxy_free(r->px);
     osp_responder_free(r->responder);
@@ -227,6 +228,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                 .response_timeout_us = OSP_SEC(20), .sock_port = ports, .sock_count = 2,
                                                 .rules = &rule, .rule_count = 1 };
     struct osp_proxy_cfg             cfg;
+    struct osp_ep_cfg                udp;
     struct osp_rd                    in = osp_rd_from(osp_slice(data, size < 512 ? size : 512));
     struct run                       r = { .now = { 1000000 } };
     uint64_t                         seed = 1;
@@ -239,18 +241,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     server.cred = proxy.own.cred;
     conf.profile.own = &proxy.own;
     osp_proxy_cfg_default(&cfg);
+    osp_ep_cfg_default(&udp);
     cfg.max_exchanges = 6;
     cfg.lease_low = 0;
-    cfg.ep.max_messages = 16;
-    cfg.ep.max_requests = 6;
-    cfg.ep.max_peers = 2;
+    udp.max_messages = 16;
+    udp.max_requests = 6;
+    udp.max_peers = 2;
     atomic_init(&policy.refs, 1);
     if (osp_edhoc_peers_init(&conf.trusted, &trusted, 1) != OSP_OK || osp_edhoc_peers_init(&servers, &server, 1) != OSP_OK ||
         osp_crypto_new(&r.crypto) != OSP_OK || osp_octx_configured_new(4, key, &table) != OSP_OK ||
         osp_octx_runtime_new(1000, key, &r.runtime) != OSP_OK ||
         osp_responder_new(&bounds, key, r.runtime, &r.responder) != OSP_OK ||
         osp_txq_init(&r.tx, 64, 64 * 2048) != OSP_OK ||
-        osp_proxy_new(&cfg, (struct osp_rand){ prng_fill, &seed }, r.now, &r.px) != OSP_OK)
+        udp_proxy_new(&cfg, &udp, (struct osp_rand){ prng_fill, &seed }, r.now, &r.tx, &r.px, &r.ep) != OSP_OK)
         abort();
     r.profile = (struct osp_edhoc_profile){ .methods = 0xf, .suites = { { 2 }, 1 }, .own = &client.own, .own_count = 1,
                                             .find = osp_edhoc_peers_find, .find_ctx = &servers };

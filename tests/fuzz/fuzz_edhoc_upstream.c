@@ -35,6 +35,7 @@ struct run {
     struct osp_octx_runtime *runtime;
     struct osp_crypto       *crypto;
     struct osp_txq           tx;
+    struct osp_ep           *ep;
     struct osp_time          now;
     struct osp_policy        policy, without;           /* without: a reload took the trust away */
     struct osp_hop_edhoc     hop;
@@ -163,7 +164,7 @@ input(struct run *r, uint16_t sock, uint8_t host, uint16_t port, struct osp_slic
 
     from.peer.ip = osp_ip_v4(192, 0, 2, host);
     from.peer.port = port;
-    osp_proxy_input(r->px, &from, datagram, r->now, &r->tx);
+    udp_proxy_input(r->px, r->ep, &from, datagram, r->now, &r->tx);
     after(r, had);
 }
 
@@ -176,7 +177,7 @@ pass(struct run *r, uint64_t us)
         bool had = has_context(r);
 
         r->now.us = due.us > r->now.us ? due.us : r->now.us + 1000;
-        while (osp_proxy_expire(r->px, r->now, &r->tx))
+        while (osp_proxy_expire(r->px, r->now))
             after(r, had);
         after(r, had);
     }
@@ -407,7 +408,7 @@ step(struct run *r, struct osp_rd *in)
 static void
 finish(struct run *r)
 {
-    osp_proxy_abort_all(r->px, r->now, &r->tx);
+    osp_proxy_abort_all(r->px, r->now);
     after(r, has_context(r));
     r->waiting_count = 0;
     pass(r, OSP_SEC(600));
@@ -450,6 +451,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct osp_rule                  rule = { .any = true, .allow = &allow, .allow_count = 1 };
     struct osp_upstream              upstream = { .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN } };
     struct osp_proxy_cfg             cfg;
+    struct osp_ep_cfg                udp;
     struct osp_rd                    in = osp_rd_from(osp_slice(data, size < 512 ? size : 512));
     struct run                       r = { .now = { 1000000 } };
     uint64_t                         seed = 1;
@@ -466,17 +468,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                     .named = true, .prefer = flags & 1, .combined = flags & 2 };
     upstream.edhoc = &r.hop;
     osp_proxy_cfg_default(&cfg);
+    osp_ep_cfg_default(&udp);
     cfg.max_exchanges = 8;
     cfg.lease_low = 0;
-    cfg.ep.max_messages = 32;
-    cfg.ep.max_requests = 16;
-    cfg.ep.max_peers = 2;
+    udp.max_messages = 32;
+    udp.max_requests = 16;
+    udp.max_peers = 2;
     if (osp_edhoc_peers_init(&conf.trusted, &trusted, 1) != OSP_OK || osp_edhoc_peers_init(&clients, &client, 1) != OSP_OK ||
         osp_crypto_new(&r.crypto) != OSP_OK || osp_octx_configured_new(4, key, &table) != OSP_OK ||
         osp_octx_runtime_new(1000, key, &r.runtime) != OSP_OK ||
         osp_responder_new(&bounds, key, r.runtime, &r.responder) != OSP_OK ||
         osp_txq_init(&r.tx, 64, 64 * 2048) != OSP_OK ||
-        osp_proxy_new(&cfg, (struct osp_rand){ prng_fill, &seed }, r.now, &r.px) != OSP_OK)
+        udp_proxy_new(&cfg, &udp, (struct osp_rand){ prng_fill, &seed }, r.now, &r.tx, &r.px, &r.ep) != OSP_OK)
         abort();
     r.profile = (struct osp_edhoc_profile){ .methods = 0xf, .suites = { { 2 }, 1 }, .own = &plant.own, .own_count = 1,
                                             .has_message_4 = flags & 4, .find = osp_edhoc_peers_find, .find_ctx = &clients };

@@ -177,7 +177,7 @@ step(struct run *r, struct osp_rd *in)
         note_sent(r);
         break;
     case 5:
-        ask(r, &from.peer, (struct osp_request){ .type = op >> 4 & 1, .keep = op & 8 });
+        ask(r, &from.peer, (struct osp_request){ .confirmable = !(op >> 4 & 1), .keep = op & 8 });
         break;
     case 6:
         cancel(r, r->count - 1 - (op >> 3) % (r->count ? r->count : 1));

@@ -3,7 +3,7 @@
  * The whole proxy under a script of datagrams from clients and from the next hop, time, names and leases.  After
  * everything had its time no exchange but observations may be in flight, and those end when told to.
  * One context is derived anew, from clients and on the way to a route [rfc8613#B.2].
- * Reaches osp_proxy_input, osp_proxy_expire, osp_proxy_resolved, osp_proxy_leased, dispatch, translate, layers.
+ * Reaches osp_proxy_event, osp_proxy_expire, osp_proxy_resolved, osp_proxy_leased, dispatch, translate, layers.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct run {
     struct osp_proxy *px;
     struct osp_txq    tx;
+    struct osp_ep    *ep;
     struct osp_time   now;
     uint8_t           to_upstream[512];         /* the last request that left, to be answered */
     size_t            to_upstream_len;
@@ -45,12 +46,12 @@ after(struct run *r)
             osp_octx_usage_ahead(ask.ctx, &q, &v);
             osp_octx_usage_kept(ask.ctx, q, v);
             osp_octx_grant(ask.ctx, 0, osp_octx_ssn(ask.ctx).limit + 4);
-            osp_proxy_leased(r->px, ask.ctx, r->now, &r->tx);
+            osp_proxy_leased(r->px, ask.ctx, r->now);
             osp_octx_unref(ask.ctx);
         } else if (ask.kind == OSP_ASK_WORN) {
             osp_octx_unref(ask.ctx);
         } else if (ask.kind == OSP_ASK_RESOLVE) {
-            osp_proxy_resolved(r->px, ask.host, ask.host[0] & 1 ? OSP_OK : OSP_E_RESOLVE, &ip, 1, OSP_SEC(1), r->now, &r->tx);
+            osp_proxy_resolved(r->px, ask.host, ask.host[0] & 1 ? OSP_OK : OSP_E_RESOLVE, &ip, 1, OSP_SEC(1), r->now);
         }
     }
     osp_txq_reset(&r->tx);
@@ -80,7 +81,7 @@ answer(struct run *r, struct osp_slice body)
     resp.token = req.token;
     if (osp_msg_decode_body(osp_rd_rest(&in), &resp) != OSP_OK || osp_msg_encode_udp(&resp, &w) != OSP_OK)
         return;
-    osp_proxy_input(r->px, &r->upstream, osp_wr_slice(&w), r->now, &r->tx);
+    udp_proxy_input(r->px, r->ep, &r->upstream, osp_wr_slice(&w), r->now, &r->tx);
 }
 
 static void
@@ -94,7 +95,7 @@ step(struct run *r, struct osp_rd *in)
     switch (op & 3) {
     case 0:
     case 1:
-        osp_proxy_input(r->px, &from, osp_rd_take(in, osp_rd_u8(in)), r->now, &r->tx);
+        udp_proxy_input(r->px, r->ep, &from, osp_rd_take(in, osp_rd_u8(in)), r->now, &r->tx);
         break;
     case 2:
         answer(r, osp_rd_take(in, osp_rd_u8(in)));
@@ -154,22 +155,24 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                       .rule_count = 1, .routes = &route, .route_count = 1, .upstreams = &up, .upstream_count = 1,
                                       .hosts = &host, .host_count = 1 };
     struct osp_proxy_cfg   cfg;
+    struct osp_ep_cfg      udp;
     struct osp_proxy_stats st;
     struct osp_rd          in = osp_rd_from(osp_slice(data, size));
     struct run             r = { .now = { 1000000 } };
     uint64_t               seed = 1;
 
     osp_proxy_cfg_default(&cfg);
+    osp_ep_cfg_default(&udp);
     cfg.max_exchanges = 6;
     cfg.max_names = 2;
     cfg.client_share = cfg.prefix_share = 50;
     cfg.known_reserve = 20;
     cfg.lease_low = 0;
     cfg.pool_bytes = (size_t)16 << 20;
-    cfg.ep.max_messages = 16;
-    cfg.ep.max_requests = 6;
-    cfg.ep.max_peers = 2;
-    cfg.ep.max_datagram = 512;
+    udp.max_messages = 16;
+    udp.max_requests = 6;
+    udp.max_peers = 2;
+    udp.max_datagram = 512;
     cfg.amplification = 3;
     cfg.max_body = 1024;
     cfg.max_bodies = 3;
@@ -178,7 +181,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (osp_octx_configured_new(4, key, &table) != OSP_OK || osp_octx_configured_add(table, cp) != OSP_OK ||
         osp_octx_configured_add(table, ps) != OSP_OK || osp_octx_configured_add(table, b2) != OSP_OK ||
         osp_txq_init(&r.tx, 64, 64 * 512) != OSP_OK ||
-        osp_proxy_new(&cfg, (struct osp_rand){ prng_fill, &seed }, r.now, &r.px) != OSP_OK)
+        udp_proxy_new(&cfg, &udp, (struct osp_rand){ prng_fill, &seed }, r.now, &r.tx, &r.px, &r.ep) != OSP_OK)
         abort();
     policy.contexts = table;
     osp_proxy_set_policy(r.px, &policy);
@@ -188,7 +191,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     osp_proxy_stats(r.px, &st);
     assert(st.bodies == 0);
     assert(st.exchanges == st.observations);    /* only those live as long as both sides want */
-    osp_proxy_abort_all(r.px, r.now, &r.tx);
+    osp_proxy_abort_all(r.px, r.now);
     assert(osp_proxy_idle(r.px));
     osp_proxy_free(r.px);
     osp_octx_configured_free(table);

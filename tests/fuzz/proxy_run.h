@@ -3,7 +3,7 @@
 #ifndef OSP_TESTS_FUZZ_PROXY_RUN_H
 #define OSP_TESTS_FUZZ_PROXY_RUN_H
 
-#include "proxy/proxy.h"
+#include "tests/udp_proxy.h"
 
 struct run;                     /* of one input; the target's */
 
@@ -22,7 +22,7 @@ pass_time(struct osp_proxy *px, struct osp_txq *tx, struct osp_time *now, uint64
 
     while (osp_proxy_deadline(px, &due) && due.us <= end.us) {
         now->us = due.us > now->us ? due.us : now->us + 1000;
-        while (osp_proxy_expire(px, *now, tx))
+        while (osp_proxy_expire(px, *now))
             osp_txq_reset(tx);
         after(r);
     }

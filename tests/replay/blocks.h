@@ -21,8 +21,8 @@ static const char         secret[] = "000102030405060708090a0b0c0d0e0f";
 static inline void
 small(struct osp_proxy_cfg *cfg)
 {
-    cfg->ep.max_datagram = 1152;
-    cfg->ep.max_token = 8;
+    w.ep_cfg.max_datagram = 1152;
+    w.ep_cfg.max_token = 8;
     cfg->max_body = 4096;
     cfg->max_bodies = 32;
     cfg->max_bodies_per_peer = 4;

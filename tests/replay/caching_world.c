@@ -90,7 +90,8 @@ max_age(const struct osp_msg *m)
 static void
 narrow(struct osp_proxy_cfg *cfg)
 {
-    cfg->ep.max_datagram = 600;
+    (void)cfg;
+    w.ep_cfg.max_datagram = 600;
 }
 
 static int

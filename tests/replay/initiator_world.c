@@ -428,10 +428,10 @@ revoke(void)
 static void
 tune(struct osp_proxy_cfg *cfg)
 {
-    cfg->max_exchanges = cfg->ep.max_requests = cfg->ep.max_peers = 4096;
-    cfg->ep.max_messages = 4 * 4096;
+    cfg->max_exchanges = w.ep_cfg.max_requests = w.ep_cfg.max_peers = 4096;
+    w.ep_cfg.max_messages = 4 * 4096;
     if (datagram)
-        cfg->ep.max_datagram = datagram;
+        w.ep_cfg.max_datagram = datagram;
 }
 
 int
@@ -485,7 +485,7 @@ initiator_teardown(void **state)
     run(OSP_SEC(400));
     osp_proxy_stats(w.px, &st);
     if (st.observations > 0) {                  /* these go on */
-        osp_proxy_abort_all(w.px, w.now, &w.tx);
+        osp_proxy_abort_all(w.px, w.now);
         osp_txq_reset(&w.tx);
     }
     assert_true(osp_proxy_idle(w.px));          /* nothing else is pending */

@@ -82,7 +82,7 @@ spoof_bytes(struct osp_slice d)
     f.peer.ip = victim;
     f.peer.port = VICTIM_PORT;
     spoofed += d.n;
-    osp_proxy_input(w.px, &f, d, w.now, &w.tx);
+    udp_proxy_input(w.px, w.ep, &f, d, w.now, &w.tx);
     world_run(&w, 0);
 }
 

@@ -117,7 +117,7 @@ on_request(struct app *a, unsigned node, const struct osp_event *ev)
     uint32_t           news;
     uint64_t           id = number_in(a, ev->msg, &news);
     struct exchange   *x = &a->x[id == NONE ? 0 : id];
-    struct osp_request how = { .type = OSP_CON, .deadline = osp_time_after(n->now, OSP_SEC(100)), .user = id | RELAYED };
+    struct osp_request how = { .confirmable = true, .deadline = osp_time_after(n->now, OSP_SEC(100)), .user = id | RELAYED };
 
     if (id == NONE) {
         osp_ep_dismiss(n->nodes[node].ep, ev->handle, net_random(n) & 1, n->now, &n->tx);
@@ -297,7 +297,7 @@ plan(struct app *a, unsigned from, unsigned to, unsigned count, uint64_t span_us
         assert_true(a->count < EXCHANGES_MAX);
         x->from = from;
         x->to = to;
-        x->how.type = net_random(&a->net) % 100 < con ? OSP_CON : OSP_NON;
+        x->how.confirmable = net_random(&a->net) % 100 < con;
         x->how.user = a->count;
         net_at(&a->net, net_random(&a->net) % span_us, from, task(ASK, a->count++, 0));
     }
@@ -393,7 +393,7 @@ loss_copies_and_reordering_end_every_exchange_once(void **state)
                 plan(a, from, to, 500, OSP_SEC(600), 70);
         answered = finish(a);
         for (uint64_t i = 0; i < a->count; i++) {
-            con += a->x[i].how.type == OSP_CON;
+            con += a->x[i].how.confirmable;
             assert_true(a->x[i].answered || a->x[i].err == OSP_E_TIMEOUT);
         }
         assert_true(answered > con * 95 / 100 + (a->count - con) / 2);

@@ -412,7 +412,7 @@ news_is_paced_by_the_client(void **state)
     assert_int_equal(crowd.clients[2].state, 1000);
     assert_in_range(crowd.clients[2].confirmable, 1000 / 33, 1000 / 33 + 3);  /* its round-trip time is known by then */
     /* to the one that says nothing: one that is not confirmable, and what is repeated every 2, 4, 8 s */
-    ep = osp_proxy_ep_stats(crowd.w.px);
+    ep = osp_ep_stats(crowd.w.ep);
     assert_in_range(ep->retransmitted + ep->separate - crowd.clients[2].got, 2, 8);
     crowd_run(OSP_SEC(100));
     assert_int_equal(crowd_stats().observations, 1);
@@ -640,7 +640,7 @@ shutdown_deregisters(void **state)
     for (size_t i = 0; i < 20; i++)
         crowd_register(i, 0);
     crowd_run(OSP_SEC(1));
-    osp_proxy_abort_all(crowd.w.px, crowd.w.now, &crowd.w.tx);
+    osp_proxy_abort_all(crowd.w.px, crowd.w.now);
     assert_true(osp_proxy_idle(crowd.w.px));
     crowd_run(OSP_SEC(5));
     assert_int_equal(crowd.origin.deregistered, 1);

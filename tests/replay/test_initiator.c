@@ -472,7 +472,7 @@ initiator_ends_with_the_proxy(void **state)
     origin.is_dead = true;
     for (uint8_t i = 0; i < 5; i++)
         send_request((uint8_t)(20 + i), "x");
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
+    osp_proxy_abort_all(w.px, w.now);
     osp_txq_reset(&w.tx);
     assert_true(osp_proxy_idle(w.px));
 }

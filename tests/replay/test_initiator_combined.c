@@ -125,7 +125,7 @@ initiator_sends_message_3_alone_for_an_observer(void **state)
     expect_answers(1, OSP_CODE(2, 5), "hello");
     assert_int_equal(0, origin.combined);
     assert_int_equal(1, origin.m3);
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
+    osp_proxy_abort_all(w.px, w.now);
     osp_txq_reset(&w.tx);
 }
 
@@ -159,7 +159,7 @@ initiator_ends_a_combined_request_with_the_proxy(void **state)
     send_request(20, "x");
     send_request(21, "x");
     go();
-    osp_proxy_abort_all(w.px, w.now, &w.tx);
+    osp_proxy_abort_all(w.px, w.now);
     osp_txq_reset(&w.tx);
     assert_true(osp_proxy_idle(w.px));
     assert_int_equal(0, osp_octx_runtime_count(w.runtime));

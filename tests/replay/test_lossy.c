@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "msg/option.h"
-#include "proxy/proxy.h"
+#include "tests/udp_proxy.h"
 
 #define CLIENTS 40
 #define REQUESTS 50             /* of each client, 64 at most */
@@ -39,6 +39,7 @@ struct net {
     uint64_t          rng;
     unsigned          loss, dup;        /* per cent */
     struct osp_proxy *px;
+    struct osp_ep    *ep;               /* of the proxy */
     struct osp_policy policy;
     struct osp_octx  *cp[CLIENTS], *ps, *sp;
     struct osp_octx_configured *table;
@@ -188,7 +189,7 @@ client_ask(unsigned i)
     char               text[64];
 
     c->type = rnd() % 3 ? OSP_CON : OSP_NON;
-    how.type = c->type;
+    how.confirmable = c->type == OSP_CON;
     c->sent++;
     snprintf(text, sizeof(text), "%u %lu", i, (unsigned long)c->sent);
     osp_msg_init(&m, OSP_POST);
@@ -264,7 +265,7 @@ deliver(const struct packet *p)
     switch (p->to) {
     case PROXY:                 /* from a client to the listener, from the origin to the client socket */
         f.sock = f.peer.ip.b[13] == CLIENT;
-        osp_proxy_input(n.px, &f, d, n.now, &n.tx);
+        udp_proxy_input(n.px, n.ep, &f, d, n.now, &n.tx);
         flush(PROXY, 0);
         break;
     case ORIGIN:
@@ -304,7 +305,7 @@ expire_all(void)
 {
     struct osp_event ev;
 
-    while (osp_proxy_expire(n.px, n.now, &n.tx))
+    while (osp_proxy_expire(n.px, n.now))
         flush(PROXY, 0);
     flush(PROXY, 0);
     while (osp_ep_expire(n.origin, n.now, &n.tx, &ev))
@@ -386,10 +387,9 @@ build(void)
                                     .rule_count = 1, .upstreams = &up, .upstream_count = 1, .hosts = &host, .host_count = 1 };
     atomic_init(&n.policy.refs, 1);
     osp_proxy_cfg_default(&cfg);
-    cfg.ep = ep;
-    cfg.ep.max_requests = 1024;
+    ep.max_requests = 1024;
     cfg.lease_low = 0;
-    EXPECT_OK(osp_proxy_new(&cfg, rand, n.now, &n.px));
+    EXPECT_OK(udp_proxy_new(&cfg, &ep, rand, n.now, &n.tx, &n.px, &n.ep));
     osp_proxy_set_policy(n.px, &n.policy);
 }
 

@@ -723,7 +723,7 @@ draining_ends_observations_and_lets_exchanges_end(void **state)
     o = take(&running);
     assert_int_equal(o.to.sock, 0);
 
-    osp_proxy_drain(w.px, w.now, &w.tx);
+    osp_proxy_drain(w.px, w.now);
     world_run(&w, 0);
     for (int i = 0; i < 2; i++) {
         o = take(&a);

@@ -16,9 +16,9 @@ crowded(struct osp_proxy_cfg *cfg)
 {
     small(cfg);
     cfg->max_exchanges = EXCHANGES;
-    cfg->ep.max_messages = 4096;
-    cfg->ep.max_requests = EXCHANGES;
-    cfg->ep.nstart = EXCHANGES;         /* registrations upstream are confirmable */
+    w.ep_cfg.max_messages = 4096;
+    w.ep_cfg.max_requests = EXCHANGES;
+    w.ep_cfg.nstart = EXCHANGES;         /* registrations upstream are confirmable */
     cfg->client_share = 25;
     cfg->prefix_share = 50;
     cfg->known_reserve = 25;
@@ -382,6 +382,7 @@ rate_is_one_for_two_workers(void **state)
                                   .bound = { 2 * EXCHANGES, EXCHANGES, 64, 2 * EXCHANGES } };
     struct osp_ip         ip = osp_ip_v4(198, 51, 100, 7);
     struct osp_proxy     *px[2];
+    struct osp_ep        *ep[2];
     unsigned              went = 0;
 
     (void)state;
@@ -391,15 +392,18 @@ rate_is_one_for_two_workers(void **state)
     for (int i = 0; i < 2; i++) {
         begin();
         px[i] = w.px;
+        ep[i] = w.ep;
     }
     for (unsigned i = 0; i < 40; i++) {
         w.px = px[i % 2];
+        w.ep = ep[i % 2];
         went += ask(&ip, (uint16_t)(1024 + i), false) == 0;
     }
     assert_int_equal(went, 10);
     w.now.us += OSP_SEC(2);
     for (unsigned i = 0; i < 40; i++) {
         w.px = px[i % 2];
+        w.ep = ep[i % 2];
         went += ask(&ip, (uint16_t)(1024 + i), false) == 0;
     }
     assert_int_equal(went, 12);

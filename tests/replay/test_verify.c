@@ -17,7 +17,7 @@ static void
 limited(struct osp_proxy_cfg *cfg)
 {
     cfg->amplification = 3;
-    cfg->ep.max_token = 8;
+    w.ep_cfg.max_token = 8;
 }
 
 static int
@@ -74,7 +74,7 @@ send(struct osp_msg *m)
     sent = d.n;
     f.peer.ip = client;
     f.peer.port = 40000;
-    osp_proxy_input(w.px, &f, osp_wr_slice(&d), w.now, &w.tx);
+    udp_proxy_input(w.px, w.ep, &f, osp_wr_slice(&d), w.now, &w.tx);
     world_run(&w, 0);
 }
 
@@ -248,7 +248,7 @@ client_says(uint8_t type, uint16_t mid)
 
     f.peer.ip = client;
     f.peer.port = 40000;
-    osp_proxy_input(w.px, &f, osp_slice(d, 4), w.now, &w.tx);
+    udp_proxy_input(w.px, w.ep, &f, osp_slice(d, 4), w.now, &w.tx);
     world_run(&w, 0);
 }
 

@@ -138,21 +138,22 @@ world_start(struct world *w)
     struct osp_rand      rand = { fill, w };
 
     osp_proxy_cfg_default(&cfg);
+    osp_ep_cfg_default(&w->ep_cfg);
     cfg.max_exchanges = w->exchanges ? w->exchanges : 1024;
-    cfg.ep.max_messages = 4 * cfg.max_exchanges;
-    cfg.ep.max_requests = 1024;
-    cfg.ep.max_peers = 64;
+    w->ep_cfg.max_messages = 4 * cfg.max_exchanges;
+    w->ep_cfg.max_requests = 1024;
+    w->ep_cfg.max_peers = 64;
     cfg.lease_low = 0;
     if (w->tune)
         w->tune(&cfg);
-    EXPECT_OK(osp_proxy_new(&cfg, rand, w->now, &w->px));
+    EXPECT_OK(udp_proxy_new(&cfg, &w->ep_cfg, rand, w->now, &w->tx, &w->px, &w->ep));
     osp_proxy_set_policy(w->px, &w->policy);
 }
 
 void
 world_stop(struct world *w)
 {
-    osp_proxy_abort_all(w->px, w->now, &w->tx);
+    osp_proxy_abort_all(w->px, w->now);
     osp_txq_reset(&w->tx);
     assert_true(osp_proxy_idle(w->px));
 }
@@ -253,7 +254,7 @@ answer_asks(struct world *w)
             continue;
         }
         write_and_grant(ask.ctx);
-        osp_proxy_leased(w->px, ask.ctx, w->now, &w->tx);
+        osp_proxy_leased(w->px, ask.ctx, w->now);
         osp_octx_unref(ask.ctx);
     }
     collect(w);
@@ -267,7 +268,7 @@ world_release_leases(struct world *w, bool grant)
             write_and_grant(w->held[i]);
         else
             osp_octx_lease_failed(w->held[i]);
-        osp_proxy_leased(w->px, w->held[i], w->now, &w->tx);
+        osp_proxy_leased(w->px, w->held[i], w->now);
         osp_octx_unref(w->held[i]);
     }
     w->held_count = 0;
@@ -287,7 +288,7 @@ world_in_from(struct world *w, uint16_t sock, const struct osp_addr *from, struc
 {
     struct osp_flow f = { .sock = sock, .local = osp_ip_v4(192, 0, 2, 200), .peer = *from };
 
-    osp_proxy_input(w->px, &f, bytes, w->now, &w->tx);
+    udp_proxy_input(w->px, w->ep, &f, bytes, w->now, &w->tx);
     answer_asks(w);
 }
 
@@ -332,7 +333,7 @@ world_acknowledge(struct world *w, uint8_t host, uint16_t port, uint16_t mid)
 bool
 world_expire(struct world *w)
 {
-    bool more = osp_proxy_expire(w->px, w->now, &w->tx);
+    bool more = osp_proxy_expire(w->px, w->now);
 
     answer_asks(w);
     return more;
@@ -348,7 +349,7 @@ world_run(struct world *w, uint64_t us)
             w->now = due;
         else
             w->now.us += 1000;
-        while (osp_proxy_expire(w->px, w->now, &w->tx))
+        while (osp_proxy_expire(w->px, w->now))
             collect(w);
         answer_asks(w);
         if (w->now.us > end.us)
@@ -356,7 +357,7 @@ world_run(struct world *w, uint64_t us)
     }
     if (w->now.us < end.us)
         w->now = end;
-    osp_proxy_expire(w->px, w->now, &w->tx);
+    osp_proxy_expire(w->px, w->now);
     answer_asks(w);
 }
 
@@ -426,7 +427,7 @@ world_resolved(struct world *w, const char *host, enum osp_err err, const char *
 
     if (ip)
         assert_true(osp_ip_parse(osp_slice_str(ip), &a));
-    osp_proxy_resolved(w->px, host, err, &a, ip ? 1 : 0, OSP_SEC(ttl_s), w->now, &w->tx);
+    osp_proxy_resolved(w->px, host, err, &a, ip ? 1 : 0, OSP_SEC(ttl_s), w->now);
     w->resolving_count = 0;
     answer_asks(w);
 }

@@ -6,7 +6,7 @@
 #ifndef OSP_TESTS_WORLD_H
 #define OSP_TESTS_WORLD_H
 
-#include "proxy/proxy.h"
+#include "tests/udp_proxy.h"
 #include "proxy/edhoc/sessions.h"
 
 #define WORLD_CTXS 16
@@ -18,6 +18,7 @@ struct world_out { struct osp_flow to; uint8_t bytes[2048]; size_t n; };
 
 struct world {
     struct osp_proxy           *px;
+    struct osp_ep              *ep;             /* its message layer for UDP */
     struct osp_policy           policy;
     struct osp_octx            *ctxs[WORLD_CTXS];
     size_t                      ctx_count;
@@ -40,7 +41,8 @@ struct world {
     uint64_t                    worn;           /* contexts that came near a limit of their keys, or to it */
     size_t                      exchanges;      /* bound, 0: 1024 */
     bool                        hold_leases;    /* leave lease asks unanswered, kept below */
-    void                 (*tune)(struct osp_proxy_cfg *);   /* changes what world_start() sets up; NULL: nothing */
+    struct osp_ep_cfg           ep_cfg;         /* of `ep`, as world_start() sets it up */
+    void                 (*tune)(struct osp_proxy_cfg *);   /* changes what world_start() sets up, ep_cfg too; NULL: nothing */
     struct osp_octx         *held[8];
     size_t                   held_count;
     struct osp_edhoc_conf    edhoc;             /* of the policy, once world_edhoc() was called */

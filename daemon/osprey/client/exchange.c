@@ -59,7 +59,7 @@ make_content(const struct client *c, const struct client_ask *ask, struct conten
 static enum osp_err
 send_request(struct client *c, const struct client_ask *ask, uint64_t instead_of, struct osp_time deadline, uint64_t *handle)
 {
-    struct osp_request    how = { .type = c->args.non ? OSP_NON : OSP_CON, .deadline = deadline, .keep = ask->keep,
+    struct osp_request    how = { .confirmable = !c->args.non, .deadline = deadline, .keep = ask->keep,
                                   .instead_of = instead_of };
     struct osp_ip         any = { { 0 } };
     struct content        content;

@@ -61,7 +61,7 @@ static enum osp_err
 ask_next(struct client *c, const struct gather *g, const struct osprey_onion *onion, struct osp_time deadline,
          struct osp_event *ev)
 {
-    struct osp_request how = { .type = c->args.non ? OSP_NON : OSP_CON, .deadline = deadline };
+    struct osp_request how = { .confirmable = !c->args.non, .deadline = deadline };
     struct osp_ip      any = { { 0 } };
     struct osp_block   next;
     struct osp_msg     m;

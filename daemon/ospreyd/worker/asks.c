@@ -12,7 +12,7 @@ ask_name(struct osp_worker *w, const char *host, struct osp_time now)
     struct osp_note *n = osp_note_new(OSP_NOTE_RESOLVE);
 
     if (!n) {
-        osp_proxy_resolved(w->proxy, host, OSP_E_RESOLVE, NULL, 0, OSP_SEC(1), now, &w->tx);
+        osp_proxy_resolved(w->proxy, host, OSP_E_RESOLVE, NULL, 0, OSP_SEC(1), now);
         return;
     }
     n->worker = w->cfg.index;

@@ -21,6 +21,7 @@ struct osp_worker {
     struct osp_worker_cfg   cfg;
     struct osp_loop        *loop;
     struct osp_proxy       *proxy;
+    struct osp_ep          *ep;         /* the transport of UDP, which belongs to the proxy */
     struct osp_udp_io      *io;
     struct osp_txq          tx;
     struct osp_udp_sock    *socks;      /* by index */

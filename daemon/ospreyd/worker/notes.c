@@ -12,7 +12,7 @@ collect(struct osp_worker *w)
     struct osp_worker_stats *s = &w->now;
 
     osp_proxy_stats(w->proxy, &s->proxy);
-    s->ep = *osp_proxy_ep_stats(w->proxy);
+    s->ep = *osp_ep_stats(w->ep);
     s->udp = *osp_udp_io_stats(w->io);
 }
 
@@ -31,15 +31,17 @@ worker_publish_stats(struct osp_worker *w, uint64_t seq)
 /* Ends `count` exchanges by `fn`.  The answers may be more than a turn's queue holds: they get one of their own. */
 static void
 answer_many(struct osp_worker *w, size_t count, struct osp_time now,
-            void (*fn)(struct osp_proxy *px, struct osp_time now, struct osp_txq *tx))
+            void (*fn)(struct osp_proxy *px, struct osp_time now))
 {
-    struct osp_txq q, *to = &w->tx;
+    struct osp_txq q;
+    bool           has_own;
 
     worker_flush(w);
-    if (osp_txq_init(&q, count + TX_ROOM, (count + TX_ROOM) * ANSWER_BYTES) == OSP_OK)
-        to = &q;
-    fn(w->proxy, now, to);
-    if (to == &q) {
+    has_own = osp_txq_init(&q, count + TX_ROOM, (count + TX_ROOM) * ANSWER_BYTES) == OSP_OK;
+    (void)osp_ep_transport(w->ep, has_own ? &q : &w->tx);
+    fn(w->proxy, now);
+    (void)osp_ep_transport(w->ep, &w->tx);
+    if (has_own) {
         osp_udp_flush(w->io, w->socks, w->sock_count, &q);
         osp_txq_fini(&q);
     }
@@ -71,10 +73,10 @@ handle_note(struct osp_worker *w, struct osp_note *n, struct osp_time now)
 {
     switch (n->kind) {
     case OSP_NOTE_RESOLVED:
-        osp_proxy_resolved(w->proxy, n->host, n->err, n->ips, n->ip_count, n->ttl_us, now, &w->tx);
+        osp_proxy_resolved(w->proxy, n->host, n->err, n->ips, n->ip_count, n->ttl_us, now);
         break;
     case OSP_NOTE_LEASED:
-        osp_proxy_leased(w->proxy, n->ctx, now, &w->tx);
+        osp_proxy_leased(w->proxy, n->ctx, now);
         break;
     case OSP_NOTE_CHANGE:
         if (osp_worker_apply(w, n->change) != OSP_OK)

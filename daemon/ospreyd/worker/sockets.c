@@ -110,7 +110,7 @@ worker_open_ahead(struct osp_worker *w, const struct osp_ep_stats *ep, struct os
         return;
     e = worker_open_upstream(w);
     if (e == OSP_OK) {
-        osp_proxy_set_socks(w->proxy, (uint16_t)w->now.upstream_ports);
+        osp_ep_set_socks(w->ep, (uint16_t)w->now.upstream_ports);
         return;
     }
     w->port_retry = osp_time_after(now, PORT_RETRY_US);

@@ -17,7 +17,7 @@ worker_flush(struct osp_worker *w)
 void
 worker_make_room(struct osp_worker *w)
 {
-    if (osp_txq_is_low(&w->tx, TX_ROOM, w->cfg.proxy.ep.max_datagram))
+    if (osp_txq_is_low(&w->tx, TX_ROOM, w->cfg.ep.max_datagram))
         worker_flush(w);
 }
 
@@ -32,6 +32,8 @@ is_request(struct osp_slice d)
 static void
 input(struct osp_worker *w, const struct osp_udp_sock *s, const struct osp_flow *flow, struct osp_slice d, struct osp_time now)
 {
+    struct osp_event ev;
+
     /* Requests are served where the operator listens, and nowhere else. */
     if (!s->listener && is_request(d)) {
         w->now.dropped_foreign++;
@@ -40,7 +42,8 @@ input(struct osp_worker *w, const struct osp_udp_sock *s, const struct osp_flow 
     if (w->draining && is_request(d))
         w->now.refused_draining++;      /* by lib/proxy, with 5.03 */
     worker_make_room(w);
-    osp_proxy_input(w->proxy, flow, d, now, &w->tx);
+    osp_ep_input(w->ep, flow, d, now, &w->tx, &ev);
+    osp_proxy_event(w->proxy, &ev, now);
     worker_take_asks(w, now);
 }
 
@@ -105,14 +108,14 @@ worker_end_turn(struct osp_worker *w)
         more = osp_proxy_deadline(w->proxy, &due) && osp_time_due(due, now);
         if (more) {
             worker_make_room(w);
-            (void)osp_proxy_expire(w->proxy, now, &w->tx);
+            (void)osp_proxy_expire(w->proxy, now);
             worker_take_asks(w, now);
         }
     }
     worker_flush(w);
-    ep = osp_proxy_ep_stats(w->proxy);
+    ep = osp_ep_stats(w->ep);
     worker_open_ahead(w, ep, now);
-    osp_shortages_tell(&w->shortages, ep, w->cfg.proxy.ep.max_messages, w->cfg.index, w->now.upstream_ports, now);
+    osp_shortages_tell(&w->shortages, ep, w->cfg.ep.max_messages, w->cfg.index, w->now.upstream_ports, now);
     osp_loop_tell(&w->shortages, osp_proxy_came_back(w->proxy, &back_from), &back_from, w->cfg.index, now);
     if (more)
         arm(w, now, now);

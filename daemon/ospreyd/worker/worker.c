@@ -40,25 +40,39 @@ fill_random(void *ctx, uint8_t *dst, size_t n)
     abort();
 }
 
+/* The proxy, and the transport of UDP below it. */
+static enum osp_err
+make_proxy(struct osp_worker *w)
+{
+    struct osp_rand   rand = { .fill = fill_random };
+    struct osp_ep_cfg ep = w->cfg.ep;
+    enum osp_err      e = osp_proxy_new(&w->cfg.proxy, rand, osp_loop_now(), &w->proxy);
+
+    if (e != OSP_OK)
+        return e;
+    ep.ledger = osp_proxy_ledger(w->proxy);
+    e = osp_ep_new(&ep, rand, osp_proxy_pool(w->proxy), osp_loop_now(), &w->ep);
+    return e == OSP_OK ? osp_proxy_add_transport(w->proxy, OSP_TRANSPORT_UDP, osp_ep_transport(w->ep, &w->tx)) : e;
+}
+
 static enum osp_err
 make(struct osp_worker *w)
 {
-    size_t          max = w->cfg.proxy.ep.max_datagram;
-    size_t          bytes = TX_BYTES > 2 * TX_ROOM * max ? TX_BYTES : 2 * TX_ROOM * max;
-    struct osp_rand rand = { .fill = fill_random };
-    enum osp_err    e = osp_loop_new(&w->loop);
+    size_t       max = w->cfg.ep.max_datagram;
+    size_t       bytes = TX_BYTES > 2 * TX_ROOM * max ? TX_BYTES : 2 * TX_ROOM * max;
+    enum osp_err e = osp_loop_new(&w->loop);
 
     if (e == OSP_OK)
         e = osp_udp_io_new(max > RECEIVE_MIN ? max : RECEIVE_MIN, &w->io);
     if (e == OSP_OK)
         e = osp_txq_init(&w->tx, TX_ITEMS, bytes);
     if (e == OSP_OK)
-        e = osp_proxy_new(&w->cfg.proxy, rand, osp_loop_now(), &w->proxy);
+        e = make_proxy(w);
     if (e == OSP_OK)
         e = osp_alarm_new(w->loop, worker_on_alarm, w, &w->alarm);
     if (e == OSP_OK)
         e = osp_watch_new(w->loop, w->inbox.fd, worker_on_notes, w, &w->inbox_watch);
-    while (e == OSP_OK && w->now.upstream_ports < w->cfg.proxy.ep.upstream_socks)
+    while (e == OSP_OK && w->now.upstream_ports < w->cfg.ep.upstream_socks)
         e = worker_open_upstream(w);
     return e;
 }
@@ -75,7 +89,7 @@ osp_worker_new(const struct osp_worker_cfg *cfg, struct osp_worker **out)
         return OSP_E_NOMEM;
     }
     w->cfg = *cfg;
-    w->cfg.proxy.ep.upstream_socks = (uint16_t)(cfg->upstream_ports < PORTS_AT_START ? cfg->upstream_ports : PORTS_AT_START);
+    w->cfg.ep.upstream_socks = (uint16_t)(cfg->upstream_ports < PORTS_AT_START ? cfg->upstream_ports : PORTS_AT_START);
     (void)pthread_mutex_init(&w->lock, NULL);
     osp_cond_init(&w->progress);
     e = make(w);

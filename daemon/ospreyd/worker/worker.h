@@ -14,10 +14,12 @@
 #include "daemon/ospreyd/state/lease.h"
 #include "daemon/ospreyd/worker/mailbox.h"
 #include "daemon/ospreyd/net/udp.h"
+#include "msg/endpoint.h"
 
 struct osp_worker_cfg {
     unsigned             index;
     struct osp_proxy_cfg proxy;
+    struct osp_ep_cfg    ep;                    /* of its message layer for UDP; `ledger` does not matter */
     unsigned             upstream_ports;        /* at most: places 0..upstream_ports-1 are theirs */
     size_t               receive_buffer;        /* bytes of each socket, 0: the system's default */
     struct osp_kept     *kept;                  /* what keeps the contexts made */
@@ -39,7 +41,7 @@ struct osp_worker_stats {
 struct osp_worker;
 
 /*
- * Opens the first sockets for requests of ours; cfg->proxy.ep.upstream_socks does not matter.
+ * Opens the first sockets for requests of ours; cfg->ep.upstream_socks does not matter.
  *   OSP_E_NOMEM, OSP_E_CRYPTO, OSP_E_INVALID (no socket: errno).
  */
 OSP_CHECKED enum osp_err osp_worker_new(const struct osp_worker_cfg *cfg, struct osp_worker **out);

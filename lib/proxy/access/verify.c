@@ -59,13 +59,20 @@ cannot_be_spoofed_from_afar(const struct osp_ip *ip)
     return false;
 }
 
+/* The transport has seen to it. */
+static bool
+is_proven(const struct osp_proxy *px, const struct px_exchange *x)
+{
+    return osp_exchange_can(&px->transports, &x->from.peer)->proven;
+}
+
 static bool
 is_verified(const struct osp_proxy *px, const struct px_exchange *x, struct osp_time now)
 {
     const struct px_verified *v;
     uint64_t                  h;
 
-    if (x->removed_count > 0 || x->echoed || cannot_be_spoofed_from_afar(&x->from.peer.ip))
+    if (x->removed_count > 0 || x->echoed || cannot_be_spoofed_from_afar(&x->from.peer.ip) || is_proven(px, x))
         return true;
     h = hash_ip(px, &x->from.peer.ip);
     v = &px->verified[h % PX_VERIFIED];
@@ -105,7 +112,7 @@ px_may_send(const struct px_turn *t, const struct px_exchange *x)
     if (factor == 0 || is_verified(t->px, x, t->now))
         return SIZE_MAX;
     most = (size_t)factor * x->request_len;
-    if (osp_ep_will_repeat(t->px->ep, x->in))           /* it was acknowledged before */
+    if (osp_exchange_will_repeat(&t->px->transports, x->in))           /* it was acknowledged before */
         most -= most < ACK_SIZE ? most : ACK_SIZE;
     return most;
 }
@@ -117,7 +124,8 @@ px_may_send(const struct px_turn *t, const struct px_exchange *x)
 bool
 px_may_observe(const struct px_turn *t, const struct px_exchange *x)
 {
-    return t->px->cfg.amplification == 0 || x->removed_count > 0 || x->echoed || cannot_be_spoofed_from_afar(&x->from.peer.ip);
+    return t->px->cfg.amplification == 0 || x->removed_count > 0 || x->echoed ||
+           cannot_be_spoofed_from_afar(&x->from.peer.ip) || is_proven(t->px, x);
 }
 
 /* A 4.01 with an Echo of `len` bytes, 0: without. */

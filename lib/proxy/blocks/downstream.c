@@ -33,9 +33,9 @@ px_add_uint(struct px_turn *t, struct osp_msg *m, uint16_t num, size_t v)
 }
 
 uint8_t
-px_szx_for(const struct osp_proxy *px, const struct osp_msg *m, size_t most)
+px_szx_for(const struct osp_peer_can *can, const struct osp_msg *m, size_t most)
 {
-    size_t head = osp_msg_size_udp(m) - m->payload.n + OPTIONS_ROOM + px->cfg.ep.max_token;
+    size_t head = osp_msg_size_udp(m) - m->payload.n + OPTIONS_ROOM + can->longest_token;
 
     return osp_block_szx_for(head < most ? most - head : 0);
 }
@@ -284,7 +284,7 @@ px_cut_response(struct px_turn *t, const struct px_exchange *x, const struct osp
 enum osp_err
 px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, size_t most, struct osp_msg *out)
 {
-    uint8_t szx = px_szx_for(t->px, in, most);
+    uint8_t szx = px_szx_for(osp_exchange_can(&t->px->transports, &x->from.peer), in, most);
 
     if (x->cut_depth > 0 || osp_msg_has(in, OSP_OPT_BLOCK2) || in->payload.n <= osp_block_size(szx))
         return OSP_E_NOSPACE;

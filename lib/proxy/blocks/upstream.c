@@ -38,7 +38,7 @@ static void
 forget_block(struct osp_proxy *px, struct px_exchange *x)
 {
     if (x->transfer->out && x->transfer->out != x->out)
-        osp_ep_cancel(px->ep, x->transfer->out);
+        osp_exchange_cancel(&px->transports, x->transfer->out);
     x->transfer->out = 0;
 }
 
@@ -63,7 +63,7 @@ static enum osp_err
 send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *m)
 {
     struct px_transfer *f = x->transfer;
-    struct osp_request  how = { .type = OSP_CON, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
+    struct osp_request  how = { .confirmable = true, .deadline = x->deadline, .user = (uint64_t)(uintptr_t)x,
                                 .client = px_asks_for(t->px, x) };
     enum osp_err        e;
 
@@ -74,7 +74,7 @@ send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *m)
     }
     if (stays_open(x) && x->out)        /* a later notification: the request's own deadline is past */
         how.deadline = osp_time_after(t->now, x->policy->response_timeout_us);
-    e = osp_ep_request(t->px->ep, &x->to, NULL, m, &how, t->now, t->tx, &f->out);
+    e = osp_exchange_request(&t->px->transports, &x->to, m, &how, t->now, &f->out);
     if (e != OSP_OK)
         f->out = 0;
     else if (!stays_open(x))
@@ -85,9 +85,9 @@ send(struct px_turn *t, struct px_exchange *x, const struct osp_msg *m)
 /* ---- the request in blocks ---- */
 
 bool
-px_is_too_long(const struct osp_proxy *px, const struct osp_msg *m)
+px_is_too_long(const struct osp_proxy *px, const struct osp_addr *to, const struct osp_msg *m)
 {
-    return osp_msg_size_udp(m) + 8 > px->cfg.ep.max_datagram;       /* with a Token of ours */
+    return osp_msg_size_udp(m) + 8 > osp_exchange_can(&px->transports, to)->largest_message;       /* with a Token of ours */
 }
 
 static enum osp_err
@@ -124,10 +124,11 @@ send_block1(struct px_turn *t, struct px_exchange *x)
 enum osp_err
 px_transfer_start(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
-    struct px_transfer *f = transfer_of(t, x);
-    struct osp_msg      m;
-    struct px_op        op;
-    uint8_t             szx = px_szx_for(t->px, req, t->px->cfg.ep.max_datagram);
+    const struct osp_peer_can *can = osp_exchange_can(&t->px->transports, &x->to);
+    struct px_transfer        *f = transfer_of(t, x);
+    struct osp_msg             m;
+    struct px_op               op;
+    uint8_t                    szx = px_szx_for(can, req, can->largest_message);
 
     if (!f || osp_msg_has(req, OSP_OPT_BLOCK1) || req->payload.n <= osp_block_size(szx))
         return f ? OSP_E_NOSPACE : OSP_E_NOMEM;
@@ -251,6 +252,7 @@ take_block2(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp
     struct osp_msg      head;
 
     if (first) {
+        f->came = t->came;
         osp_msg_copy(&head, resp);
         head.payload = head.token = OSP_EMPTY;
         osp_msg_remove(&head, OSP_OPT_BLOCK2);
@@ -274,6 +276,7 @@ whole(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
     if (!osp_stored_get(&f->head, &t->px->a))
         return OSP_E_NOMEM;
     t->px->a.payload = osp_slice(f->body.p, f->body.n);
+    t->came = f->came;          /* the message that the body belongs to, not the one with its last block */
     t->px->stats.bodies_collected++;
     *resp = &t->px->a;
     return OSP_OK;

@@ -22,8 +22,9 @@ choose_carrier(struct osp_proxy *px, struct px_agreement *a, size_t message_len)
 {
     for (struct osp_list *n = a->waiters.waiters.next; n != &a->waiters.waiters; n = n->next) {
         struct px_exchange *x = OSP_CONTAINER(n, struct px_exchange, wait);
+        size_t              most = osp_exchange_can(&px->transports, &x->to)->largest_message;
 
-        if (!x->inner_oscore && !x->obs && x->kind->has_client && x->saved.n + message_len + ROOM <= px->cfg.ep.max_datagram)
+        if (!x->inner_oscore && !x->obs && x->kind->has_client && x->saved.n + message_len + ROOM <= most)
             return x;
     }
     return NULL;

@@ -98,7 +98,7 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
 static void
 send_error(struct px_turn *t, struct px_agreement *a, enum osp_err why)
 {
-    struct osp_request how = { .type = OSP_NON, .deadline = osp_time_after(t->now, OSP_SEC(1)) };
+    struct osp_request how = { .deadline = osp_time_after(t->now, OSP_SEC(1)) };
     uint8_t            bytes[512];
     struct osp_wr      w = osp_wr_to(bytes, sizeof(bytes));
     struct osp_msg    *m = &t->px->a;
@@ -110,8 +110,8 @@ send_error(struct px_turn *t, struct px_agreement *a, enum osp_err why)
     if (!osp_stored_get(&a->up->saved, m))
         return;
     m->payload = osp_wr_slice(&w);
-    if (osp_ep_request(t->px->ep, &a->up->to, NULL, m, &how, t->now, t->tx, &handle) == OSP_OK)
-        osp_ep_cancel(t->px->ep, handle);
+    if (osp_exchange_request(&t->px->transports, &a->up->to, m, &how, t->now, &handle) == OSP_OK)
+        osp_exchange_cancel(&t->px->transports, handle);
 }
 
 static enum px_step
@@ -230,14 +230,13 @@ on_answer_to_3(struct px_turn *t, struct px_agreement *a, const struct px_finder
 }
 
 enum px_step
-px_session_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp, uint8_t type)
+px_session_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp)
 {
     struct px_agreement     *a = up->agreement;
     const struct osp_opt    *echo = osp_msg_get(resp, OSP_OPT_ECHO);
     struct px_finder         f = { 0 };
     struct osp_edhoc_profile profile;
 
-    (void)type;
     if (!t->px->policy->edhoc)
         return px_fail(t, OSP_E_EDHOC_NO_CRED);
     profile = profile_of(t, &f, up);

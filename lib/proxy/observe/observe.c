@@ -199,7 +199,8 @@ px_observe_delivered(struct px_observation *o, struct osp_time now)
 
 /*
  * Under a layer of ours Partial IVs have put the notification in order already, and the Observe option outside is to be
- * ignored [rfc8613#4.1.3.5.2]: the client gets a count of ours.
+ * ignored [rfc8613#4.1.3.5.2]; a reliable transport keeps the order itself, and the option may be empty [rfc8323#7.1]: the
+ * client gets a count of ours.
  */
 static bool
 number(struct px_turn *t, struct px_order *o, struct osp_msg *resp)
@@ -212,19 +213,19 @@ number(struct px_turn *t, struct px_order *o, struct osp_msg *resp)
 }
 
 enum px_step
-px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp, uint8_t type)
+px_observe_response(struct px_turn *t, struct px_exchange *x, struct osp_msg *resp)
 {
     struct px_observation *o = x->obs;
 
     if (!osp_msg_has(resp, OSP_OPT_OBSERVE) || OSP_CODE_CLASS(resp->code) != 2) {       /* [rfc7641#4.2] the last answer */
         x->notify = false;
-        x->notify_con = type == OSP_CON;
+        x->notify_con = t->came.confirmable;
         return px_respond(t, resp);
     }
-    if (x->has_added ? !number(t, &o->order, resp) : !px_order_take(&o->order, resp, t->now))
+    if (px_is_in_order(t->px, x) ? !number(t, &o->order, resp) : !px_order_take(&o->order, resp, t->now))
         return PX_DONE;
     x->notify = true;
-    x->notify_con = px_observe_confirms(o, type == OSP_CON, t->now);
+    x->notify_con = px_observe_confirms(o, t->came.confirmable, t->now);
     t->px->stats.notifications++;
     return px_respond(t, resp);
 }

@@ -14,6 +14,12 @@ is_newer(const struct px_order *o, uint32_t v, struct osp_time now)
 }
 
 bool
+px_is_in_order(const struct osp_proxy *px, const struct px_exchange *up)
+{
+    return up->has_added || osp_exchange_can(&px->transports, &up->to)->reliable;
+}
+
+bool
 px_order_take(struct px_order *o, const struct osp_msg *resp, struct osp_time now)
 {
     const struct osp_opt *opt = osp_msg_get(resp, OSP_OPT_OBSERVE);

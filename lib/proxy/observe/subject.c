@@ -262,9 +262,9 @@ arm(struct osp_proxy *px, struct px_subject *s, struct osp_time now)
 }
 
 bool
-px_subject_ignores(const struct px_subject *s, uint8_t type)
+px_subject_ignores(const struct px_turn *t, const struct px_subject *s)
 {
-    return s->order.any && !(s->asking && type == OSP_ACK);
+    return s->order.any && !(s->asking && t->came.is_answer);
 }
 
 /*
@@ -272,11 +272,11 @@ px_subject_ignores(const struct px_subject *s, uint8_t type)
  * answer to a registration is news whatever it says, if nothing else came since: the origin may have begun to count anew.
  */
 static bool
-is_newer(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uint8_t type)
+is_newer(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp)
 {
     struct px_order o = s->order;
 
-    if (s->up->has_added || (type == OSP_ACK && o.last_us <= s->asked_us))
+    if (px_is_in_order(t->px, s->up) || (t->came.is_answer && o.last_us <= s->asked_us))
         o.any = false;
     if (!px_order_take(&o, resp, t->now))
         return false;
@@ -350,15 +350,15 @@ goes_on(const struct osp_msg *resp)
 }
 
 bool
-px_subject_is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp, uint8_t type)
+px_subject_is_news(struct px_turn *t, struct px_subject *s, const struct osp_msg *resp)
 {
-    return !goes_on(resp) || is_newer(t, s, resp, type);
+    return !goes_on(resp) || is_newer(t, s, resp);
 }
 
 struct px_news
-px_subject_news(const struct px_subject *s, struct osp_msg *resp, uint8_t type)
+px_subject_news(const struct px_turn *t, const struct px_subject *s, struct osp_msg *resp)
 {
-    struct px_news news = { .max_age = max_age_of(s, osp_msg_get(resp, OSP_OPT_MAX_AGE)), .con = type == OSP_CON,
+    struct px_news news = { .max_age = max_age_of(s, osp_msg_get(resp, OSP_OPT_MAX_AGE)), .con = t->came.confirmable,
                             .goes_on = goes_on(resp) };
 
     osp_msg_remove(resp, OSP_OPT_OBSERVE);

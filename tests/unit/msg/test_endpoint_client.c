@@ -5,7 +5,7 @@
 static uint64_t
 request(struct fix *f, uint8_t type, uint64_t user)
 {
-    struct osp_request how = { .type = type, .user = user, .deadline = osp_time_after(f->now, OSP_SEC(200)) };
+    struct osp_request how = { .confirmable = type == OSP_CON, .user = user, .deadline = osp_time_after(f->now, OSP_SEC(200)) };
     struct osp_msg     m;
     uint64_t           h = 0;
 
@@ -287,7 +287,7 @@ message_ids_are_not_reused_within_their_lifetime(void **state)
     struct osp_msg  m, q;
     uint64_t        h;
     size_t          sent = 0;
-    struct osp_request how = { .type = OSP_NON };
+    struct osp_request how = { .confirmable = false };
 
     f->cfg.upstream_socks = 2;
     f->cfg.max_requests = 16;
@@ -323,7 +323,7 @@ static void
 message_ids_go_on_where_a_forgotten_peer_had_come_to(void **state)
 {
     struct fix        *f = *state;
-    struct osp_request how = { .type = OSP_NON, .deadline = osp_time_after(f->now, OSP_SEC(200)) };
+    struct osp_request how = { .deadline = osp_time_after(f->now, OSP_SEC(200)) };
     struct osp_msg     m, q;
     uint16_t           next[2] = { 0 };
     uint64_t           h;
@@ -350,7 +350,7 @@ static void
 queued_request_for_which_no_message_id_is_left_fails(void **state)
 {
     struct fix        *f = *state;
-    struct osp_request how = { .type = OSP_NON, .deadline = osp_time_after(f->now, OSP_SEC(200)) };
+    struct osp_request how = { .deadline = osp_time_after(f->now, OSP_SEC(200)) };
     uint8_t            buf[1500];
     struct osp_msg     m, q;
     uint64_t           h;

@@ -203,7 +203,8 @@ reset_ends_what_waits_too(void **state)
 static uint64_t
 ask_with(uint64_t instead_of, const char *observe, enum osp_err want)
 {
-    struct osp_request how = { .type = OSP_CON, .keep = true, .deadline = { now.us + OSP_SEC(100) }, .instead_of = instead_of };
+    struct osp_request how = { .confirmable = true, .keep = true, .deadline = { now.us + OSP_SEC(100) },
+                               .instead_of = instead_of };
     struct osp_msg     m;
     uint64_t           handle = 0;
 

@@ -24,7 +24,7 @@ setup_peers(void **state)
 static int
 send_one(struct fix *f)
 {
-    struct osp_request how = { .type = OSP_NON, .deadline = osp_time_after(f->now, OSP_SEC(1)) };
+    struct osp_request how = { .deadline = osp_time_after(f->now, OSP_SEC(1)) };
     struct osp_msg     m;
     uint64_t           h;
     enum osp_err       e;
@@ -139,7 +139,7 @@ sockets_come_as_they_are_needed(void **state)
 static enum osp_err
 ask(struct fix *f, uint64_t client, uint8_t i, uint64_t *h)
 {
-    struct osp_request how = { .type = OSP_CON, .deadline = osp_time_after(f->now, OSP_SEC(200)), .client = client };
+    struct osp_request how = { .confirmable = true, .deadline = osp_time_after(f->now, OSP_SEC(200)), .client = client };
     uint8_t            payload[2] = { (uint8_t)client, i };
     struct osp_msg     m;
 
