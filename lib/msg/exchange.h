@@ -76,7 +76,8 @@ struct osp_event {
     uint64_t         user;      /* of struct osp_request */
     struct osp_flow  flow;      /* where it came from */
     uint32_t         length;    /* bytes of the message as it came: an answer to an unproven address is held against it */
-    bool             confirmable;       /* the peer wanted it confirmed; false for a reliable transport */
+    bool             confirmable;       /* The peer wanted it confirmed.  A reliable transport says true for a request, as it is
+                                           not to be lost further on, and false for a response */
     bool             is_answer; /* It can only be the answer to the request itself: over UDP it came in the ACK.  False: it may be
                                    a notification that was under way before a registration was renewed.  A reliable transport
                                    says true for the first response to a request with a Token of its own */

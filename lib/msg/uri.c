@@ -60,6 +60,24 @@ osp_scheme_port(enum osp_scheme s)
     return (unsigned)s < OSP_SCHEME_UNKNOWN ? schemes[s].port : OSP_COAP_PORT;
 }
 
+enum osp_transport_id
+osp_scheme_transport(enum osp_scheme s)
+{
+    switch (s) {
+    case OSP_SCHEME_COAP:
+        return OSP_TRANSPORT_UDP;
+    case OSP_SCHEME_COAPS:
+        return OSP_TRANSPORT_DTLS;
+    case OSP_SCHEME_COAP_TCP:
+        return OSP_TRANSPORT_TCP;
+    case OSP_SCHEME_COAPS_TCP:
+        return OSP_TRANSPORT_TLS;
+    case OSP_SCHEME_UNKNOWN:
+        break;
+    }
+    return OSP_TRANSPORTS;
+}
+
 /* ---- characters [RFC 3986, 2] ---- */
 
 static bool

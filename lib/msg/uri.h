@@ -20,6 +20,9 @@ enum osp_scheme osp_scheme_of(struct osp_slice name);
 /* 5683 or 5684. */
 uint16_t osp_scheme_port(enum osp_scheme s);
 
+/* What carries requests to this scheme; OSP_TRANSPORTS, which is none, for an unknown one. */
+enum osp_transport_id osp_scheme_transport(enum osp_scheme s);
+
 /*
  * Where a request goes.  `host` is a reg-name in lower case with percent-encodings resolved, or
  * an IP literal without brackets; borrowed from the message or from `storage` given to the

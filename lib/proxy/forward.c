@@ -106,6 +106,7 @@ px_forward(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const 
 
     x->deadline = osp_time_after(t->now, x->policy->response_timeout_us);
     x->to.port = hop->to.port;
+    x->to.transport = (uint8_t)osp_scheme_transport(hop->to.scheme);
     req->token = OSP_EMPTY;
     if (v == PX_GO_ON)
         v = px_judge(t, px_hop_limit(t, x, req));

@@ -85,7 +85,7 @@ split_proxy_uri(struct px_turn *t, struct osp_msg *req, struct osp_authority *to
     e = osp_uri_split(text, storage, text.n, &uri);
     if (e != OSP_OK)
         return e;
-    if (uri.to.scheme != OSP_SCHEME_COAP)
+    if (!osp_exchange_has(&t->px->transports, osp_scheme_transport(uri.to.scheme)))
         return OSP_E_NOT_PROXY;
     if (osp_uri_has_dots(&uri))         /* resolving them is the client's part [rfc7252#6.4] */
         return OSP_E_DOT_SEGMENT;
@@ -110,7 +110,7 @@ split_proxy_scheme(struct px_turn *t, const struct px_exchange *x, const struct 
     uint16_t              port = 0;
     enum osp_err          e;
 
-    if (scheme != OSP_SCHEME_COAP)
+    if (!osp_exchange_has(&t->px->transports, osp_scheme_transport(scheme)))
         return OSP_E_NOT_PROXY;
     if (!host) {                /* Uri-Host defaults to the address the request was sent to: our own */
         e = port_of(req, local_port(x), &port);

@@ -75,7 +75,7 @@ void
 net_fini(struct net *n)
 {
     for (unsigned i = 0; i < n->node_count; i++) {
-        osp_ep_free(n->nodes[i].ep);
+        osp_exchange_free(&n->nodes[i].transports);
         assert_int_equal(n->nodes[i].pool.used, 0);
         osp_pool_fini(&n->nodes[i].pool);
     }
@@ -94,6 +94,7 @@ net_add(struct net *n, const struct osp_ep_cfg *cfg)
     node->cfg.max_datagram = NET_DATAGRAM;
     osp_pool_init(&node->pool, (size_t)64 << 20);
     EXPECT_OK(osp_ep_new(&node->cfg, (struct osp_rand){ fill, n }, &node->pool, n->now, &node->ep));
+    node->transports.by[OSP_TRANSPORT_UDP] = osp_ep_transport(node->ep, &n->tx);
     return n->node_count++;
 }
 
@@ -102,9 +103,10 @@ net_restart(struct net *n, unsigned node)
 {
     struct net_node *it = &n->nodes[node];
 
-    osp_ep_free(it->ep);
+    osp_exchange_free(&it->transports);
     assert_int_equal(it->pool.used, 0);
     EXPECT_OK(osp_ep_new(&it->cfg, (struct osp_rand){ fill, n }, &it->pool, n->now, &it->ep));
+    it->transports.by[OSP_TRANSPORT_UDP] = osp_ep_transport(it->ep, &n->tx);
 }
 
 struct osp_addr
@@ -291,7 +293,7 @@ earliest(const struct net *n)
     struct osp_time t;
 
     for (unsigned i = 0; i < n->node_count; i++)
-        if (osp_ep_deadline(n->nodes[i].ep, &t) && t.us < best)
+        if (osp_exchange_deadline(&n->nodes[i].transports, &t) && t.us < best)
             best = t.us;
     return best;
 }
@@ -301,7 +303,7 @@ expire(struct net *n, unsigned i)
 {
     struct osp_event ev;
 
-    while (osp_ep_expire(n->nodes[i].ep, n->now, &n->tx, &ev)) {
+    while (osp_exchange_expire(&n->nodes[i].transports, n->now, &ev)) {
         if (ev.kind != OSP_EV_NONE)
             n->event(n, i, &ev);
         net_flush(n, i);

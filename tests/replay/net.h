@@ -24,6 +24,7 @@ struct net_seen;
 
 struct net_node {
     struct osp_ep    *ep;
+    struct osp_transports transports;   /* `ep`, as those see it who stand for a peer */
     struct osp_pool   pool;
     struct osp_ep_cfg cfg;
     bool              cut;      /* nothing reaches it and nothing leaves it */

@@ -78,7 +78,7 @@ ask(struct app *a, uint64_t id, unsigned from, unsigned to, const struct osp_req
 
     osp_msg_init(&m, OSP_POST);
     m.payload = number(buf, id, 0);
-    if (osp_ep_request(n->nodes[from].ep, &peer, NULL, &m, how, n->now, &n->tx, handle) != OSP_OK) {
+    if (osp_exchange_request(&n->nodes[from].transports, &peer, &m, how, n->now, handle) != OSP_OK) {
         *handle = 0;
         if (how->user & RELAYED)
             return;
@@ -98,7 +98,7 @@ answer(struct app *a, unsigned node, uint64_t handle, uint8_t code, uint64_t id,
     if (a->x[id].how.keep)
         EXPECT_OK(osp_msg_add(&m, OSP_OPT_OBSERVE, osp_opt_uint_make(news, observe)));
     m.payload = number(buf, id, news);
-    return osp_ep_respond(n->nodes[node].ep, handle, &m, how, n->now, &n->tx);
+    return osp_exchange_respond(&n->nodes[node].transports, handle, &m, how, n->now);
 }
 
 /* `handle` is of the server's, which may have several of one exchange when datagrams are spoiled. */
@@ -120,7 +120,7 @@ on_request(struct app *a, unsigned node, const struct osp_event *ev)
     struct osp_request how = { .confirmable = true, .deadline = osp_time_after(n->now, OSP_SEC(100)), .user = id | RELAYED };
 
     if (id == NONE) {
-        osp_ep_dismiss(n->nodes[node].ep, ev->handle, net_random(n) & 1, n->now, &n->tx);
+        osp_exchange_dismiss(&n->nodes[node].transports, ev->handle, net_random(n) & 1, n->now);
         return;
     }
     if (a->relay && node == a->relay) {
@@ -154,7 +154,7 @@ notify(struct app *a, unsigned node, uint64_t id)
     enum osp_err       e;
 
     if (x->news == a->notifications) {
-        osp_ep_dismiss(n->nodes[node].ep, x->job, false, n->now, &n->tx);
+        osp_exchange_dismiss(&n->nodes[node].transports, x->job, false, n->now);
         return;
     }
     e = answer(a, node, x->job, OSP_CODE(2, 5), id, ++x->news, how);
@@ -242,7 +242,7 @@ on_timer(struct net *n, unsigned node, uint64_t arg)
         notify(a, node, id);
         break;
     case CANCEL:
-        osp_ep_cancel(n->nodes[node].ep, x->ours);
+        osp_exchange_cancel(&n->nodes[node].transports, x->ours);
         x->cancelled = true;
         x->ended++;
         break;

@@ -25,6 +25,7 @@ struct packet { uint64_t at; enum node to; struct osp_flow flow; uint16_t n; uin
 
 struct client {
     struct osp_ep   *ep;
+    struct osp_transports side;         /* `ep`, as a client sees it */
     struct osp_octx *ctx;
     struct osp_layer layer;
     uint64_t         sent, done, answered;
@@ -44,6 +45,7 @@ struct net {
     struct osp_octx  *cp[CLIENTS], *ps, *sp;
     struct osp_octx_configured *table;
     struct osp_ep    *origin;
+    struct osp_transports origin_side;
     struct client     clients[CLIENTS];
     struct packet    *flight;
     size_t            count;
@@ -150,7 +152,7 @@ origin_request(struct osp_event *ev)
     e = osp_oscore_unprotect_request(n.cr, n.sp, ev->msg, &w, &plain, &l);
     if (e == OSP_E_REPLAY) {    /* its first copy was lost, and 32 newer ones overtook the second [rfc8613#7.4] */
         osp_msg_init(&resp, OSP_CODE(4, 1));
-        EXPECT_OK(osp_ep_respond(n.origin, ev->handle, &resp, (struct osp_respond){ 0 }, n.now, &n.tx));
+        EXPECT_OK(osp_exchange_respond(&n.origin_side, ev->handle, &resp, (struct osp_respond){ 0 }, n.now));
         n.overtaken++;
         return;
     }
@@ -168,7 +170,7 @@ origin_request(struct osp_event *ev)
     resp.payload = plain.payload;
     EXPECT_OK(osp_classes(&ends, &resp, classes));
     EXPECT_OK(osp_oscore_protect_response(n.cr, &l, &resp, classes, false, &w, &out));
-    EXPECT_OK(osp_ep_respond(n.origin, ev->handle, &out, (struct osp_respond){ 0 }, n.now, &n.tx));
+    EXPECT_OK(osp_exchange_respond(&n.origin_side, ev->handle, &out, (struct osp_respond){ 0 }, n.now));
     osp_layer_fini(&l);
 }
 
@@ -199,7 +201,7 @@ client_ask(unsigned i)
     EXPECT_OK(osp_classes(&ends, &m, classes));
     osp_layer_fini(&c->layer);
     EXPECT_OK(osp_oscore_protect_request(n.cr, c->ctx, &m, classes, &w, &out, &c->layer));
-    EXPECT_OK(osp_ep_request(c->ep, &proxy, NULL, &out, &how, n.now, &n.tx, &handle));
+    EXPECT_OK(osp_exchange_request(&c->side, &proxy, &out, &how, n.now, &handle));
     c->busy = true;
 }
 
@@ -292,10 +294,10 @@ earliest(void)
         best = n.flight[i].at < best ? n.flight[i].at : best;
     if (osp_proxy_deadline(n.px, &t) && t.us < best)
         best = t.us;
-    if (osp_ep_deadline(n.origin, &t) && t.us < best)
+    if (osp_exchange_deadline(&n.origin_side, &t) && t.us < best)
         best = t.us;
     for (unsigned i = 0; i < CLIENTS; i++)
-        if (osp_ep_deadline(n.clients[i].ep, &t) && t.us < best)
+        if (osp_exchange_deadline(&n.clients[i].side, &t) && t.us < best)
             best = t.us;
     return best;
 }
@@ -308,10 +310,10 @@ expire_all(void)
     while (osp_proxy_expire(n.px, n.now))
         flush(PROXY, 0);
     flush(PROXY, 0);
-    while (osp_ep_expire(n.origin, n.now, &n.tx, &ev))
+    while (osp_exchange_expire(&n.origin_side, n.now, &ev))
         flush(ORIGIN, 0);
     for (unsigned i = 0; i < CLIENTS; i++)
-        while (osp_ep_expire(n.clients[i].ep, n.now, &n.tx, &ev)) {
+        while (osp_exchange_expire(&n.clients[i].side, n.now, &ev)) {
             flush(CLIENT, i);
             client_event(i, &ev);
         }
@@ -376,10 +378,12 @@ build(void)
         EXPECT_OK(osp_octx_configured_add(n.table, n.cp[i]));
         n.clients[i].ctx = context(i, id, "P", 0);
         EXPECT_OK(osp_ep_new(&ep, rand, &n.pool, n.now, &n.clients[i].ep));
+        n.clients[i].side.by[OSP_TRANSPORT_UDP] = osp_ep_transport(n.clients[i].ep, &n.tx);
     }
     n.ps = context(999, "p", "s", CLIENTS);
     n.sp = context(999, "s", "p", 0);
     EXPECT_OK(osp_ep_new(&ep, rand, &n.pool, n.now, &n.origin));
+    n.origin_side.by[OSP_TRANSPORT_UDP] = osp_ep_transport(n.origin, &n.tx);
     host = (struct osp_host){ "s.example", ip_of(ORIGIN, 0) };
     up = (struct osp_upstream){ .match = { .kind = OSP_TARGET_ANY, .scheme = OSP_SCHEME_UNKNOWN }, .ctx = n.ps };
     n.policy = (struct osp_policy){ .release = released, .contexts = n.table, .forward = true, .max_layers = 2, .node_name = "p",
@@ -397,10 +401,10 @@ static void
 tear_down(void)
 {
     osp_proxy_free(n.px);
-    osp_ep_free(n.origin);
+    osp_exchange_free(&n.origin_side);
     for (unsigned i = 0; i < CLIENTS; i++) {
         osp_layer_fini(&n.clients[i].layer);
-        osp_ep_free(n.clients[i].ep);
+        osp_exchange_free(&n.clients[i].side);
         osp_octx_unref(n.clients[i].ctx);
         osp_octx_unref(n.cp[i]);
     }
