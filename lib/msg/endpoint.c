@@ -38,7 +38,7 @@ static enum osp_err
 init_tables(struct osp_ep *ep)
 {
     const struct { struct osp_table *t; size_t bound; } all[] = {
-        { &ep->messages, ep->cfg.max_messages / 2 },    /* one or two to a slot when it is full */
+        { &ep->messages, ep->cfg.max_messages / 2 },    /* one or two entries per slot when the table is full */
         { &ep->handles, ep->cfg.max_requests },
         { &ep->mids, ep->cfg.max_requests },
         { &ep->tokens, ep->cfg.max_requests },
@@ -86,7 +86,7 @@ osp_ep_new(const struct osp_ep_cfg *cfg, struct osp_rand rand, struct osp_pool *
     return OSP_OK;
 }
 
-/* What outlived its time in the lists because it was still being answered. */
+/* Frees requests that outlived their lifetime because they were still open. */
 static void
 free_aged(struct osp_ep *ep)
 {
@@ -94,7 +94,7 @@ free_aged(struct osp_ep *ep)
         while (ep->handles.slots[i])
             ep_in_free(ep, OSP_CONTAINER(ep->handles.slots[i], struct ep_in, by_handle));
     for (size_t i = 0; ep->mids.slots && i <= ep->mids.mask; i++)
-        while (ep->mids.slots[i])               /* requests are gone by now: an answer that waits for its ACK */
+        while (ep->mids.slots[i])               /* requests are freed already, so this is a response that waits for its ACK */
             ep_in_free(ep, OSP_CONTAINER(OSP_CONTAINER(ep->mids.slots[i], struct ep_wait, node), struct ep_in, out));
 }
 
@@ -255,7 +255,7 @@ ep_wait_again(struct osp_ep *ep, struct ep_wait *w, struct osp_time now, struct 
 
 /* ---- input ---- */
 
-/* ACK and RST: they concern a message of ours, or nothing [rfc7252#4.2]. An ACK may carry the response. */
+/* Handles ACK and RST, which concern a message of ours or nothing [rfc7252#4.2].  An ACK may carry the response. */
 static void
 input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx, struct osp_event *ev)
 {
@@ -267,7 +267,7 @@ input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now,
     if (m->type == OSP_RST && m->code == OSP_EMPTY_CODE)
         ep->stats.resets_received++;
     if (m->type == OSP_ACK && osp_code_is_response(m->code)) {
-        /* both must be the request's, and a NON is not acknowledged [rfc7252#5.3.2] [rfc7252#4.3] */
+        /* MID and Token must be the request's, and a NON is not acknowledged [rfc7252#5.3.2] [rfc7252#4.3] */
         if (r && r->type == OSP_CON && osp_slice_eq(m->token, osp_slice(r->token, sizeof(r->token))))
             ep_client_response(ep, from, now, tx, ev);
         else
@@ -287,7 +287,7 @@ input_reply(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now,
     }
 }
 
-/* CON and NON: requests and responses, new or seen before. */
+/* Handles CON and NON: requests and responses, new ones and duplicates. */
 static void
 input_message(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now, struct osp_txq *tx, struct osp_event *ev)
 {
@@ -312,7 +312,7 @@ input_message(struct osp_ep *ep, const struct osp_flow *from, struct osp_time no
     ep->key = ep_key_of(ep, from, m);
     seen = ep_seen_find(ep, &ep->key, now);
     if (seen && seen->length && seen->length != ev->length) {
-        ep_drop(ep, OSP_E_DUPLICATE_MSG);       /* no copy of it: the answer may be many times as long as this [rfc9175#2.6] */
+        ep_drop(ep, OSP_E_DUPLICATE_MSG);       /* not a copy, whose answer might be many times as long [rfc9175#2.6] */
     } else if (seen) {
         ep->stats.rx_duplicate++;
         if (seen->reply_len == EP_IS_OPEN)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Client role: requests of ours and the answers to them. */
+/* The client role: requests of ours to upstream peers, and the responses to them. */
 #include "msg/endpoint_impl.h"
 
 /* ---- finding and freeing ---- */
@@ -10,7 +10,7 @@ hash_token(const struct osp_ep *ep, struct osp_slice token)
     return osp_hash(&ep->seed, token);
 }
 
-/* By Token and by where the answer comes from [rfc7252#5.3.2]. */
+/* Finds a request of ours by the Token and the sender of the response [rfc7252#5.3.2]. */
 static struct ep_req *
 find_by_token(struct osp_ep *ep, const struct osp_flow *from, struct osp_slice token)
 {
@@ -52,7 +52,7 @@ req_free(struct osp_ep *ep, struct ep_req *r)
 
 /* ---- sending ---- */
 
-/* A Token that no request of ours has, or that of `old`, whose place the request takes. */
+/* Gives `r` a Token that no request of ours has, or the Token of `old`, whose place `r` takes. */
 static void
 choose_token(struct osp_ep *ep, struct ep_req *r, const struct ep_req *old)
 {
@@ -99,7 +99,7 @@ req_new(struct osp_ep *ep, const struct osp_addr *peer, const struct osp_ip *loc
     return r;
 }
 
-/* The next Message ID; false when there is none, or none where the request has to go out. */
+/* Takes the next Message ID.  False: no socket has a free one, or the socket that the request is bound to has none. */
 static bool
 take_mid(struct osp_ep *ep, struct ep_req *r, struct osp_time now)
 {
@@ -108,7 +108,7 @@ take_mid(struct osp_ep *ep, struct ep_req *r, struct osp_time now)
     return ep_peer_mid(ep, r->peer, now, &r->flow.sock, &r->out.mid) && (!r->bound || sock == r->flow.sock);
 }
 
-/* Encodes `m` with the request's Token; the Message ID is filled in when it is its turn. */
+/* Encodes `m` with the request's Token; the Message ID is filled in later, when the request is sent. */
 static enum osp_err
 encode(struct ep_req *r, const struct osp_msg *m, uint16_t mid, struct osp_wr *w)
 {
@@ -147,7 +147,7 @@ send_now(struct osp_ep *ep, struct ep_req *r, const struct osp_msg *m, struct os
 static enum osp_err
 queue(struct osp_ep *ep, struct ep_req *r, const struct osp_msg *m, struct osp_txq *tx)
 {
-    struct osp_wr w = osp_txq_begin(tx, ep->cfg.max_datagram);  /* as scratch: nothing is committed */
+    struct osp_wr w = osp_txq_begin(tx, ep->cfg.max_datagram);  /* used as scratch, nothing is committed */
     enum osp_err  e = encode(r, m, 0, &w);
 
     if (e != OSP_OK)
@@ -224,9 +224,9 @@ osp_ep_cancel(struct osp_ep *ep, uint64_t handle)
         req_free(ep, r);
 }
 
-/* ---- answers ---- */
+/* ---- responses ---- */
 
-/* An empty ACK: the request arrived, the response will be separate. */
+/* Handles an empty ACK: the request arrived, and the response will be a separate message. */
 void
 ep_client_acked(struct osp_ep *ep, struct ep_req *r)
 {
@@ -251,7 +251,7 @@ ep_client_failed(struct osp_ep *ep, struct ep_req *r, enum osp_err why, struct o
     req_free(ep, r);
 }
 
-/* Acknowledges a CON response and remembers it, so that a copy is acknowledged and not delivered again. */
+/* Acknowledges a CON response and remembers it, so that a duplicate is acknowledged but not delivered again. */
 static void
 confirm(struct osp_ep *ep, const struct osp_flow *from, bool remember, struct osp_time now, struct osp_txq *tx)
 {
@@ -276,7 +276,7 @@ ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_ti
 
     if (!r) {
         ep_drop(ep, OSP_E_UNMATCHED);
-        /* [rfc7252#4.2]; a notification that nobody waits for is rejected too, so that it stops [rfc7641#3.6] */
+        /* [rfc7252#4.2]; a notification that nobody waits for is rejected too, to end the observation [rfc7641#3.6] */
         if (m->type == OSP_CON || (m->type == OSP_NON && osp_msg_has(m, OSP_OPT_OBSERVE)))
             ep_send_empty(ep, from, OSP_RST, m->mid, tx);
         return;
@@ -285,7 +285,7 @@ ep_client_response(struct osp_ep *ep, const struct osp_flow *from, struct osp_ti
         confirm(ep, from, m->type == OSP_CON || r->keep, now, tx);
     ep->stats.rx_response++;
     if (r->ends && m->type != OSP_ACK && osp_msg_has(m, OSP_OPT_OBSERVE))
-        return;                 /* it was under way when we said that there should be no more */
+        return;                 /* the notification was sent before our deregistration arrived */
     if (!r->bound || m->type == OSP_ACK || !osp_msg_has(m, OSP_OPT_OBSERVE)) {
         ep_wait_stop(ep, &r->out);                      /* the response acknowledges the request too */
         ep_share_uncount(ep, r);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is kept per upstream peer: Message IDs that may be used.
+ * The state of each upstream peer: the Message IDs that may be used towards it.
  *
- * A Message ID must not come again towards a peer within EXCHANGE_LIFETIME [rfc7252#4.4].  Each pair of (our
- * socket, peer) has 65,536; they are handed out in order, in blocks of 4096, and a block may begin again when
- * its last number was handed out longer ago than that.  A peer stays on one socket until that is used up, so that
- * traffic stays in one batch, and then goes on at the first socket that has the next block free: so no more sockets are
- * used than the rate of requests needs, and the owner opens them as that grows (osp_ep_set_socks()).
+ * A Message ID must not be used again towards a peer within EXCHANGE_LIFETIME [rfc7252#4.4].  Each pair of our socket and the
+ * peer has 65,536 numbers.  They are used in order, in blocks of 4096, and a block may begin again when its last number was used
+ * longer than EXCHANGE_LIFETIME ago.  A peer stays on one socket until its numbers are used up, so that its traffic goes out in
+ * one batch; then it goes on at the first socket whose next block is free.  So no more sockets are used than the rate of requests
+ * needs, and the owner opens more as the rate grows (osp_ep_set_socks()).
  *
- * Towards clients the answers' Message IDs come from counters hashed by peer: no state per client, and a
- * counter cannot wrap within the lifetime because a client's own requests, one for each answer, may not
- * reuse theirs either.  A client that is also an upstream gets both kinds from different sockets (listeners
- * and client sockets share no number), so the two never meet.
+ * Towards clients, the Message IDs of our responses come from counters hashed by client, so a client needs no state.  A counter
+ * cannot wrap within the lifetime, because the client's requests, one per response, may not reuse their Message IDs either.  A
+ * client may also be an upstream peer; then its responses and our requests use different sockets (listeners and upstream sockets
+ * are never shared), so their Message IDs never meet.
  */
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@
 
 #define BLOCK_SIZE 4096u
 #define IN_USE UINT32_MAX
-#define LOOK_AGAIN_US OSP_MS(10)        /* after no socket had a number: so that refusing is cheap */
+#define LOOK_AGAIN_US OSP_MS(10)        /* pause after no socket had a number free, which makes refusals cheap */
 #define KEPT_BUSY 16                    /* peers that make_room() passes by at most */
 
 static uint64_t
@@ -43,8 +43,8 @@ ep_peer_free(struct osp_ep *ep, struct ep_peer *p)
 }
 
 /*
- * The idle peer that was used longest ago, but one that has used up a socket lately is passed by: where its next numbers
- * are free is more than what stays behind of it.
+ * The idle peer that was used longest ago.  A peer that used up a socket lately is skipped, because the two bytes that
+ * make_room() keeps of a peer do not say which sockets have free numbers.
  */
 static struct ep_peer *
 dispensable(const struct osp_ep *ep)
@@ -61,8 +61,8 @@ dispensable(const struct osp_ep *ep)
 }
 
 /*
- * Makes room by forgetting an idle peer.  The number it had come to stays behind in two bytes hashed by peer: when it
- * comes back within the lifetime it goes on from there, not among those just used.
+ * Makes room by forgetting an idle peer.  Only its next Message ID is kept, in two bytes hashed by peer: if the peer comes back
+ * within the lifetime, it goes on from that number and does not repeat recent ones.
  */
 static bool
 make_room(struct osp_ep *ep)
@@ -79,7 +79,7 @@ make_room(struct osp_ep *ep)
     return true;
 }
 
-/* Makes room for the times of `count` sockets at least. */
+/* Makes room for the lanes of at least `count` sockets. */
 static bool
 grow(struct osp_ep *ep, struct ep_peer *p, unsigned count)
 {
@@ -119,7 +119,7 @@ peer_new(struct osp_ep *ep, const struct osp_addr *addr, uint64_t hash)
     return p;
 }
 
-/* Takes a reference (p->requests); NULL when there is no room. */
+/* The peer with this address, with a reference (p->requests).  NULL: there is no room for a new peer. */
 struct ep_peer *
 ep_peer_get(struct osp_ep *ep, const struct osp_addr *addr)
 {
@@ -133,7 +133,7 @@ ep_peer_get(struct osp_ep *ep, const struct osp_addr *addr)
         p = peer_new(ep, addr, h);
     if (!p)
         return NULL;
-    osp_list_remove(&p->lru);   /* only idle peers are in it */
+    osp_list_remove(&p->lru);   /* only idle peers are in the list */
     p->requests++;
     return p;
 }
@@ -152,11 +152,11 @@ block_is_free(const struct osp_ep *ep, const struct ep_peer *p, unsigned sock, u
 {
     uint32_t ended = sock < p->lane_count ? p->lanes[sock].ended[block] : 0;
 
-    /* one unit for each time that was rounded down */
+    /* one more unit, since both times were rounded down */
     return ended == 0 || (ended != IN_USE && ep_units(now.us) - ended > ep_units(ep->cfg.exchange_lifetime_us) + 1);
 }
 
-/* The block's last number goes out now. */
+/* Notes that the block's last number is used now. */
 static void
 end_block(struct ep_peer *p, unsigned sock, unsigned block, struct osp_time now)
 {

@@ -1,32 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The deduplication store: which messages were dealt with, and what their duplicates get [rfc7252#4.5].
+ * The deduplication store: it recognises messages that were handled already, and has the reply for their duplicates
+ * [rfc7252#4.5].
  *
- * While a message is open its ep_in stands in the table `messages`.  When it is finished, a record of 32 bytes takes its
- * place, followed by the answer of a confirmable one.  Records are written one behind the other into whole chunks of the
- * pool, in the order in which messages were finished, and leave in this order: when their lifetime is over, on a timer,
- * or before, when the table is full or somebody else needs the pool's memory.  So nothing is searched for, memory
- * has no holes, and a full store makes room for new work instead of refusing it.
+ * While a message is open, its ep_in is in the table `messages`.  When it is finished, a record of 32 bytes takes its place;
+ * the record of a confirmable message is followed by the reply.  Records are appended to whole chunks of the pool, in the order
+ * in which messages are finished, and leave in this order: on a timer when their lifetime is over, or earlier when the table is
+ * full or somebody else needs the pool's memory.  So nothing is searched, memory has no holes, and a full store makes room for
+ * new work instead of refusing it.
  *
- * Confirmable and non-confirmable messages have different lifetimes and a log each.  A message whose answer took
- * long ends before those that were finished earlier; it stays in its log behind them, and is not found any more.
+ * Confirmable and non-confirmable messages have different lifetimes, and one log each.  If the response to a message took long,
+ * its lifetime ends before the lifetimes of messages that were finished earlier.  Such a record stays in its log behind them, but
+ * is not found any more.
  */
 #include "msg/endpoint_impl.h"
 
 #define SEGMENT_BYTES ((uint32_t)OSP_POOL_WHOLE)
 #define FORGET_PER_CALL 64
-#define EVICT_AHEAD 2                   /* records that go for each one that comes while the pool is used up */
+#define EVICT_AHEAD 2                   /* records given up for each new one while the pool is used up */
 #define RECORD_ALIGN 8u
 
 struct segment {
     struct osp_list link;
-    uint32_t        used;       /* bytes, this head included */
-    uint32_t        at;         /* where the oldest record begins */
+    uint32_t        used;       /* bytes in use, this head included */
+    uint32_t        at;         /* offset of the oldest record */
 };
 
 /* ---- keys and times ---- */
 
-/* The Token belongs to the key: a client that uses a Message ID again too early, for another request, is answered. */
+/* The key includes the Token, so that a client that reuses a Message ID too early, for another request, still gets an answer. */
 struct ep_key
 ep_key_of(const struct osp_ep *ep, const struct osp_flow *from, const struct osp_msg *m)
 {
@@ -59,13 +61,13 @@ lifetime_of(const struct osp_ep *ep, bool con)
     return con ? ep->cfg.exchange_lifetime_us : ep->cfg.non_lifetime_us;
 }
 
-/* How long ago it came, in units. */
+/* How long ago the message came, in units. */
 static uint32_t
 age_of(const struct osp_ep *ep, const struct ep_seen *s, bool con)
 {
     uint32_t age = ep_units(ep->now.us) - (s->ends - ep_units(lifetime_of(ep, con)));
 
-    return (int32_t)age < 0 ? 0 : age;          /* what came just now, after rounding */
+    return (int32_t)age < 0 ? 0 : age;          /* rounding made a message of right now negative */
 }
 
 struct ep_seen *
@@ -136,7 +138,7 @@ append(struct osp_ep *ep, struct ep_log *l, uint32_t n)
     if (!g || n > SEGMENT_BYTES - g->used) {
         if (n > SEGMENT_BYTES - sizeof(*g))
             return NULL;
-        g = osp_pool_get_whole(ep->pool);       /* may take the oldest segment of this log away */
+        g = osp_pool_get_whole(ep->pool);       /* may free the oldest segment of this log */
         if (!g)
             return NULL;
         g->used = g->at = sizeof(*g);
@@ -162,7 +164,7 @@ pop(struct osp_ep *ep, struct ep_log *l)
     return true;
 }
 
-/* The log whose oldest message came first; NULL: both are empty. */
+/* The log that has the older message at its front; NULL: both logs are empty. */
 static struct ep_log *
 older_log(struct osp_ep *ep)
 {
@@ -173,7 +175,7 @@ older_log(struct osp_ep *ep)
     return con ? &ep->done[1] : non ? &ep->done[0] : NULL;
 }
 
-/* One record that has to go before its time; *ended: a segment ended with it. */
+/* Removes one record before its time; *ended: a segment ended with it.  False: the store is empty. */
 static bool
 evict(struct osp_ep *ep, bool *ended)
 {
@@ -214,7 +216,7 @@ ep_seen_keep(struct osp_ep *ep, const struct ep_seen *like, bool con, struct osp
 {
     struct ep_seen *s;
 
-    /* a chunk's worth of records at once would hold the turn up: they go in step with what comes */
+    /* removing a whole chunk of records at once would take too long, so a few go with each new message */
     for (int i = 0; i < EVICT_AHEAD && osp_pool_is_low(ep->pool); i++)
         (void)ep_seen_evict(ep);
     if (reply.n >= EP_IS_NON)
@@ -233,7 +235,7 @@ ep_seen_keep(struct osp_ep *ep, const struct ep_seen *like, bool con, struct osp
     return true;
 }
 
-/* A duplicate of a message that is finished [rfc7252#4.5]. */
+/* Answers a duplicate of a finished message [rfc7252#4.5]. */
 void
 ep_seen_duplicate(struct osp_ep *ep, const struct ep_seen *s, const struct osp_flow *from, uint16_t mid, struct osp_txq *tx)
 {
@@ -256,7 +258,7 @@ forget_done(struct osp_ep *ep, struct ep_log *l, struct osp_time now)
         (void)pop(ep, l);
 }
 
-/* What is still open is only not found by its Message ID any more. */
+/* Ends the lifetimes of open requests: they stay open, but are not found by Message ID any more. */
 static void
 forget_open(struct osp_ep *ep, struct osp_list *l, struct osp_time now)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Server role: requests that came in and the answers to them, while something is still to be sent. */
+/* The server role: received requests and our responses to them, as long as something is still to be sent. */
 #include "msg/endpoint_impl.h"
 
 /* ---- requests that are open ---- */
@@ -42,7 +42,7 @@ ep_in_free(struct osp_ep *ep, struct ep_in *in)
     osp_pool_put(ep->pool, in, sizeof(*in));
 }
 
-/* A record in the store takes its place; false: there is no memory for one. */
+/* Replaces `in` by a record in the store.  False: there is no memory for a record. */
 static bool
 remember(struct osp_ep *ep, struct ep_in *in, struct osp_slice reply)
 {
@@ -59,14 +59,14 @@ ep_in_finish(struct osp_ep *ep, struct ep_in *in)
 {
     drop_handle(ep, in);
     in->state = EP_ANSWERED;
-    if (in->out.waiting)        /* until it is acknowledged or given up */
+    if (in->out.waiting)        /* `in` stays until the response is acknowledged or given up */
         return;
     if (!remember(ep, in, osp_slice(in->reply.p, in->reply.n)))
         ep->stats.dedup_evicted++;
     ep_in_free(ep, in);
 }
 
-/* Room for one more: what was finished longest ago goes.  What is open beyond its lifetime counts by its handle. */
+/* Makes room for one more message by forgetting the oldest finished one.  Requests open beyond their lifetime count by handle. */
 static bool
 make_room(struct osp_ep *ep)
 {
@@ -93,7 +93,7 @@ keep_token(struct osp_ep *ep, struct ep_in *in, struct osp_slice token)
     return token_of(in) && osp_slice_copy(token, token_of(in), token.n);
 }
 
-/* For the message in ep->msg; NULL at the bounds. */
+/* Makes an ep_in for the message in ep->msg.  NULL: the bound is reached, or there is no memory. */
 static struct ep_in *
 in_new(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now)
 {
@@ -124,7 +124,7 @@ in_new(struct osp_ep *ep, const struct osp_flow *from, struct osp_time now)
 
 /* ---- requests ---- */
 
-/* An answer that leaves no state: for a message that cannot be taken in. A duplicate gets another one. */
+/* Answers a request that cannot be taken in, without keeping state.  A duplicate is answered anew. */
 static void
 answer_stateless(struct osp_ep *ep, const struct osp_flow *to, uint8_t code, struct osp_txq *tx)
 {
@@ -174,7 +174,7 @@ ep_server_request(struct osp_ep *ep, const struct osp_flow *from, struct osp_tim
     ev->msg = &ep->msg;
 }
 
-/* [rfc7252#4.5] the same bytes again; a NON is not answered twice */
+/* [rfc7252#4.5] sends the stored bytes once more; a NON is not answered twice */
 void
 ep_server_duplicate(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx)
 {
@@ -186,7 +186,7 @@ ep_server_duplicate(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx)
         ep_send_empty(ep, &in->flow, OSP_ACK, in->mid, tx);
 }
 
-/* [rfc7252#5.2.2] the answer takes time: acknowledge, it will come in a message of its own */
+/* [rfc7252#5.2.2] the response takes time, so the request is acknowledged now and the response will be separate */
 void
 ep_server_early_ack(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx)
 {
@@ -197,7 +197,7 @@ ep_server_early_ack(struct osp_ep *ep, struct ep_in *in, struct osp_txq *tx)
     ep_send_empty(ep, &in->flow, OSP_ACK, in->mid, tx);
 }
 
-/* What waited behind the separate response takes its place. */
+/* Sends the notification that waited behind the separate response. */
 static void
 send_next(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx)
 {
@@ -227,8 +227,8 @@ ep_server_acked(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct
 }
 
 /*
- * A newer one goes on with the time and the tries of the one before, so that a client that is gone is noticed however
- * often there is news [rfc7641#4.5.2].
+ * Sends the separate response again.  A newer notification that waits is sent instead, and continues with the timeout and the
+ * tries of the older one, so that a client that is gone is noticed, however often there is news [rfc7641#4.5.2].
  */
 bool
 ep_server_again(struct osp_ep *ep, struct ep_in *in, struct osp_time now, struct osp_txq *tx)
@@ -264,7 +264,7 @@ ep_server_failed(struct osp_ep *ep, struct ep_in *in, enum osp_err why, struct o
     ep_in_finish(ep, in);
 }
 
-/* ---- answers ---- */
+/* ---- responses ---- */
 
 static struct ep_in *
 in_of(const struct osp_ep *ep, uint64_t handle)
@@ -274,7 +274,7 @@ in_of(const struct osp_ep *ep, uint64_t handle)
     return n ? OSP_CONTAINER(n, struct ep_in, by_handle) : NULL;
 }
 
-/* In the ACK of the request, which its duplicates get too [rfc7252#5.2.1].  The last answer goes into the store at once. */
+/* Sends `resp` in the ACK, which duplicates of the request get too [rfc7252#5.2.1].  The last response is stored at once. */
 static enum osp_err
 respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, bool last, struct osp_txq *tx)
 {
@@ -296,8 +296,8 @@ respond_piggybacked(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, b
 }
 
 /*
- * In a message of its own [rfc7252#5.2.2] [rfc7252#5.2.3].  While one is not acknowledged the next one waits, the newest
- * in place of those before, and has to be confirmed too: one at a time [rfc7641#4.5.1].
+ * Sends `resp` in a message of its own [rfc7252#5.2.2] [rfc7252#5.2.3].  While a response is not acknowledged, the next one
+ * waits, and replaces an older one that waits.  It is confirmable too, so there is one at a time [rfc7641#4.5.1].
  */
 static enum osp_err
 respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, struct osp_account *account, bool con,
@@ -308,7 +308,7 @@ respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, st
     bool            behind = in->out.waiting && in->out.bytes.n;
     enum osp_err    e;
 
-    /* a notification waits in place of an older one, and counts as an observation */
+    /* a notification or a response that waits is not counted in the account */
     account = behind || in->keep || !con ? NULL : account;
     con = (con && (!account || osp_ledger_take(ep->cfg.ledger, account, OSP_SHARE_SEPARATE))) || behind;
     if (account && !con)
@@ -329,7 +329,7 @@ respond_separately(struct osp_ep *ep, struct ep_in *in, struct osp_msg *resp, st
         in->next_mid = resp->mid;
         return OSP_OK;
     }
-    ep_wait_stop(ep, &in->out);         /* of one that needed no acknowledgement */
+    ep_wait_stop(ep, &in->out);         /* the previous response needed no acknowledgement */
     in->out.mid = resp->mid;
     in->out.bytes = bytes;
     in->out.account = account;
@@ -366,7 +366,7 @@ osp_ep_respond(struct osp_ep *ep, uint64_t handle, const struct osp_msg *resp, s
         e = respond_separately(ep, in, &m, ep->cfg.ledger ? how.account : NULL,
                                !how.never_repeated && (first ? in->type == OSP_CON : how.confirmable), now, tx);
     if (e != OSP_OK) {
-        in->keep = kept;        /* a RST is still waited for, until it is dismissed */
+        in->keep = kept;        /* a RST may still arrive, until the caller dismisses the request */
         return e;
     }
     in->answered_once = true;
@@ -398,7 +398,7 @@ osp_ep_dismiss(struct osp_ep *ep, uint64_t handle, bool reset, struct osp_time n
         osp_wr_u8(&w, (uint8_t)(0x40 | (reset ? OSP_RST : OSP_ACK) << 4));
         osp_wr_u8(&w, OSP_EMPTY_CODE);
         osp_wr_u16(&w, in->mid);
-        (void)ep_bytes_keep(ep, &in->reply, osp_wr_slice(&w));  /* without memory duplicates get an ACK */
+        (void)ep_bytes_keep(ep, &in->reply, osp_wr_slice(&w));  /* without memory, duplicates get an empty ACK */
         osp_txq_put(tx, osp_wr_slice(&w), &in->flow);
     }
     if (in->keep) {

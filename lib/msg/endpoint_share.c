@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Fairness between clients towards one upstream peer, to which NSTART confirmable requests may be outstanding [rfc7252#4.7].
+ * Fairness between clients at one upstream peer, where at most NSTART confirmable requests may be outstanding [rfc7252#4.7].
  *
  * Each client has a queue of its own per peer.  Queues are served in turn, one request at a turn, since NSTART counts
  * messages: a deficit round robin whose quantum is one message.  Clients with nothing outstanding come first.  The
- * last quarter of NSTART is theirs alone, so that a client whose requests are ignored by the peer cannot hold the
- * others up; and of the places in the queues of all peers no client takes more than are left to the others.
+ * last quarter of NSTART is for them alone, so that a client whose requests the peer ignores cannot hold the others up.
+ * No client takes more places in the queues of all peers than are left for the others.
  *
- * Who a client is, the caller says with a number.  Client 0 is the caller himself, to whom neither share applies.
+ * The caller tells clients apart by a number.  Client 0 is the caller itself, to which neither share applies.
  */
 #include "msg/endpoint_impl.h"
 
@@ -71,7 +71,7 @@ hash_client(const struct osp_ep *ep, uint64_t client)
     return osp_hash_end64(&h);
 }
 
-/* NULL: it has none. */
+/* The places of this client; NULL: it has none. */
 static struct ep_waiting *
 waiting_find(const struct osp_ep *ep, uint64_t client, uint64_t hash)
 {
@@ -84,7 +84,7 @@ waiting_find(const struct osp_ep *ep, uint64_t client, uint64_t hash)
     return NULL;
 }
 
-/* Takes a place for the client of `s`.  False: it has as many as are `left` to the others, or there is no memory. */
+/* Takes a place for the client of `s`.  False: it has as many places as are `left` for the others, or there is no memory. */
 static bool
 take_place(struct osp_ep *ep, struct ep_share *s, size_t left)
 {
@@ -105,7 +105,7 @@ take_place(struct osp_ep *ep, struct ep_share *s, size_t left)
     return true;
 }
 
-/* One request of `s` is queued no more. */
+/* Gives back the place of a request of `s` that is not queued any more. */
 static void
 give_place(struct osp_ep *ep, struct ep_share *s)
 {
@@ -135,7 +135,7 @@ places(const struct osp_ep *ep, const struct ep_peer *p)
     return p->outstanding < ep->cfg.nstart ? ep->cfg.nstart - p->outstanding : 0;
 }
 
-/* True if the client is not bound to what is left beside the reserve. */
+/* True if the client may also use the reserve. */
 static bool
 comes_first(const struct ep_share *s)
 {
@@ -178,7 +178,7 @@ ep_share_count(struct ep_req *r)
     r->share->outstanding++;
 }
 
-/* Lets those go that may: at once, on a timer that is due. */
+/* Starts the requests whose turn it is, each on a timer that is due at once. */
 static void
 start_next(struct osp_ep *ep, struct ep_peer *p)
 {
