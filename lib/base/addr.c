@@ -64,7 +64,7 @@ osp_ip_in_prefix(const struct osp_ip *ip, const struct osp_ip *prefix, unsigned 
     return rest == 0 || ((ip->b[whole] ^ prefix->b[whole]) >> (8 - rest)) == 0;
 }
 
-/* Four decimal numbers [RFC 3986, 3.2.2]: a leading zero is none, since some readers take it for octal. */
+/* Four decimal numbers [RFC 3986, 3.2.2].  Leading zeroes are refused, since some programs read such numbers as octal. */
 static bool
 parse_v4(struct osp_rd *r, uint8_t out[4])
 {
@@ -104,7 +104,7 @@ parse_v6(struct osp_rd *r, uint8_t out[16])
 {
     uint8_t head[16] = { 0 };
     size_t  n = 0;              /* bytes filled */
-    size_t  gap = 17;           /* where "::" stood, 17: nowhere */
+    size_t  gap = 17;           /* position of "::"; 17: there was none */
 
     if (osp_rd_peek(r) == ':') {
         osp_rd_u8(r);
@@ -171,7 +171,7 @@ osp_ip_parse(struct osp_slice text, struct osp_ip *out)
     return parse_v6(&r, out->b);
 }
 
-/* RFC 5952: the longest run of zero groups becomes "::", lower case. */
+/* Writes the form of RFC 5952: lower case, and "::" for the longest run of zero groups. */
 static void
 print_v6(const struct osp_ip *ip, char *dst, size_t cap)
 {

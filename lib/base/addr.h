@@ -29,8 +29,8 @@ struct osp_addr {
  */
 struct osp_flow {
     struct osp_addr peer;
-    struct osp_ip   local;      /* our address, all zero: the system chooses */
-    uint32_t        ifindex;    /* interface, 0: the system chooses */
+    struct osp_ip   local;      /* our address; all zero: the system chooses */
+    uint32_t        ifindex;    /* interface; 0: the system chooses */
     uint16_t        sock;       /* index of the socket at its owner */
     uint16_t        zero;
 };
@@ -51,7 +51,7 @@ bool osp_ip_is_v4(const struct osp_ip *ip);
 bool osp_ip_is_any(const struct osp_ip *ip);            /* 0.0.0.0 or :: */
 bool osp_ip_is_loopback(const struct osp_ip *ip);
 bool osp_ip_is_link_local(const struct osp_ip *ip);
-bool osp_ip_is_multicast(const struct osp_ip *ip);      /* and IPv4 broadcast */
+bool osp_ip_is_multicast(const struct osp_ip *ip);      /* true for IPv4 broadcast as well */
 
 /* True if the first `bits` (0-128; for IPv4 counted in the mapped form) of both agree. */
 bool osp_ip_in_prefix(const struct osp_ip *ip, const struct osp_ip *prefix, unsigned bits);
@@ -60,7 +60,7 @@ bool osp_ip_in_prefix(const struct osp_ip *ip, const struct osp_ip *prefix, unsi
 struct osp_ip osp_ip_v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d);
 
 /*
- * Reads an IPv4 or IPv6 literal (no brackets, no zone).  False when `text` is none.
+ * Reads an IPv4 or IPv6 literal without brackets and zone.  False: `text` is not such a literal.
  */
 bool osp_ip_parse(struct osp_slice text, struct osp_ip *out);
 

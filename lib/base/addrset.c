@@ -8,7 +8,7 @@
 struct osp_addrset {
     struct osp_lock  lock;      /* held while addresses are copied or replaced */
     _Atomic uint64_t version;   /* counts the replacements, from 1 on */
-    struct osp_ip   *ips;       /* in order */
+    struct osp_ip   *ips;       /* sorted */
     size_t           count;
 };
 
@@ -45,7 +45,7 @@ has(const struct osp_ip *ips, size_t count, const struct osp_ip *ip)
     return count > 0 && bsearch(ip, ips, count, sizeof(*ips), compare) != NULL;
 }
 
-/* In order, each one once; returns how many are left. */
+/* Sorts the addresses and removes duplicates; returns how many are left. */
 static size_t
 sort(struct osp_ip *ips, size_t count)
 {
@@ -83,7 +83,7 @@ osp_addrset_replace(struct osp_addrset *s, const struct osp_ip *ips, size_t coun
     count = sort(fresh, count);
     *added = count_missing(fresh, count, old, old_count);
     *removed = count_missing(old, old_count, fresh, count);
-    if (*added + *removed == 0) {       /* nobody has to copy anything */
+    if (*added + *removed == 0) {       /* the set is unchanged, so no view has to be copied */
         free(fresh);
         return OSP_OK;
     }
@@ -102,7 +102,7 @@ osp_addrset_count(const struct osp_addrset *s)
     return s->count;
 }
 
-/* False: there is no memory for as many, the view is as it was. */
+/* Copies the set into the view.  False: there is not enough memory, and the view is unchanged. */
 static bool
 renew(struct osp_addrview *v, struct osp_addrset *s)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A set of addresses that one thread replaces now and then, and others ask all the time.
+ * A set of addresses that one thread replaces now and then, and other threads ask all the time.
  *
- * Each asker has a view, a copy of its own, and renews it when the set has changed: asking costs one atomic load and a search
- * by halves, and takes no lock.
+ * Each thread that asks has a view, which is its own copy, and copies the set again when it has changed.  Asking costs one atomic
+ * load and a binary search, and takes no lock.
  */
 #ifndef OSP_BASE_ADDRSET_H
 #define OSP_BASE_ADDRSET_H
@@ -15,22 +15,23 @@ struct osp_addrset;
 
 /* An empty set.  OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osp_addrset_new(struct osp_addrset **out);
-void osp_addrset_free(struct osp_addrset *s);   /* nobody may ask any more; NULL is fine */
+void osp_addrset_free(struct osp_addrset *s);   /* no thread may ask any more; NULL is accepted */
 
 /*
- * The set is these addresses from now on; doubles count once.  For one thread.  *added and *removed: in how many it differs
- * from what it was.  OSP_E_NOMEM: it is as it was.
+ * Replaces the addresses of the set; duplicates count once.  Only one thread may call this.  *added and *removed say how many
+ * addresses are new and how many are gone.
+ *   OSP_E_NOMEM   the set is unchanged
  */
 OSP_CHECKED enum osp_err osp_addrset_replace(struct osp_addrset *s, const struct osp_ip *ips, size_t count, size_t *added,
                                              size_t *removed);
 
-/* How many there are.  For the thread that replaces them. */
+/* How many addresses the set has.  Only the thread that replaces them may call this. */
 size_t osp_addrset_count(const struct osp_addrset *s);
 
-/* What one asker knows of a set; all zero: nothing yet.  Private to addrset.c. */
+/* The copy of a set that one thread has; all zero: nothing was copied yet.  Private to addrset.c. */
 struct osp_addrview { struct osp_ip *ips; size_t count, room; uint64_t version; };
 
-/* True if `ip` is in `s` now (NULL: an empty set).  Without memory for a newer copy, the set itself is asked. */
+/* True if `ip` is in `s` now (NULL: an empty set).  If there is no memory for a newer copy, the set itself is asked. */
 bool osp_addrview_has(struct osp_addrview *v, struct osp_addrset *s, const struct osp_ip *ip);
 void osp_addrview_fini(struct osp_addrview *v);
 

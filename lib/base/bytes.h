@@ -146,7 +146,7 @@ osp_rd_rest(struct osp_rd *r)
     return osp_rd_take(r, r->left);
 }
 
-/* The next byte without consuming it; 0 when there is none (no error). */
+/* The next byte, which is not consumed; 0 if no byte is left, which is not an error. */
 static inline uint8_t
 osp_rd_peek(const struct osp_rd *r)
 {
@@ -213,7 +213,7 @@ osp_wr_slice(const struct osp_wr *w)
     return osp_slice(w->p, w->n);
 }
 
-/* Room for `n` bytes that the caller fills at once; NULL (and latched) when there is none. */
+/* Room for `n` bytes, which the caller fills at once.  NULL: there is no room, and the writer latches. */
 static inline uint8_t *
 osp_wr_reserve(struct osp_wr *w, size_t n)
 {
@@ -238,7 +238,7 @@ osp_wr_put(struct osp_wr *w, struct osp_slice s)
     }
 }
 
-/* As osp_wr_put(); returns the copy, which is empty when there was no room. */
+/* Appends `s` and returns the copy in the buffer, which is empty if there was no room. */
 static inline struct osp_slice
 osp_wr_keep(struct osp_wr *w, struct osp_slice s)
 {
@@ -256,7 +256,7 @@ osp_wr_u8(struct osp_wr *w, uint8_t v)
         *at = v;
 }
 
-/* `v` in `n` bytes (0 to 8), truncated to them. */
+/* Appends the low `n` bytes of `v` (n is 0 to 8). */
 static inline void
 osp_wr_uint(struct osp_wr *w, uint64_t v, size_t n)
 {
@@ -292,10 +292,10 @@ void osp_hex_encode(struct osp_slice s, char *dst, size_t cap);
 
 /* ---- secrets ---- */
 
-/* Overwrites `n` bytes in a way the compiler keeps. */
+/* Overwrites `n` bytes in a way that the compiler does not remove. */
 void osp_wipe(void *p, size_t n);
 
-/* True if equal; takes the same time whatever differs.  Lengths are not secret. */
+/* True if `a` equals `b`; the time does not depend on which bytes differ.  Lengths are not secret. */
 bool osp_equal_ct(struct osp_slice a, struct osp_slice b);
 
 #endif

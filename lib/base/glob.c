@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/glob.h"
 
-/* On a mismatch the last "*" takes one byte more; earlier ones need not be tried again. */
+/* After a mismatch the last "*" takes one more byte; earlier "*" need not be tried again. */
 bool
 osp_glob(struct osp_slice pattern, struct osp_slice text)
 {

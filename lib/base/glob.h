@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Patterns with "*" (any run, also empty) and "?" (one byte); everything else is literal. */
+/* Patterns with "*" (any number of bytes, also none) and "?" (one byte); every other byte is literal. */
 #ifndef OSP_BASE_GLOB_H
 #define OSP_BASE_GLOB_H
 

@@ -56,7 +56,7 @@ osp_hash_word(struct osp_hash128 *s, uint64_t w)
     s->a ^= w;
 }
 
-/* The bytes of `data` from `at` on, fewer than 8, as one word; what overlaps is the same in both halves. */
+/* The last bytes of `data`, fewer than 8, from `at` on, as one word.  Two reads may overlap; they agree in the shared bytes. */
 static inline uint64_t
 osp_hash_rest(struct osp_slice data, size_t at)
 {
@@ -98,7 +98,7 @@ osp_hash_squeeze(struct osp_hash128 *s)
     return s->a ^ s->b ^ s->c ^ s->d;
 }
 
-/* 64 bits are enough for what is only looked up by them and compared then. */
+/* 64 bits, enough to look a key up whose bytes are compared after that. */
 static inline uint64_t
 osp_hash_end64(struct osp_hash128 *s)
 {
@@ -106,11 +106,11 @@ osp_hash_end64(struct osp_hash128 *s)
     return osp_hash_squeeze(s);
 }
 
-/* Both halves of one end: what is told apart by 128 bits is never compared. */
+/* 128 bits, for keys that only these bits tell apart, since their bytes are never compared. */
 static inline void
 osp_hash_end(struct osp_hash128 *s, uint64_t out[2])
 {
-    s->c ^= 0xee;               /* 0xff ends osp_hash(): another function, also under the same key */
+    s->c ^= 0xee;               /* osp_hash() uses 0xff: so this is a different function under an equal key */
     (void)osp_hash_squeeze(s);
     out[0] = s->a ^ s->b;
     out[1] = s->c ^ s->d;

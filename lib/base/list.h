@@ -59,7 +59,7 @@ osp_list_splice(struct osp_list *head, struct osp_list *from)
     osp_list_init(from);
 }
 
-/* First node, still linked; NULL when empty. */
+/* The first node, which stays in the list; NULL: the list is empty. */
 static inline struct osp_list *
 osp_list_first(const struct osp_list *l)
 {

@@ -17,7 +17,7 @@
 
 #define MIN_BLOCK 32
 #define RECLAIMS_MAX 4                  /* how often one block may make the pool ask for memory back */
-#define CHUNK OSP_POOL_CHUNK            /* its size and alignment: a block finds its chunk by masking */
+#define CHUNK OSP_POOL_CHUNK            /* size and alignment of a chunk, so that masking a block's address gives its chunk */
 
 #define SPARE_CHUNKS 4
 
@@ -28,12 +28,12 @@ struct chunk {
     struct block   *free;
     uint32_t        used;       /* blocks handed out */
     uint32_t        fresh;      /* blocks never handed out, at the end of the chunk */
-    uint64_t        pad[4];     /* makes the header 64 bytes: blocks stay aligned */
+    uint64_t        pad[4];     /* makes the header 64 bytes, so that blocks are aligned */
 };
 _Static_assert(sizeof(struct chunk) == 64, "blocks begin at a multiple of 16");
 _Static_assert(sizeof(struct chunk) + OSP_POOL_WHOLE == CHUNK, "what is not the head is handed out");
 
-/* 32, 48, 64, 96, 128, 192, ...: half a step between powers of two. */
+/* Sizes of the classes: 32, 48, 64, 96, 128, 192 and so on, with one class between powers of two. */
 static size_t
 class_size(unsigned c)
 {
@@ -77,7 +77,7 @@ osp_pool_set_reclaim(struct osp_pool *p, osp_pool_reclaim_fn reclaim, void *ctx)
     p->reclaim_ctx = ctx;
 }
 
-/* False: nobody could give any memory back. */
+/* Asks the owner of memory to give a chunk back.  False: it could not. */
 static bool
 reclaim(struct osp_pool *p)
 {
@@ -221,7 +221,7 @@ osp_pool_put(struct osp_pool *p, void *block, size_t n)
         return;
     }
     k = (struct chunk *)(void *)((uintptr_t)b & ~(uintptr_t)(CHUNK - 1));
-    if (!k->free && k->fresh == 0) {            /* was full */
+    if (!k->free && k->fresh == 0) {            /* the chunk was full */
         osp_list_remove(&k->link);
         osp_list_push(&p->partly[c], &k->link);
     }

@@ -23,13 +23,13 @@
 #define OSP_POOL_WHOLE (OSP_POOL_CHUNK - 64)    /* what osp_pool_get_whole() gives */
 
 /*
- * Gives memory back to the pool: its owner puts back one whole chunk that it can do without.  False: it has none.  Called
- * from within the functions that hand out memory, so whoever holds a pointer into such a chunk must not ask the pool for
- * more meanwhile.
+ * A function that gives memory back: it puts back one whole chunk that its owner can do without.  False: it has no such chunk.
+ * The pool calls it from the functions that hand out memory.  So while the owner holds a pointer into such a chunk, it must not
+ * ask the pool for memory.
  */
 typedef bool (*osp_pool_reclaim_fn)(void *ctx);
 
-struct osp_pool {               /* private to pool.c, but for the three numbers */
+struct osp_pool {               /* private to pool.c, except for the three numbers */
     size_t          limit;
     size_t          used;       /* bytes handed out now, in whole size classes */
     size_t          chunk_bytes; /* bytes taken from the system, at most `limit` */
@@ -53,8 +53,8 @@ size_t osp_pool_floor(size_t largest);
 void osp_pool_fini(struct osp_pool *p);
 
 /*
- * Whom the pool asks for memory back when it has reached its limit, before it refuses a block; NULL: nobody.  `ctx` must
- * outlive the pool, or be replaced before it ends.
+ * Sets the function that the pool calls at its limit, before it refuses a block; NULL: no function.  `ctx` must outlive the pool,
+ * or be replaced before it ends.
  */
 void osp_pool_set_reclaim(struct osp_pool *p, osp_pool_reclaim_fn reclaim, void *ctx);
 
@@ -64,17 +64,17 @@ void osp_pool_set_reclaim(struct osp_pool *p, osp_pool_reclaim_fn reclaim, void 
  */
 void *osp_pool_get(struct osp_pool *p, size_t n);
 
-/* Gives back a block obtained with the same `n`.  NULL is accepted. */
+/* Gives back a block; `n` is the size it was asked for with.  NULL is accepted. */
 void osp_pool_put(struct osp_pool *p, void *block, size_t n);
 
 /*
- * A whole chunk, for an owner that divides it himself: OSP_POOL_WHOLE bytes, not cleared, aligned to 16.  Once it is put
- * back it serves any size class.  NULL at the limit.
+ * Hands out a whole chunk for an owner that divides it itself: OSP_POOL_WHOLE bytes, not cleared, aligned to 16.  Once it is put
+ * back, it serves any size class.  NULL: the limit is reached.
  */
 void *osp_pool_get_whole(struct osp_pool *p);
 void osp_pool_put_whole(struct osp_pool *p, void *whole);
 
-/* True if the next chunk can only come from what somebody gives back. */
+/* True if the limit leaves no new chunk, so that the next one has to be given back by somebody. */
 bool osp_pool_is_low(const struct osp_pool *p);
 
 #endif

@@ -29,11 +29,11 @@ osp_randbuf_take(struct osp_randbuf *b, uint8_t *dst, size_t n)
 uint64_t
 osp_randbuf_between(struct osp_randbuf *b, uint64_t lo, uint64_t hi)
 {
-    uint64_t span = hi - lo + 1;        /* 0: the whole range */
+    uint64_t span = hi - lo + 1;        /* 0 stands for the whole range of 2^64 */
     uint64_t limit = span ? UINT64_MAX - UINT64_MAX % span : 0;
     uint64_t v;
 
-    do {        /* ends: each round succeeds with a chance above one half */
+    do {        /* ends soon, since each round succeeds with a chance above one half */
         osp_randbuf_take(b, (uint8_t *)&v, sizeof(v));
     } while (span && v >= limit);
     return span ? lo + v % span : v;

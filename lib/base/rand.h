@@ -25,7 +25,7 @@ struct osp_randbuf {            /* private to rand.c */
 
 void osp_randbuf_init(struct osp_randbuf *b, struct osp_rand src);
 
-/* Fills `dst`; a byte is given out once and wiped from the buffer. */
+/* Fills `dst`; each byte is used once, and wiped from the buffer. */
 void osp_randbuf_take(struct osp_randbuf *b, uint8_t *dst, size_t n);
 
 /* A uniform number in [lo, hi]; lo <= hi. */

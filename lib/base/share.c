@@ -6,11 +6,11 @@
 
 #include "base/lock.h"
 
-#define WAYS 8                  /* entries with one lock */
+#define WAYS 8                  /* entries in one set, under one lock */
 #define RATE_SETS_MIN 16u
-#define COMMON_SETS 512u        /* clients that have much: a table has room for a few hundred of them at most */
+#define COMMON_SETS 512u        /* sets for clients with large shares, of which a table has room for a few hundred at most */
 
-/* When a client may make its next request if it goes on at its rate (the generic cell rate algorithm), in nanoseconds. */
+/* When a client may make its next request, if it keeps to its rate, in nanoseconds (the generic cell rate algorithm). */
 struct rate { uint64_t key, next_ns; };
 
 struct common { uint64_t key; uint32_t n[OSP_SHARE_KINDS]; };
@@ -18,19 +18,19 @@ struct common { uint64_t key; uint32_t n[OSP_SHARE_KINDS]; };
 struct rate_set { struct rate way[WAYS]; };
 struct common_set { struct osp_lock lock; struct common way[WAYS]; };
 
-/* What one client, or one prefix, may have of a table. */
+/* How many entries of a table one client, or one prefix, may have. */
 struct part {
     uint32_t all;               /* over all workers */
     uint32_t here;              /* at one worker */
-    uint32_t own;               /* at one worker without asking */
-    uint32_t common;            /* what all workers share: all - workers * own */
+    uint32_t own;               /* at one worker, without asking for a common one */
+    uint32_t common;            /* entries common to all workers: all - workers * own */
 };
 
 struct bound {
     size_t      all;            /* entries of the table */
     size_t      here;           /* entries of one worker's table */
-    size_t      reserve;        /* those that unknown clients leave free */
-    struct part part[2];        /* of a client, and of a prefix */
+    size_t      reserve;        /* entries that unknown clients leave free */
+    struct part part[2];        /* [0]: of a client, [1]: of a prefix */
 };
 
 struct osp_shares {
@@ -51,7 +51,7 @@ at_least_one(size_t n)
     return n < 1 ? 1 : n > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)n;
 }
 
-/* At one worker twice its part: all datagrams of a client may arrive there, and another client may be there too. */
+/* `here` is twice the worker's part, since all datagrams of a client may arrive at one worker. */
 static struct part
 part_of(size_t bound, size_t here, unsigned workers, unsigned percent)
 {
@@ -131,7 +131,7 @@ osp_shares_refused(const struct osp_shares *s, enum osp_share_kind kind, bool kn
 
 /* ---- rates ---- */
 
-/* The client's entry, or the one whose place it gets: an entry of the past says no more than none. */
+/* The client's entry, or the oldest entry, which is reused.  An entry whose time has passed restricts nobody any more. */
 static struct rate *
 rate_of(struct rate_set *set, uint64_t key)
 {
@@ -175,7 +175,7 @@ is_unused(const struct common *c)
     return true;
 }
 
-/* The client's entry, or one that is unused and is its own now; NULL: there is none. */
+/* The client's entry, or an unused entry, which becomes the client's.  NULL: all entries are in use. */
 static struct common *
 common_of(struct common_set *set, uint64_t key)
 {
@@ -214,7 +214,7 @@ give_common(struct osp_shares *s, uint64_t key, enum osp_share_kind kind)
     struct common_set *set = &s->common[key % COMMON_SETS];
 
     osp_lock_take(&set->lock);
-    common_of(set, key)->n[kind]--;     /* it is there: its count is not 0 */
+    common_of(set, key)->n[kind]--;     /* the entry exists, since its count is not 0 */
     osp_lock_release(&set->lock);
 }
 
@@ -273,7 +273,7 @@ osp_ledger_close(struct osp_ledger *l, struct osp_account *a)
 {
     struct osp_account *prefix;
 
-    while (a && --a->refs == 0) {       /* twice at most: a prefix has none */
+    while (a && --a->refs == 0) {       /* at most two rounds, since a prefix has no prefix */
         prefix = a->prefix;
         osp_table_remove(&l->accounts, &a->node);
         osp_pool_put(l->pool, a, sizeof(*a));
@@ -321,7 +321,7 @@ give_part(struct osp_ledger *l, struct osp_account *a, enum osp_share_kind kind)
     }
 }
 
-/* What the table itself says. */
+/* True if the worker's table has room for one more entry of such a client. */
 static bool
 has_room(struct osp_ledger *l, bool known, enum osp_share_kind kind)
 {
@@ -335,8 +335,8 @@ has_room(struct osp_ledger *l, bool known, enum osp_share_kind kind)
 }
 
 /*
- * The parts of the client and of its prefix.  What an entry of `leaving` has of them passes on where that is the same client
- * or prefix; NULL: none leaves.
+ * Takes an entry from the shares of client and prefix.  If `leaving` is this client, or has this prefix, its entry is passed on
+ * instead.  `leaving` is NULL if no entry leaves.
  */
 static bool
 take_parts(struct osp_ledger *l, struct osp_account *a, const struct osp_account *leaving, enum osp_share_kind kind)
@@ -349,7 +349,7 @@ take_parts(struct osp_ledger *l, struct osp_account *a, const struct osp_account
     }
     if (!a->prefix || passes_prefix || take_part(l, a->prefix, kind))
         return true;
-    give_part(l, a, kind);      /* `leaving` is another one: it has another prefix */
+    give_part(l, a, kind);      /* `leaving` has another prefix, so it is another client */
     osp_ledger_refuse(l, a->known, kind, OSP_SHARE_PREFIX);
     return false;
 }
@@ -367,7 +367,7 @@ osp_ledger_take(struct osp_ledger *l, struct osp_account *a, enum osp_share_kind
 bool
 osp_ledger_take_over(struct osp_ledger *l, struct osp_account *a, struct osp_account *leaving, enum osp_share_kind kind)
 {
-    if (leaving->known && !a->known) {  /* unknown clients would be more than before */
+    if (leaving->known && !a->known) {  /* unknown clients would have one more entry than before */
         osp_ledger_refuse(l, false, kind, OSP_SHARE_RESERVE);
         return false;
     }

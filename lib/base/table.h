@@ -24,16 +24,16 @@ struct osp_table {
     size_t            count;
 };
 
-/* Room for about `bound` nodes (more work, slower). OSP_E_NOMEM: nothing was made. */
+/* Makes a table for about `bound` nodes; more nodes are possible, but slower.  OSP_E_NOMEM: nothing was made. */
 OSP_CHECKED enum osp_err osp_table_init(struct osp_table *t, size_t bound);
 
 /* Frees the slots; the nodes are the caller's. */
 void osp_table_fini(struct osp_table *t);
 
-/* Adds `n` under `hash`.  Equal keys are the caller's business. */
+/* Adds `n` under `hash`.  The table does not look for equal keys. */
 void osp_table_add(struct osp_table *t, struct osp_node *n, uint64_t hash);
 
-/* Takes `n` out; it must be in. */
+/* Removes `n`, which must be in the table. */
 void osp_table_remove(struct osp_table *t, struct osp_node *n);
 
 static inline struct osp_node *
@@ -51,7 +51,7 @@ osp_table_first(const struct osp_table *t, uint64_t hash)
     return osp_table_match(t->slots[hash & t->mask], hash);
 }
 
-/* Next node with the same hash as `n`. */
+/* The next node whose hash equals the hash of `n`; NULL: there is none. */
 static inline struct osp_node *
 osp_table_next(const struct osp_node *n)
 {

@@ -27,8 +27,8 @@ osp_timer_init(struct osp_timer *t, uint8_t kind)
 }
 
 /*
- * Puts `t` where its tick belongs as seen from w->tick.  A level holds what is due within
- * its span and outside the spans below; level l's slot is bits 6l..6l+5 of the tick.
+ * Puts `t` into the slot for its tick, as seen from w->tick.  A level holds timers that are due within
+ * its span and outside the spans below; the slot in level l is bits 6l..6l+5 of the tick.
  */
 static void
 place(struct osp_wheel *w, struct osp_timer *t)
@@ -44,7 +44,7 @@ place(struct osp_wheel *w, struct osp_timer *t)
     }
     while (l < OSP_WHEEL_LEVELS - 1 && span >> (SLOT_BITS * (l + 1)) != 0)
         l++;
-    if (span >> (SLOT_BITS * OSP_WHEEL_LEVELS) != 0)    /* beyond the wheel: wait a turn */
+    if (span >> (SLOT_BITS * OSP_WHEEL_LEVELS) != 0)    /* beyond the wheel: set again after one turn */
         tick = w->tick + ((uint64_t)SLOT_MASK << (SLOT_BITS * (OSP_WHEEL_LEVELS - 1)));
     t->level = (uint8_t)l;
     t->slot = (uint8_t)(tick >> (SLOT_BITS * l) & SLOT_MASK);
@@ -90,7 +90,7 @@ to_next_slot(const struct osp_wheel *w, unsigned l)
     return start - w->tick;
 }
 
-/* The nearest tick at which some slot has to be looked at; false when none is busy. */
+/* The nearest tick at which a slot has to be handled.  False: no slot is busy. */
 static bool
 next_stop(const struct osp_wheel *w, uint64_t *out)
 {

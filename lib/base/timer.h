@@ -2,8 +2,8 @@
 /*
  * Timers on a hierarchical wheel: setting, stopping and expiring cost O(1).
  *
- * Four levels of 64 slots over ticks of 4 ms: 256 ms, 16 s, 17 min, 18 h; what is due later
- * waits in the last slot and is set again.  A timer fires at its time or up to one tick late,
+ * Four levels of 64 slots over ticks of 4 ms: 256 ms, 16 s, 17 min, 18 h.  A timer that is due
+ * later waits in the last slot and is set again.  A timer fires at its time or up to one tick late,
  * never early.  The struct is embedded in its owner; the wheel allocates nothing.
  */
 #ifndef OSP_BASE_TIMER_H
@@ -21,11 +21,11 @@ struct osp_timer {
     uint64_t        tick;       /* when it is due, in ticks */
     uint8_t         level;      /* private */
     uint8_t         slot;       /* private */
-    uint8_t         kind;       /* the owner's: what to do */
+    uint8_t         kind;       /* a number of the owner's choice: what to do */
 };
 
 struct osp_wheel {              /* private to timer.c */
-    uint64_t        tick;       /* all before this one were handled */
+    uint64_t        tick;       /* all ticks before this one were handled */
     size_t          count;
     struct osp_list due;
     uint64_t        busy[OSP_WHEEL_LEVELS];     /* a bit per slot that may hold timers */
@@ -37,7 +37,7 @@ void osp_wheel_init(struct osp_wheel *w, struct osp_time now);
 /* A timer that is not set. */
 void osp_timer_init(struct osp_timer *t, uint8_t kind);
 
-/* Sets `t` for `due`; one that was set is moved. */
+/* Sets `t` for `due`; a timer that is set already is moved. */
 void osp_timer_set(struct osp_wheel *w, struct osp_timer *t, struct osp_time due);
 
 /* Stops `t`; harmless when it is not set. */
@@ -49,12 +49,12 @@ osp_timer_is_set(const struct osp_timer *t)
     return !osp_list_empty(&t->link);
 }
 
-/* The next timer that is due by `now`, stopped; NULL when there is none. */
+/* Stops and returns the next timer that is due by `now`; NULL: no timer is due. */
 struct osp_timer *osp_wheel_pop(struct osp_wheel *w, struct osp_time now);
 
 /*
- * When to call osp_wheel_pop() next: never later than the earliest timer needs, at times
- * earlier (then pop yields NULL and this is asked again).  False when no timer is set.
+ * When to call osp_wheel_pop() next.  The time is never later than the earliest timer; it may be
+ * earlier, and then osp_wheel_pop() returns NULL and this function is asked again.  False: no timer is set.
  */
 bool osp_wheel_deadline(const struct osp_wheel *w, struct osp_time *out);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Invalidation, purge by pattern, statistics. */
+/* Invalidation, purging by pattern, and statistics. */
 #include <stdio.h>
 
 #include "base/glob.h"
@@ -31,7 +31,7 @@ osp_cache_invalidate(struct osp_cache *c, const struct osp_cache_key *key, struc
     return count;
 }
 
-/* The resource of `e` as a URI, for people; paths are not percent-encoded. Latches `w` when it is too long. */
+/* Writes the resource of `e` as a URI for people, without percent-encoding.  `w` latches when the URI is too long. */
 static void
 print_uri(const struct cache_entry *e, struct osp_wr *w)
 {

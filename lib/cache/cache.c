@@ -6,7 +6,7 @@
 #include "cache/impl.h"
 #include "msg/option.h"
 
-#define ENTRY_GUESS 256         /* bytes of a small entry: sizes the tables */
+#define ENTRY_GUESS 256         /* bytes of a small entry, which decide the size of the tables */
 
 void
 osp_cache_cfg_default(struct osp_cache_cfg *cfg)
@@ -58,7 +58,7 @@ osp_cache_new(const struct osp_cache_cfg *cfg, struct osp_hash_key seed, struct 
     c->cfg = *cfg;
     c->seed = seed;
     atomic_init(&c->max_age, UINT32_MAX);
-    for (unsigned i = 0; i < cfg->shards; i++)      /* all of them, so that free finds valid lists */
+    for (unsigned i = 0; i < cfg->shards; i++)      /* all shards first, so that osp_cache_free() finds valid lists */
         osp_list_init(&c->shards[i].queue);
     for (unsigned i = 0; i < cfg->shards && e == OSP_OK; i++)
         e = shard_init(&c->shards[i], cfg->bytes / cfg->shards);
@@ -106,9 +106,9 @@ osp_cache_cfg(const struct osp_cache *c)
     return &c->cfg;
 }
 
-/* ---- giving out ---- */
+/* ---- look-up ---- */
 
-/* The response of `e` with its bytes in `w` and `max_age` as Max-Age; false when `w` is too small. */
+/* Copies the response of `e` into `w`, with `max_age` as Max-Age.  False: `w` is too small. */
 static bool
 copy_out(const struct cache_entry *e, uint32_t max_age, struct osp_wr *w, struct osp_msg *out)
 {
@@ -124,7 +124,7 @@ copy_out(const struct cache_entry *e, uint32_t max_age, struct osp_wr *w, struct
            osp_msg_add(out, OSP_OPT_MAX_AGE, osp_opt_uint_make(max_age, age)) == OSP_OK;
 }
 
-/* Turns the 2.05 in `out` into the 2.03 for it: ETag and Max-Age stay [rfc7252#5.10.6.2]. */
+/* Turns the 2.05 in `out` into a 2.03, which keeps its ETag and Max-Age [rfc7252#5.10.6.2]. */
 static void
 make_valid(struct osp_msg *out)
 {
@@ -165,7 +165,7 @@ lookup_in(struct osp_cache *c, struct cache_shard *s, const struct osp_cache_key
         s->stats.expired++;
         return OSP_CACHE_MISS;
     }
-    /* rounded down, so that nobody keeps it longer than the origin said */
+    /* rounded down, so that nobody keeps the response longer than the origin said */
     left = fresh ? (uint32_t)((e->fresh_us - now.us) / OSP_SEC(1)) : 0;
     if (!copy_out(e, left, w, out))
         return OSP_CACHE_MISS;
@@ -207,9 +207,9 @@ osp_cache_lookup(struct osp_cache *c, const struct osp_cache_key *key, const str
     return f;
 }
 
-/* ---- taking in ---- */
+/* ---- storing ---- */
 
-/* Max-Age of `m` in seconds [rfc7252#5.10.5], and the cap at most. */
+/* Max-Age of `m` in seconds [rfc7252#5.10.5], but at most the cap. */
 static uint32_t
 max_age_of(const struct osp_cache *c, const struct osp_msg *m)
 {
@@ -223,8 +223,8 @@ max_age_of(const struct osp_cache *c, const struct osp_msg *m)
 }
 
 /*
- * A response without an OSCORE option to a request with one proves nothing: anybody on the way can have
- * written it, and the client that asked may use it only as what it is.  To others it would be a forgery that stays.
+ * True if the request has an OSCORE option and the response has none.  Anybody on the way may have written such a
+ * response.  The client that asked may judge it itself, but stored it would be a lasting forgery for other clients.
  */
 static bool
 lacks_protection(const struct osp_cache_key *key, const struct osp_msg *resp)
@@ -241,11 +241,11 @@ is_cacheable(const struct osp_msg *resp)
 
     if (resp->code != OSP_CODE(2, 5) && OSP_CODE_CLASS(resp->code) != 4 && OSP_CODE_CLASS(resp->code) != 5)
         return false;
-    if (osp_msg_has(resp, OSP_OPT_OBSERVE) || osp_msg_has(resp, OSP_OPT_ECHO))  /* meant for one client, once */
+    if (osp_msg_has(resp, OSP_OPT_OBSERVE) || osp_msg_has(resp, OSP_OPT_ECHO))  /* meant for one client and one request */
         return false;
-    if (osp_msg_has(resp, OSP_OPT_LOCATION_PATH))       /* it was written for one route, and entries are for all of them */
+    if (osp_msg_has(resp, OSP_OPT_LOCATION_PATH))       /* the path was written for one route, and entries serve all routes */
         return false;
-    /* a part of a body is no representation: only "number 0, no more" is */
+    /* one block is not a representation, unless it is "number 0, no more" */
     return !block || (osp_opt_uint(block->val, &v) && (v & ~7u) == 0);
 }
 
@@ -258,7 +258,7 @@ hash_differs(uint16_t request_hash, const struct osp_cache_key *key, const struc
     return got && !osp_slice_eq(got->val, key->request_hash);
 }
 
-/* `resp` without Max-Age in a new entry of `s`; NULL when there is no room. */
+/* Copies `resp` without Max-Age into a new entry of `s`; NULL: there is no room. */
 static struct cache_entry *
 entry_from(struct cache_shard *s, const struct osp_cache_key *key, const struct osp_msg *resp)
 {
@@ -332,7 +332,7 @@ osp_cache_store(struct osp_cache *c, const struct osp_cache_key *key, const stru
     return kept;
 }
 
-/* `m` with every option type of `valid` in place of its own [rfc7252#5.9.1.3]. False: too many. */
+/* Replaces each option type in `m` that `valid` has, too [rfc7252#5.9.1.3].  False: too many options. */
 static bool
 replace_options(struct osp_msg *m, const struct osp_msg *valid)
 {
@@ -362,7 +362,7 @@ refresh_in(struct osp_cache *c, struct cache_shard *s, const struct osp_cache_ke
     own = osp_msg_get(&m, OSP_OPT_ETAG);
     if (!own || !osp_slice_eq(own->val, etag->val) || !replace_options(&m, valid))
         return false;
-    cache_shard_detach(s, old);         /* `m` borrows from it: no victim of its own renewal */
+    cache_shard_detach(s, old);         /* `m` borrows from `old`, so making the new entry must not evict it */
     e = entry_from(s, key, &m);
     if (e) {
         e->visited = true;

@@ -2,9 +2,9 @@
 /*
  * The response cache of the proxy [rfc7252#5.6] [rfc7252#5.7.1] [rfc7252#5.9].
  *
- * Shared by all workers: split into shards, each with a lock held while one entry is looked up or
- * changed.  Bounded in bytes, everything included; at the bound SIEVE chooses what goes (measured
- * against LRU, see docs/cache.md).  Times come in as arguments; nothing is read from a clock.
+ * Shared by all workers: split into shards, each with a lock that is held while one entry is looked up or
+ * changed.  All memory is bounded in bytes; at the bound SIEVE chooses the entry that is removed (measured
+ * against LRU, see docs/cache.md).  Times are arguments; no clock is read.
  * Responses are copied in and copied out, so no pointer into the cache survives a call.
  *
  * Invariants: bytes used never pass the limit; a response is given out only while fresh, with
@@ -19,41 +19,41 @@
 struct osp_cache;
 
 struct osp_cache_cfg {
-    size_t   bytes;             /* limit, tables and entries together */
+    size_t   bytes;             /* limit for tables and entries together */
     unsigned shards;            /* a power of two, 1 to 64 */
     size_t   max_entry;         /* larger responses are not kept */
     uint64_t stale_us;          /* how long a stale entry is kept for validation and serve-stale */
-    uint32_t default_max_age;   /* seconds, where a response has no Max-Age: 60 [rfc7252#5.10.5] */
+    uint32_t default_max_age;   /* seconds, for responses without Max-Age: 60 [rfc7252#5.10.5] */
     uint16_t request_hash;      /* number of the Request-Hash option, 548 */
 };
 
 void osp_cache_cfg_default(struct osp_cache_cfg *cfg);
 
-/* OSP_E_NOMEM; OSP_E_INVALID: `bytes` is too small for the shards' tables. */
+/* Makes a cache; `seed` is for its hashes.  OSP_E_INVALID: `bytes` is too small for the shards' tables.  OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osp_cache_new(const struct osp_cache_cfg *cfg, struct osp_hash_key seed, struct osp_cache **out);
 void osp_cache_free(struct osp_cache *c);
 
 /*
- * From now on no response is fresh for longer than `max_age_s` seconds (at least 1), whatever its Max-Age says.  What is
- * stored already keeps its time.  Any thread may call it.
+ * From now on a new response is fresh for at most `max_age_s` seconds (at least 1), whatever its Max-Age says.  Entries that
+ * are stored already keep their time.  Safe from any thread.
  */
 void osp_cache_cap_age(struct osp_cache *c, uint32_t max_age_s);
 
-/* The seed keys are to be made with, and the settings. */
+/* The seed for osp_cache_key_make(), and the settings of the cache. */
 const struct osp_hash_key *osp_cache_seed(const struct osp_cache *c);
 const struct osp_cache_cfg *osp_cache_cfg(const struct osp_cache *c);
 
 enum osp_cache_found {
     OSP_CACHE_MISS,
     OSP_CACHE_HIT,              /* fresh: answer with `out` */
-    OSP_CACHE_NOT_MODIFIED,     /* fresh, and the request carries its ETag: `out` is the 2.03 */
-    OSP_CACHE_STALE,            /* there is an entry that may be validated: `out`, ETag in it if it has one */
+    OSP_CACHE_NOT_MODIFIED,     /* fresh, and the request has its ETag: `out` is a 2.03 */
+    OSP_CACHE_STALE,            /* `out` is an entry that has to be validated first, with its ETag if it has one */
 };
 
 /*
- * Looks `key` up for request `req` (its ETags are looked at).
- * On HIT, NOT_MODIFIED and STALE `out` is a response whose bytes were copied into `w`; Max-Age is what
- * is left (0 when stale), *age_s how old the entry is.  A `w` too small gives MISS.
+ * Looks `key` up for request `req`, whose ETags are compared.
+ * On HIT, NOT_MODIFIED and STALE `out` is a response whose bytes were copied into `w`.  Its Max-Age is the time
+ * that is left (0 when stale); *age_s is the age of the entry.  If `w` is too small, the result is MISS.
  * A 5.08 is found only by a request with an equal or smaller Hop-Limit [rfc8768#3].
  */
 enum osp_cache_found osp_cache_lookup(struct osp_cache *c, const struct osp_cache_key *key, const struct osp_msg *req,
@@ -61,32 +61,32 @@ enum osp_cache_found osp_cache_lookup(struct osp_cache *c, const struct osp_cach
 
 enum osp_cache_kept {
     OSP_CACHE_KEPT,
-    OSP_CACHE_NOT_CACHEABLE,    /* code, Max-Age 0, Observe, a block, an option that forbids it, or no OSCORE option where the
-                                   request has one */
+    OSP_CACHE_NOT_CACHEABLE,    /* because of its code, Max-Age 0, Observe, a block, an option that forbids it, or because
+                                   the request has an OSCORE option and the response has none */
     OSP_CACHE_TOO_LARGE,
-    OSP_CACHE_WRONG_HASH,       /* Request-Hash differs from the request's: do not use the response either [cacheable#3.4.4] */
+    OSP_CACHE_WRONG_HASH,       /* Request-Hash differs from the request's: the response must not be used [cacheable#3.4.4] */
 };
 
 /*
- * Offers the response to the request of `key`, after the next hop's layers are off and before the client's go on.
- * Cacheable are 2.05 and every 4.xx and 5.xx by their Max-Age; a stored one with the same key is replaced.
+ * Offers the cache a response to the request of `key`: after the next hop's layers were removed, and before the client's
+ * layers are put on.  2.05 and every 4.xx and 5.xx are kept for their Max-Age.  An entry with an equal key is replaced.
  */
 enum osp_cache_kept osp_cache_store(struct osp_cache *c, const struct osp_cache_key *key, const struct osp_msg *resp,
                                     struct osp_time now);
 
 /*
- * A 2.03 came back for a validation [rfc7252#5.9.1.3]: the entry whose ETag it names becomes fresh for the
- * 2.03's Max-Age, and every option type the 2.03 carries replaces the stored ones.  False: no such entry,
- * the 2.03 is of no use here.  On true the entry is as osp_cache_lookup() would give it.
+ * Uses the 2.03 that answered a validation [rfc7252#5.9.1.3]: the entry with its ETag becomes fresh for the
+ * Max-Age of the 2.03, and each option type of the 2.03 replaces the stored options of that type.  After that
+ * osp_cache_lookup() finds the entry fresh.  False: no entry has that ETag, so the 2.03 is useless.
  */
 bool osp_cache_refresh(struct osp_cache *c, const struct osp_cache_key *key, const struct osp_msg *valid, struct osp_time now);
 
-/* Marks every entry of the key's resource as not fresh: after 2.01, 2.02, 2.04 [rfc7252#5.9.1]. Returns how many. */
+/* Marks all entries of the key's resource as not fresh, after a 2.01, 2.02 or 2.04 [rfc7252#5.9.1].  Returns how many. */
 size_t osp_cache_invalidate(struct osp_cache *c, const struct osp_cache_key *key, struct osp_time now);
 
 /*
- * Removes the entries whose resource matches `pattern` ("coap://host/path*", "*" and "?" as usual; the port
- * is written when it is not the scheme's default).  Returns how many.  Walks the cache shard by shard.
+ * Removes the entries whose resource matches `pattern`, such as "coap://host/path*"; "*" stands for any number of bytes, "?" for
+ * one, and the port is written if it is not the scheme's default.  Returns how many.  Walks the cache shard by shard.
  */
 size_t osp_cache_purge(struct osp_cache *c, const char *pattern);
 

@@ -3,7 +3,7 @@
 
 #include "msg/option.h"
 
-/* Number, length, bytes: no two lists of options write the same. */
+/* Writes number, length and bytes, so that different lists of options never give equal bytes. */
 static void
 put_option(struct osp_wr *w, const struct osp_opt *o)
 {
@@ -85,8 +85,8 @@ osp_cache_is_usable(const struct osp_msg *req, uint16_t request_hash)
     if (osp_msg_has(req, OSP_OPT_OBSERVE) || osp_msg_has(req, OSP_OPT_BLOCK1))
         return false;
     if (osp_msg_has(req, OSP_OPT_BLOCK2) && (req->code != OSP_GET || osp_msg_has(req, OSP_OPT_OSCORE)))
-        return false;           /* a later block of a FETCH comes without the payload that selects */
-    if (osp_msg_has(req, OSP_OPT_ECHO))         /* an answer to a challenge: no stored response proves freshness */
+        return false;           /* the request for a later block of a FETCH lacks the payload that selects the response */
+    if (osp_msg_has(req, OSP_OPT_ECHO))         /* an answer to a challenge; a stored response proves no freshness */
         return false;
     if (osp_msg_has(req, OSP_OPT_OSCORE))       /* [rfc8613#10] [cacheable#3] */
         return req->code == OSP_FETCH && osp_msg_has(req, request_hash);

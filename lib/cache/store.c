@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Entries in and out of one shard, and who goes when it is full: SIEVE.
+ * Adds and removes the entries of one shard, and chooses which entry is evicted when the shard is full: SIEVE.
  *
- * The queue is in order of arrival.  A hit only sets a mark (no list is touched, so hits stay cheap).
- * The hand walks from old to new: a marked entry loses its mark and stays, the first unmarked one goes,
- * and the hand rests there.  New entries thus prove themselves once or leave early, which is what keeps
- * a scan from emptying the cache.
+ * The queue is in order of arrival.  A hit only sets a mark and changes no list, so hits stay cheap.
+ * The hand walks from old to new entries: a marked entry loses its mark and stays, the first unmarked entry is
+ * evicted, and the hand rests there.  So a new entry has to be used once or leaves early, and a scan over many
+ * resources does not empty the cache.
  */
 #include <stdlib.h>
 
 #include "cache/impl.h"
 
-/* What malloc takes beside the block itself, near enough: its header, and rounding to 16. */
+/* Bytes that malloc takes for a block of `n`, about: its header, and rounding to 16. */
 static size_t
 block_size(size_t n)
 {
@@ -53,13 +53,13 @@ cache_shard_remove(struct cache_shard *s, struct cache_entry *e)
     free(e);
 }
 
-/* Moves the hand to the next victim; NULL when the shard is empty. */
+/* Moves the hand to the entry that is evicted next; NULL: the shard is empty. */
 static struct cache_entry *
 victim(struct cache_shard *s)
 {
     if (osp_list_empty(&s->queue))
         return NULL;
-    for (;;) {      /* ends: one round clears every mark */
+    for (;;) {      /* ends, since one round clears every mark */
         struct cache_entry *e;
 
         if (s->hand == &s->queue)

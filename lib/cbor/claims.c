@@ -11,7 +11,7 @@
 #define KEY_CRV (-1)
 #define KEY_X (-2)
 #define KEY_Y (-3)
-/* curves [rfc9053#7.1]; lib/crypto names them too and is not to be known here */
+/* curves [rfc9053#7.1]; lib/crypto names them too, but lib/cbor does not include lib/crypto */
 #define CRV_P256 1
 #define CRV_X25519 4
 #define CRV_ED25519 6
@@ -54,7 +54,7 @@ as_bstr(struct osp_slice item)
     return osp_cbor_peek(&c) == OSP_CBOR_BSTR ? osp_cbor_bstr(&c) : OSP_EMPTY;
 }
 
-/* The x and y of a P-256 COSE_Key; y may be its sign alone [rfc9053#7.1.1]. */
+/* Reads x and y of a P-256 COSE_Key; y may be only its sign [rfc9053#7.1.1]. */
 static enum osp_err
 p256_key(struct osp_slice x, struct osp_slice y_item, struct osp_cose_key *k)
 {

@@ -2,8 +2,8 @@
 /*
  * CBOR for output [rfc8949], deterministic encoding, appended to a writing cursor.
  *
- * libcbor encodes; its header is included in enc.c alone.  Like every writer helper these latch: when
- * something does not fit the writer says so at the end.
+ * libcbor encodes; only enc.c includes its header.  The writer latches when an item does not fit, and the
+ * caller asks it once at the end.
  */
 #ifndef OSP_CBOR_ENC_H
 #define OSP_CBOR_ENC_H
@@ -18,7 +18,7 @@ void osp_cbor_put_map(struct osp_wr *w, size_t pairs);
 void osp_cbor_put_bool(struct osp_wr *w, bool v);
 void osp_cbor_put_null(struct osp_wr *w);
 
-/* Only the head of a byte string of `n` bytes: the caller appends them. */
+/* Appends only the head of a byte string of `n` bytes; the caller appends the bytes. */
 void osp_cbor_put_bstr_head(struct osp_wr *w, size_t n);
 
 #endif

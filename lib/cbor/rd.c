@@ -7,7 +7,7 @@
 
 struct head { uint8_t major; bool is_float; uint64_t value; };
 
-/* [rfc8949#4.2.1] the shortest form, of a definite length */
+/* [rfc8949#4.2.1] Reads a head, which has to be in its shortest form and of definite length. */
 static struct head
 read_head(struct osp_rd *r)
 {
@@ -24,7 +24,7 @@ read_head(struct osp_rd *r)
     }
     h.value = osp_rd_uint(r, (size_t)1 << (info - 24));
     h.is_float = h.major == OSP_CBOR_SIMPLE && info > 24;
-    /* simple values below 32 may not use the second byte; floats (25-27) are no numbers of ours */
+    /* simple values below 32 may not use the second byte; floats (25-27) are not checked here */
     if (h.major == OSP_CBOR_SIMPLE ? info == 24 && h.value < 32 : h.value < least[info - 24])
         osp_rd_fail(r);
     return h;
@@ -35,7 +35,7 @@ expect(struct osp_cbor *c, uint8_t major)
 {
     struct head h = read_head(&c->r);
 
-    if (h.major != major || h.is_float)         /* the bits of a float are no simple value */
+    if (h.major != major || h.is_float)         /* a float is not a simple value */
         osp_rd_fail(&c->r);
     return osp_rd_bad(&c->r) ? 0 : h.value;
 }
@@ -125,7 +125,7 @@ osp_cbor_null(struct osp_cbor *c)
         osp_rd_fail(&c->r);
 }
 
-/* Each level of nesting is one call; each item costs at least a byte of input, so it ends. */
+/* Each level of nesting is one call.  It ends, since each item takes at least one byte of input. */
 static void
 skip(struct osp_rd *r, unsigned depth)
 {

@@ -29,15 +29,15 @@ enum osp_hkdf { OSP_HKDF_SHA256 = -10, OSP_HKDF_SHA512 = -11 };
 
 struct osp_aead_info {
     int         id;
-    const char *name;           /* as COSE registers it: "AES-CCM-16-64-128" */
+    const char *name;           /* name in the COSE registry, such as "AES-CCM-16-64-128" */
     uint8_t     key_len, nonce_len, tag_len;
 };
 
-/* NULL when not supported. Static. */
+/* The facts about an algorithm, static; NULL: it is not supported. */
 const struct osp_aead_info *osp_aead_info(int id);
 const struct osp_aead_info *osp_aead_by_name(struct osp_slice name);
 
-/* "HKDF SHA-256"; 0 / NULL when unknown.  Names are accepted as "SHA-256", "HKDF SHA-256", "HKDF-SHA-256". */
+/* Names such as "HKDF SHA-256"; NULL or 0: unknown.  "SHA-256" and "HKDF-SHA-256" are accepted as well. */
 const char *osp_hkdf_name(int id);
 int osp_hkdf_by_name(struct osp_slice name);
 
@@ -49,14 +49,14 @@ void osp_crypto_free(struct osp_crypto *c);
 
 /*
  * Encrypts `plain` into `out` (plain.n + tag_len bytes; may be the same memory).
- *   OSP_E_CRYPTO   the library failed (local trouble)
+ *   OSP_E_CRYPTO   the cryptographic library failed
  */
 OSP_CHECKED enum osp_err osp_aead_seal(struct osp_crypto *c, int aead, const uint8_t *key, const uint8_t *nonce,
                                        struct osp_slice aad, struct osp_slice plain, uint8_t *out);
 
 /*
  * Opens `sealed` into `out` (sealed.n - tag_len bytes).
- *   OSP_E_DECRYPT   tag does not verify, or shorter than a tag; `out` is wiped
+ *   OSP_E_DECRYPT   the tag does not verify, or `sealed` is shorter than a tag; `out` is wiped
  *   OSP_E_CRYPTO
  */
 OSP_CHECKED enum osp_err osp_aead_open(struct osp_crypto *c, int aead, const uint8_t *key, const uint8_t *nonce,

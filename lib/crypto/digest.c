@@ -46,8 +46,8 @@ osp_digest(int alg, const struct osp_slice *parts, size_t count, uint8_t *out)
 }
 
 /*
- * HKDF straight over HMAC: the library's own KDF objects cost 2.6 us a call where the HMAC costs 0.7, and a
- * million contexts make four million calls.
+ * HKDF is computed with HMAC directly: a KDF object of the library costs 2.6 us per call and HMAC costs 0.7, and
+ * a million contexts make four million calls.
  */
 static bool
 hmac(const EVP_MD *md, struct osp_slice key, struct osp_slice data, uint8_t *out)
@@ -97,6 +97,6 @@ osp_hkdf_expand(int alg, struct osp_slice prk, struct osp_slice info, uint8_t *o
             e = OSP_E_CRYPTO;
     }
     osp_wipe(t, sizeof(t));
-    osp_wipe(in, len + info.n + 1);     /* no more of it was written */
+    osp_wipe(in, len + info.n + 1);     /* the rest of `in` was not written */
     return e;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Keys of pk.h as OpenSSL has them: within lib/crypto only.  NULL: no such key, or no memory; the caller frees. */
+/* Makes OpenSSL's objects for keys of pk.h; the caller frees them.  NULL: the bytes are not such a key, or there is no memory. */
 #ifndef OSP_CRYPTO_IMPL_H
 #define OSP_CRYPTO_IMPL_H
 

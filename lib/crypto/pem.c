@@ -27,7 +27,7 @@ reader(struct osp_slice text)
     return text.n <= INT_MAX ? BIO_new_mem_buf(text.p, (int)text.n) : NULL;
 }
 
-/* The next block of any kind; false: there is none. */
+/* Reads the next block of any kind.  False: no block is left. */
 static bool
 next_certificate(BIO *in, struct osp_wr *w, struct osp_slice *der, bool *is_one)
 {
@@ -101,7 +101,7 @@ raw_of(const EVP_PKEY *k, int *curve, uint8_t priv[32])
     return EVP_PKEY_get_raw_private_key(k, priv, &n) == 1 && n == 32 ? OSP_OK : OSP_E_INVALID;
 }
 
-/* Nobody is asked for a passphrase: an encrypted key is one that cannot be read. */
+/* Nobody is asked for a passphrase, so an encrypted key cannot be read. */
 static int
 no_passphrase(char *buf, int size, int rwflag, void *u)
 {
@@ -126,7 +126,7 @@ osp_pem_private_key(struct osp_slice text, int *curve, uint8_t priv[32])
     return e;
 }
 
-/* [rfc7468#2] 64 characters a line */
+/* [rfc7468#2] lines have 64 characters */
 void
 osp_pem_put(struct osp_wr *w, const char *label, struct osp_slice der)
 {

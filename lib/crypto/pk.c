@@ -15,7 +15,7 @@
 
 /* ---- keys from raw bytes ---- */
 
-/* The group, made once for all threads: it is only read, and one that comes second is freed. */
+/* The group of P-256, made once for all threads and only read.  A thread that makes a second one frees it. */
 static const EC_GROUP *
 p256_group(void)
 {
@@ -32,7 +32,7 @@ p256_group(void)
     return g;
 }
 
-/* A private scalar of the group: 1 to n - 1. */
+/* True if `d` is a private scalar of the group: 1 to n - 1. */
 static bool
 is_scalar(const BIGNUM *d, const EC_GROUP *g)
 {
@@ -73,9 +73,9 @@ from_params(const char *type, int selection, OSSL_PARAM *params)
 static char p256_name[] = "prime256v1";
 
 /*
- * The encoding of a public key of 64 (x || y), 33 (compressed) or 32 bytes (x), 0 when it is none.  The library refuses what
- * is no point of the curve; the point at infinity has no such encoding, and the cofactor is 1: nothing more is to be checked
- * [rfc9528#9.2].
+ * Writes the encoding of a public key of 64 (x || y), 33 (compressed) or 32 bytes (x), and returns its length; 0: `pub` has
+ * another length.  The library refuses points that are not on the curve.  The point at infinity has no such encoding, and the
+ * cofactor is 1, so nothing else has to be checked [rfc9528#9.2].
  */
 static size_t
 p256_octets(struct osp_slice pub, uint8_t out[65])
@@ -84,7 +84,7 @@ p256_octets(struct osp_slice pub, uint8_t out[65])
 
     if (pub.n != 64 && pub.n != 33 && pub.n != 32)
         return 0;
-    out[0] = pub.n == 64 ? 4 : 2;       /* x alone: either y gives the same shared x */
+    out[0] = pub.n == 64 ? 4 : 2;       /* x alone: both values of y give an equal shared x */
     (void)osp_slice_copy(pub, compressed ? out : out + 1, 64);
     return compressed ? 33 : pub.n + 1;
 }
@@ -104,7 +104,7 @@ p256_peer(struct osp_slice pub)
     return from_params("EC", EVP_PKEY_PUBLIC_KEY, params);
 }
 
-/* A private key without its public one, for which a signature does not ask. */
+/* Makes a private key without its public key, which signing does not need. */
 static EVP_PKEY *
 p256_own(const uint8_t priv[32])
 {
@@ -132,8 +132,8 @@ raw_type(enum osp_curve curve)
 }
 
 /*
- * An X25519 key for Diffie-Hellman alone, which does not look at our own public key: with any given, the library does not
- * multiply for it.
+ * Makes an X25519 key for Diffie-Hellman only.  That does not use our own public key, so any bytes are given for it, and the
+ * library need not compute it.
  */
 static EVP_PKEY *
 x25519_own(const uint8_t priv[32])
@@ -151,7 +151,7 @@ x25519_own(const uint8_t priv[32])
     return key;
 }
 
-/* The key object of a raw private key for signatures; NULL when it is none. */
+/* The key object of a raw private key for signatures; NULL: `priv` is not a key for `alg`. */
 EVP_PKEY *
 osp_pk_evp_signing(enum osp_sign alg, const uint8_t priv[32])
 {
@@ -200,7 +200,7 @@ osp_pk_fits(enum osp_curve curve, struct osp_slice pub, const uint8_t priv[32])
     bool             fits = false;
 
     if (osp_pk_pair(curve, priv, same, b) == OSP_OK) {
-        if (curve == OSP_P256 && pub.n == 33)   /* compressed: the point decides, and half of it shows in x */
+        if (curve == OSP_P256 && pub.n == 33)   /* compressed: compare x, and the sign of y */
             fits = osp_slice_eq(osp_slice_head(made, 32), osp_slice_tail(pub, 1)) && (made.p[63] & 1) == (pub.p[0] & 1);
         else
             fits = osp_slice_eq(made, pub);
@@ -210,8 +210,8 @@ osp_pk_fits(enum osp_curve curve, struct osp_slice pub, const uint8_t priv[32])
 }
 
 /*
- * x of `priv` times the peer's point, as the library's own ECDH computes it, without two key objects that would each
- * make the group anew (30 us of 80).
+ * Computes x of `priv` times the peer's point, as the library's ECDH does.  This avoids two key objects, which would each make
+ * the group anew (30 us of 80).
  */
 static bool
 p256_shared(const uint8_t priv[32], struct osp_slice pub, uint8_t out[32])
@@ -244,7 +244,7 @@ x25519_shared(const uint8_t priv[32], struct osp_slice pub, uint8_t out[32])
     size_t        n = 32;
     bool          ok;
 
-    /* the library refuses a result of zeroes itself */
+    /* the library itself refuses a result of zeroes */
     ok = ctx && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1 &&
          EVP_PKEY_derive(ctx, out, &n) == 1 && n == 32;
     EVP_PKEY_CTX_free(ctx);
@@ -380,7 +380,7 @@ osp_pk_ed_to_x_public(const uint8_t ed[32], uint8_t x[32])
     uint8_t y[32], u[32];
 
     reversed(ed, y);
-    y[0] &= 0x7f;               /* the sign of x is of no use here */
+    y[0] &= 0x7f;               /* the sign of x is not needed here */
     if (!montgomery_u(y, u))
         return OSP_E_INVALID;
     reversed(u, x);

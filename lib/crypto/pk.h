@@ -2,9 +2,9 @@
 /*
  * Public-key operations with raw keys: signatures and Diffie-Hellman, for group/ and edhoc/.
  *
- * Ed25519 and X25519 keys are their 32 bytes.  P-256: a private key is the 32-byte scalar, a public key
- * x || y (64 bytes), its compressed point (33 bytes), or x alone (32 bytes; EDHOC sends no sign, either y gives the same
- * shared x).
+ * Ed25519 and X25519 keys are their 32 bytes.  P-256: a private key is the 32-byte scalar; a public key is
+ * x || y (64 bytes), its compressed point (33 bytes), or x alone (32 bytes; EDHOC sends no sign, and both values of y give an
+ * equal shared x).
  * Signatures are 64 bytes (r || s for ES256).  Nothing is cached; these are rare operations.
  */
 #ifndef OSP_CRYPTO_PK_H
@@ -19,22 +19,24 @@ enum osp_sign { OSP_ES256 = -7, OSP_EDDSA = -8 };                       /* COSE 
 #define OSP_SIGNATURE_LEN 64
 
 /*
- * A new key pair from 32 random bytes: private key to `priv` (32 bytes), public key to `pub` (64 bytes for
- * P-256, else 32).  OSP_E_INVALID: the bytes are no valid P-256 scalar (2^-32): draw again.  OSP_E_CRYPTO.
+ * Makes a key pair from 32 random bytes: the private key in `priv` (32 bytes), the public key in `pub` (64 bytes
+ * for P-256, else 32).
+ *   OSP_E_INVALID   the bytes are not a valid P-256 scalar, which happens once in 2^32 times: draw new ones
+ *   OSP_E_CRYPTO
  */
 OSP_CHECKED enum osp_err osp_pk_pair(enum osp_curve curve, const uint8_t seed[32], uint8_t priv[32], uint8_t pub[64]);
 
-/* OSP_OK when `priv` is the private key of `pub` (P-256: 64 or 33 bytes); OSP_E_INVALID when not, or when it is no key. */
+/* Checks that `priv` is the private key of `pub` (P-256: 64 or 33 bytes).  OSP_E_INVALID: it is not, or one is not a key. */
 OSP_CHECKED enum osp_err osp_pk_fits(enum osp_curve curve, struct osp_slice pub, const uint8_t priv[32]);
 
-/* Diffie-Hellman over P-256 or X25519: 32 bytes.  OSP_E_INVALID: no point of the curve, or a result of zeroes. */
+/* Diffie-Hellman over P-256 or X25519: 32 bytes.  OSP_E_INVALID: `peer_pub` is not on the curve, or the result is zero. */
 OSP_CHECKED enum osp_err osp_pk_shared(enum osp_curve curve, const uint8_t priv[32], struct osp_slice peer_pub, uint8_t out[32]);
 
-/* Signs `msg` with the raw private key (Ed25519 or P-256). OSP_E_CRYPTO, OSP_E_INVALID (no such key). */
+/* Signs `msg` with the raw private key (Ed25519 or P-256).  OSP_E_INVALID: `priv` is not a key for `alg`.  OSP_E_CRYPTO. */
 OSP_CHECKED enum osp_err osp_pk_sign(enum osp_sign alg, const uint8_t priv[32], struct osp_slice msg,
                                      uint8_t sig[OSP_SIGNATURE_LEN]);
 
-/* OSP_E_DECRYPT: the signature does not verify.  OSP_E_INVALID: no such key. */
+/* Verifies a signature.  OSP_E_DECRYPT: it does not verify.  OSP_E_INVALID: `pub` is not a key for `alg`. */
 OSP_CHECKED enum osp_err osp_pk_verify(enum osp_sign alg, struct osp_slice pub, struct osp_slice msg, struct osp_slice sig);
 
 /*
