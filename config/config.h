@@ -145,7 +145,7 @@ struct cfg_hop {
     char          *uri;
     struct osp_uri parsed;
     uint8_t       *uri_storage;
-    char          *context;             /* or NULL */
+    char          *context;             /* NULL: none */
     struct cfg_hop_edhoc edhoc;         /* instead of `context`; not `on`: no EDHOC on the way there */
     bool           nested;              /* the next hop accepts a layer of ours around another layer */
     unsigned       hop_limit;           /* next-hop only: the Hop-Limit for requests without one; 0: none is put in */

@@ -65,6 +65,9 @@ IMPURE_CALL = re.compile(
     r"\b(time|clock_gettime|gettimeofday|rand|random|getenv|exit|abort|printf|fprintf|perror|fopen|open|read|write|socket)\s*\(")
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|alloca|rand|srand)\s*\(")
 ALLOWED_TOP = {"daemon", "config", "lib", "tests", "systemd", "docs", "Makefile", "README.md", "LICENSE"}
+# comments that begin in the middle of a thought (STYLE 13), and the rooms that still have some
+FRAGMENT = re.compile(r"(?:\.\.\.|(?:and|or|but|nor|which|whose|of which|of whom)\b|(?:[Tt]hat of|[Tt]hose of|[Tt]he same|[Aa]s above)\b)")
+FRAGMENTS_IN = ("lib/proxy/",)
 MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9_.])/(work|root|home/[a-z]+)/")
 
 # what `make demo` and the build itself run has python3 and nothing else: their packages are installed for the tests only
@@ -130,6 +133,15 @@ def check_c(path, text):
             report(path, number, "switch over enum osp_err with a default")
     if path.startswith(("lib/", "daemon/", "config/")) and path.endswith(".c") and text.count("\n") > 800:
         report(path, 1, f"{text.count(chr(10))} lines: two subjects?")
+
+
+def check_comments(path, text):
+    """A comment is a sentence that names its subject, or a noun phrase: it needs no other comment before it."""
+    for match in re.finditer(r"/\*(.*?)\*/", text, re.S):
+        words = " ".join(re.sub(r"\n\s*\*", "\n", match.group(1)).split())
+        words = re.sub(r"^(?:\[[\w-]+#[\w.]+\]\s*)+", "", words)
+        if FRAGMENT.match(words):
+            report(path, text.count("\n", 0, match.start()) + 1, f"a comment begins in the middle of a thought: {words[:40]}")
 
 
 def check_test(path, text):
@@ -282,6 +294,8 @@ def main():
                     report(name, number, "left open without an issue number")
         if path.suffix in {".c", ".h"}:
             check_c(name, text)
+            if name.startswith(("lib/", "config/", "daemon/")) and not name.startswith(FRAGMENTS_IN):
+                check_comments(name, text)
             c_files.append(name)
         if name.startswith("lib/proxy/") and path.suffix == ".c":
             proxy[name] = strip_comments(text)

@@ -103,8 +103,8 @@ struct osp_respond {
     bool confirmable;   /* of a later (not first) response: repeat it until it is acknowledged; the first one is confirmable where
                            the request was */
     bool never_repeated;        /* it goes out once only, whatever the request was */
-    struct osp_account *account;        /* whose share of responses that wait for an acknowledgement it counts in: beyond
-                                           the share it goes out once only; NULL: nobody's */
+    struct osp_account *account;        /* a response that waits for an acknowledgement counts in the share of this account;
+                                           beyond the share it is sent once only; NULL: no account */
 };
 
 struct osp_transport;

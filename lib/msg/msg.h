@@ -38,20 +38,20 @@ void osp_msg_init(struct osp_msg *m, uint8_t code);
 void osp_msg_copy(struct osp_msg *dst, const struct osp_msg *src);
 
 /*
- * Decodes one datagram.  On every error but VERSION and a datagram shorter than 4 bytes
- * (OSP_E_FORMAT with *header_ok false) type, code and mid of `m` are set, so that a Reset can
- * be sent; the token too unless it is what is wrong, options and payload are empty.
+ * Decodes one datagram.  *header_ok tells whether type, code and mid of `m` are set, so that a
+ * Reset can be sent: true except for OSP_E_VERSION and datagrams shorter than 4 bytes.  If the error is
+ * in the options or the payload, the token is set, too.  On an error options and payload are empty.
  *   OSP_E_VERSION        version is not 1: ignore silently [rfc7252#3]
- *   OSP_E_FORMAT         message format error (also TKL 15, code 0.00 with more bytes)
+ *   OSP_E_FORMAT         message format error, TKL 15 and code 0.00 with more bytes included
  *   OSP_E_OPTION_COUNT   more than OSP_MSG_OPTS_MAX options
- * Reserved code classes are not judged here: the endpoint does.
+ * Reserved code classes are accepted; the endpoint refuses them.
  */
 OSP_CHECKED enum osp_err osp_msg_decode_udp(struct osp_slice datagram, struct osp_msg *m, bool *header_ok);
 
 /*
  * Appends the datagram of `m` to `w`. Options must be in order.
- *   OSP_E_NOSPACE   it does not fit, or token or an option value is longer than any encoding
- *                   can say; `w` is latched
+ *   OSP_E_NOSPACE   the datagram does not fit, or the token or an option value is too long to be
+ *                   encoded; `w` is latched
  */
 OSP_CHECKED enum osp_err osp_msg_encode_udp(const struct osp_msg *m, struct osp_wr *w);
 
@@ -74,7 +74,7 @@ OSP_CHECKED enum osp_err osp_msg_encode_tcp(const struct osp_msg *m, struct osp_
  */
 OSP_CHECKED enum osp_err osp_msg_decode_body(struct osp_slice body, struct osp_msg *m);
 
-/* Appends options and, if there is one, marker and payload. OSP_E_NOSPACE. */
+/* Appends the options, and marker and payload unless the payload is empty.  OSP_E_NOSPACE. */
 OSP_CHECKED enum osp_err osp_msg_encode_body(const struct osp_msg *m, struct osp_wr *w);
 
 /* Bytes that osp_msg_encode_udp() will write, exactly. */
@@ -85,7 +85,7 @@ size_t osp_msg_size_body(const struct osp_msg *m);
 
 /* ---- options ---- */
 
-/* Adds an option behind those of the same and smaller numbers; the value stays borrowed. OSP_E_OPTION_COUNT. */
+/* Inserts an option after all options with an equal or smaller number; the value stays borrowed.  OSP_E_OPTION_COUNT. */
 OSP_CHECKED enum osp_err osp_msg_add(struct osp_msg *m, uint16_t num, struct osp_slice val);
 
 /* First option `num`; NULL when absent. */
@@ -106,25 +106,25 @@ void osp_msg_remove(struct osp_msg *m, uint16_t num);
 /* Removes the option at index `i`. */
 void osp_msg_remove_at(struct osp_msg *m, size_t i);
 
-/* A uint option value [rfc7252#3.2]; leading zeroes are fine. False when longer than 4 bytes. */
+/* Reads a uint option value [rfc7252#3.2]; leading zeroes are accepted.  False: it is longer than 4 bytes. */
 bool osp_opt_uint(struct osp_slice val, uint32_t *out);
 
 /* Shortest uint form of `v` in `buf`, which the slice borrows. */
 struct osp_slice osp_opt_uint_make(uint32_t v, uint8_t buf[4]);
 
 /*
- * True if `opt` has a length that its row of the table allows, and may be there again if `again` (an option of this number
- * came before it).  Also true for an option without a row, which is not judged here. [rfc7252#5.4.3] [rfc7252#5.4.5]
+ * True if the table allows the length of `opt` and, if `again` is set (an option with this number came before it), allows the
+ * option to be repeated.  Also true for an option without a row in the table. [rfc7252#5.4.3] [rfc7252#5.4.5]
  */
 bool osp_opt_is_acceptable(const struct osp_opt *opt, bool again);
 
 /*
- * Applies 5.4.3 and 5.4.5 of RFC 7252: an option of a known number whose length is out of
- * range, or that comes again though not repeatable, is treated like an unknown one: elective
- * ones are removed, the first critical one makes OSP_E_UNKNOWN_OPTION (its number in *which,
- * the message unchanged).  The option's value is not looked at.  Options without a row stay.
- * For the endpoint that acts on the message: what a proxy only forwards it leaves as it is,
- * since an unknown safe option is forwarded.  [rfc7252#5.4.3] [rfc7252#5.4.5]
+ * Applies 5.4.3 and 5.4.5 of RFC 7252.  A known option whose length is out of range, or that is
+ * repeated although it is not repeatable, is treated like an unknown option: an elective one is
+ * removed.  Values are not checked, and options without a row in the table stay.  Only the endpoint
+ * that acts on a message calls this; a proxy forwards unknown safe options unchanged.
+ *   OSP_E_UNKNOWN_OPTION   the first critical one of these options is *which; `m` is unchanged
+ * [rfc7252#5.4.3] [rfc7252#5.4.5]
  */
 OSP_CHECKED enum osp_err osp_msg_sanitize(struct osp_msg *m, uint16_t *which);
 

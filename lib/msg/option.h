@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is known of each CoAP option: one table for the whole project.
+ * The facts about each CoAP option, in one table for the whole project.
  *
  * Critical, unsafe and NoCacheKey follow from the number [rfc7252#5.4.6]; the rest is the
  * table in option_table.h, one row per option this proxy understands.  An option without a row is
@@ -54,10 +54,10 @@ struct osp_opt_def {
     bool                 alone;         /* a registration with it shares no observation */
 };
 
-/* The row of option `number`; NULL when unknown. Static. */
+/* The row of option `number`, static; NULL: the option is unknown. */
 const struct osp_opt_def *osp_opt_def(uint16_t number);
 
-/* The row with this name, any case; NULL when there is none. */
+/* The row of the option with this name, in any case; NULL: no option has it. */
 const struct osp_opt_def *osp_opt_by_name(struct osp_slice name);
 
 /* The columns of the table; an option without a row has what its number says, and is nobody's but the endpoints'. */
@@ -66,7 +66,7 @@ enum osp_opt_cache osp_opt_cache(uint16_t number);
 bool osp_opt_varies(uint16_t number);
 bool osp_opt_is_alone(uint16_t number);
 
-/* True if an option of this class stays outside of the ciphertext, and only there. */
+/* True if an option of this class stays outside the ciphertext, and is never inside. */
 static inline bool
 osp_opt_is_outer(enum osp_opt_class c)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Patterns of authorities.  What is not clearly one of the forms is refused: a pattern decides who may
- * reach what, so a guess at what was meant would open or close the wrong door.
+ * Patterns of authorities.  Text that is not clearly of one of the forms is refused: a pattern decides which
+ * client may reach which host, so a wrong guess would open or close the wrong door.
  */
 #include "msg/target.h"
 
@@ -12,7 +12,7 @@
 #define V4_BITS 96u             /* where an IPv4 address begins in its mapped form */
 #define IP_BITS 128u
 
-/* Bytes before the first `c`, all of `s` when there is none. */
+/* The number of bytes before the first `c`; s.n if `s` has no `c`. */
 static size_t
 span_to(struct osp_slice s, uint8_t c)
 {

@@ -15,9 +15,9 @@ enum osp_target_kind { OSP_TARGET_ANY, OSP_TARGET_NAME, OSP_TARGET_BELOW /* *.na
 struct osp_target {
     enum osp_target_kind kind;
     enum osp_scheme      scheme;        /* OSP_SCHEME_UNKNOWN: any */
-    char                 name[256];     /* lower case; of NAME and, without "*.", of BELOW */
+    char                 name[256];     /* the name of NAME, and of BELOW without "*."; in lower case */
     struct osp_ip        net;
-    unsigned             bits;          /* of the mapped form, 0-128 */
+    unsigned             bits;          /* length of the prefix in the mapped form, 0-128 */
     uint16_t             port;          /* 0: any */
 };
 
@@ -34,7 +34,7 @@ bool osp_target_match(const struct osp_target *t, const struct osp_authority *a)
    against loopback, link-local, multicast and own addresses [rfc7252#11]. */
 bool osp_target_names_ip(const struct osp_target *t, const struct osp_ip *ip);
 
-/* Text form with a terminating zero, which parses to the same.  Cut at `cap` (>= 1). */
+/* Writes `t` as text with a terminating zero; parsing the text gives an equal target.  Cut at `cap` (>= 1). */
 void osp_target_print(const struct osp_target *t, char *dst, size_t cap);
 
 /* "*" and "?" in `pattern`, everything else literal. */

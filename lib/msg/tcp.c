@@ -4,8 +4,8 @@
  *
  *     Len | TKL   extended Len (0, 1, 2, 4)   Code   extended TKL   Token   Options [0xff Payload]
  *
- * Len counts options, marker and payload only.  What a peer announces is judged as soon as it
- * can be read, so nobody waits for, or makes room for, bytes that will be refused.
+ * Len counts options, marker and payload only.  The announced length is checked as soon as it can
+ * be read, so that nobody waits or makes room for bytes that will be refused.
  */
 #include "msg/msg.h"
 #include "msg/token.h"
@@ -38,7 +38,7 @@ read_header(struct osp_rd *r, size_t whole, size_t max_size, size_t max_token, s
 
     if (osp_rd_bad(r))
         return OSP_E_INCOMPLETE;
-    if (tkl == 15)                          /* [rfc8974#2.1] whatever may follow */
+    if (tkl == 15)                          /* [rfc8974#2.1] always an error */
         return OSP_E_FORMAT;
     f->body = read_len(r, first >> 4);
     if (osp_rd_bad(r))

@@ -112,7 +112,7 @@ is_unreserved(uint8_t c)
 
 #define SUB_DELIMS "!$&'()*+,;="
 
-/* True if `s` consists of unreserved characters, those of `more`, and well-formed escapes. */
+/* True if `s` consists of unreserved characters, characters in `more`, and well-formed escapes. */
 static bool
 is_encoded(struct osp_slice s, const char *more)
 {
@@ -128,7 +128,7 @@ is_encoded(struct osp_slice s, const char *more)
     return true;
 }
 
-/* Bytes before the first `c`, all of `s` when there is none. */
+/* The number of bytes before the first `c`; s.n if `s` has no `c`. */
 static size_t
 span_to(struct osp_slice s, uint8_t c)
 {
@@ -181,7 +181,7 @@ decode_piece(struct osp_slice piece, split_fn split, struct osp_wr *w, struct os
 /* ---- authority ---- */
 
 /*
- * Judges a decoded host and reads it as an address.  Control characters, blanks and an empty first
+ * Checks a decoded host and reads it as an address.  Control characters, blanks and an empty first
  * label are refused: nothing a resolver, a log or a rule such as "*.example.org" should ever see.
  */
 static enum osp_err

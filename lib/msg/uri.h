@@ -11,13 +11,13 @@
 enum osp_scheme { OSP_SCHEME_COAP, OSP_SCHEME_COAPS, OSP_SCHEME_COAP_TCP, OSP_SCHEME_COAPS_TCP,
                   OSP_SCHEME_UNKNOWN };
 
-/* "coap", ..., NULL for unknown. */
+/* The name of a scheme, such as "coap"; NULL: unknown. */
 const char *osp_scheme_name(enum osp_scheme s);
 
-/* Scheme of this name in any case. */
+/* The scheme with this name, in any case. */
 enum osp_scheme osp_scheme_of(struct osp_slice name);
 
-/* 5683 or 5684. */
+/* The default port of a scheme: 5683 or 5684. */
 uint16_t osp_scheme_port(enum osp_scheme s);
 
 /* What carries requests to this scheme; OSP_TRANSPORTS, which is none, for an unknown one. */
@@ -58,7 +58,8 @@ OSP_CHECKED enum osp_err osp_uri_split(struct osp_slice text, uint8_t *storage, 
 /*
  * Makes an authority from options: `host` is the value of a Uri-Host option (not
  * percent-encoded; an IP literal with or without brackets), lower-cased into `storage` (as large as host.n).
- *   OSP_E_BAD_URI   `scheme` unknown, port 0, host as above, or in brackets and no IPv6 address
+ *   OSP_E_BAD_URI   `scheme` is unknown, the port is 0, the host is refused by osp_uri_split(), or it is in brackets and not
+ *                   an IPv6 address
  *   OSP_E_NOSPACE   `cap` is below host.n
  */
 OSP_CHECKED enum osp_err osp_authority_make(enum osp_scheme scheme, struct osp_slice host, uint16_t port,

@@ -112,7 +112,7 @@ struct client {
     struct osprey_echo     echo;
     bool                   challenged[OSPREY_LAYERS_MAX + 1];   /* by level, in this exchange */
     unsigned               attempts, challenges, blocks_out, blocks_in;
-    unsigned               round_trips; /* those of EDHOC too */
+    unsigned               round_trips; /* round trips of EDHOC are included */
     uint64_t               took_us;
     struct client_watch    watch;
 };

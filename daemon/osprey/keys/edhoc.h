@@ -49,8 +49,8 @@ struct osprey_edhoc_want {
 /* One peer, and what to say to it. */
 struct osprey_edhoc_plan {
     struct osp_edhoc_profile profile;   /* borrows from this struct and from the credentials */
-    struct osp_edhoc_peer    one;       /* the credential that is expected, */
-    struct osp_edhoc_peers   only;      /* or none: one by chain */
+    struct osp_edhoc_peer    one;       /* the credential that is expected, if it is known */
+    struct osp_edhoc_peers   only;      /* `one`, or empty if the peer is accepted by chain */
     struct osp_slice         by_name;   /* by chain: the name that its certificate has to have */
     const char              *peer;      /* what to call it */
     int                      method;

@@ -99,7 +99,7 @@ open_group(struct osprey_server *s, const struct osp_msg *in, struct osprey_serv
 
     if (e == OSP_OK && osp_msg_has(out, OSP_OPT_OSCORE))
         return OSP_E_LAYERS;
-    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT) /* as above */
+    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT) /* the plaintext is no CoAP message */
         return OSP_E_DECRYPT;
     return e;
 }

@@ -127,7 +127,7 @@ static void
 close_fd(int *fd)
 {
     if (*fd != -1)
-        (void)close(*fd); /* and its lock is gone */
+        (void)close(*fd); /* the lock ends with the descriptor */
     *fd = -1;
 }
 

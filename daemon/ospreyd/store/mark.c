@@ -242,6 +242,6 @@ osp_mark_close(struct osp_mark *m)
     if (!m)
         return;
     if (m->file != -1)
-        (void)close(m->file);   /* and the lock is gone */
+        (void)close(m->file);   /* the lock ends with the descriptor */
     free(m);
 }

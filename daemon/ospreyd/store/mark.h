@@ -20,7 +20,7 @@
 #define OSP_MARK_WHY_MAX 512
 
 struct osp_mark_value {
-    uint8_t  store[OSP_MARK_STORE_LEN]; /* which store it is */
+    uint8_t  store[OSP_MARK_STORE_LEN]; /* identifies the store */
     uint64_t seq;                       /* commits of that store */
     uint64_t high;                      /* all numbers that were leased for any context are below it */
     bool     is_copy;                   /* read only: the mark was written to another file than it is in now */
