@@ -51,7 +51,7 @@ key_of(X509 *x, struct osp_x509 *out)
         break;
     case EVP_PKEY_EC:
         out->curve = OSP_P256;
-        /* a compressed point is given out as it is, and pk.h takes that too */
+        /* a compressed point is returned unchanged; the functions of pk.h accept it */
         if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof(group), NULL) == 1 &&
             strcmp(group, "prime256v1") == 0 &&
             EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point), &n) == 1 &&
@@ -162,7 +162,7 @@ osp_x509_anchors_free(struct osp_x509_anchors *a)
     free(a);
 }
 
-/* The certificates after the first, for the search of a path; NULL when one is none. */
+/* Parses the certificates after the first, to build a path; NULL: one of them is not a certificate. */
 static STACK_OF(X509) *
 others_of(const struct osp_slice *chain, size_t count)
 {
@@ -268,7 +268,7 @@ is_below_wildcard(struct osp_slice wildcard, struct osp_slice name)
 static bool
 names_host(const struct osp_subject *s, struct osp_slice dns)
 {
-    if (!s->pattern && !s->host.n)      /* a host name that looks like an address is none */
+    if (!s->pattern && !s->host.n)      /* a name that looks like an address is not a host name */
         return false;
     if (dns.n && memchr(dns.p, 0, dns.n))
         return false;

@@ -43,7 +43,7 @@ void osp_x509_anchors_free(struct osp_x509_anchors *a);
 /*
  * Verifies `chain` (end entity first) up to one of the anchors at `now_s` (seconds since 1970, UTC) [rfc5280#6], and reads
  * its end entity.  Revocation is not looked at.
- *   OSP_E_CERTIFICATE   does not verify: expired, unknown issuer, bad signature, a CA that is none, malformed
+ *   OSP_E_CERTIFICATE   does not verify: expired, unknown issuer, bad signature, an issuer that is not a CA, or malformed
  *   OSP_E_ALGORITHM     verifies, but has a key of another kind
  *   OSP_E_NOMEM
  */
@@ -57,7 +57,7 @@ struct osp_subject {
     struct osp_ip    ip;
 };
 
-/* True if `name`, a host name or the text of an address, is the one that is meant. */
+/* True if `name`, a host name or the text of an address, is the expected one. */
 bool osp_subject_is(const struct osp_subject *s, struct osp_slice name);
 
 /*

@@ -8,7 +8,7 @@
 #include "crypto/impl.h"
 #include "crypto/x509.h"
 
-/* A text that means the same in a name, in an extension's value and to people. */
+/* True if a text is short enough for a name, and has only characters that are safe in a name and in an extension's value. */
 static bool
 is_plain(const char *s)
 {
@@ -31,7 +31,7 @@ extend(X509 *x, X509V3_CTX *ctx, int nid, const char *value)
     return ok;
 }
 
-/* What the key is for; the name as dNSName, too, where hosts are looked for. */
+/* Adds the uses of the key, and the name as a dNSName, since programs look for host names there. */
 static bool
 add_extensions(X509 *x, X509 *issuer, const struct osp_x509_wish *w)
 {

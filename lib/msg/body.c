@@ -17,7 +17,7 @@
 #define PAYLOAD_MARKER 0xff
 #define OPT_LEN_MAX (65535u + 269u)
 
-/* One option from `r` into `opt`, `num` being the number of the one before. */
+/* Reads one option from `r` into `opt`; `num` is the number of the option before it. */
 static bool
 decode_option(struct osp_rd *r, uint16_t num, struct osp_opt *opt)
 {
@@ -73,7 +73,7 @@ encode_option(struct osp_wr *w, uint16_t delta, struct osp_slice val)
     size_t   n = coap_opt_encode_size(delta, val.n);
     uint8_t *at;
 
-    /* a value this long has no encoding: latch, as for one that does not fit */
+    /* a value this long cannot be encoded, so the writer latches as if it did not fit */
     at = osp_wr_reserve(w, val.n > OPT_LEN_MAX ? SIZE_MAX : n);
     if (at && coap_opt_encode(at, n, delta, val.p, val.n) != n)
         w->bad = true;

@@ -44,7 +44,7 @@ struct osp_ep_cfg {             /* osp_ep_cfg_default() fills it; times in micro
                                            time, observations among them */
     size_t   max_requests;              /* client role: requests outstanding */
     size_t   max_peers;                 /* upstream peers with state */
-    struct osp_ledger *ledger;          /* that counts separate responses, borrowed; NULL: nobody does */
+    struct osp_ledger *ledger;          /* counts separate responses, borrowed; NULL: they are not counted */
     size_t   max_token;                 /* longest token accepted from a client (8974), at least 8 */
     size_t   max_datagram;              /* longest datagram made */
     uint16_t upstream_socks;            /* sockets 0..upstream_socks-1 of `sock` may be used for requests, until
@@ -61,7 +61,7 @@ struct osp_ep_stats {
     uint64_t rx, rx_request, rx_response, rx_empty, rx_duplicate, rx_pong /* pings answered */;
     uint64_t dropped[OSP_ERR_COUNT];    /* datagrams refused, by reason */
     uint64_t retransmitted, timeouts, resets_sent, resets_received, early_acks, separate, piggybacked;
-    uint64_t dedup_evicted;             /* entries that had to go before their lifetime ended */
+    uint64_t dedup_evicted;             /* entries removed before their lifetime ended */
     uint64_t dedup_span_us;             /* now: how long a finished message is remembered; its lifetime, if nothing went early */
     uint64_t queue_refused;             /* CON requests refused because the queues, or the client's share of them, were full */
     uint64_t mids_exhausted;            /* requests refused because no socket had a Message ID free for their peer */
@@ -91,12 +91,12 @@ void osp_ep_input(struct osp_ep *ep, const struct osp_flow *from, struct osp_sli
                   struct osp_time now, struct osp_txq *tx, struct osp_event *ev);
 
 /*
- * Does one thing that is due and returns true, with an event or OSP_EV_NONE; false when nothing
- * is due.  Call it in a loop.
+ * Handles one timer that is due and returns true, with an event or OSP_EV_NONE.  False: nothing is
+ * due.  Call it in a loop.
  */
 bool osp_ep_expire(struct osp_ep *ep, struct osp_time now, struct osp_txq *tx, struct osp_event *ev);
 
-/* When osp_ep_expire() wants to be called next; false: not before something else happens. */
+/* When to call osp_ep_expire() next.  False: no timer is set. */
 bool osp_ep_deadline(const struct osp_ep *ep, struct osp_time *out);
 
 /* ---- server role ---- */
@@ -143,7 +143,7 @@ OSP_CHECKED enum osp_err osp_ep_request(struct osp_ep *ep, const struct osp_addr
  */
 void osp_ep_set_socks(struct osp_ep *ep, uint16_t count);
 
-/* Forgets the request: a response to it is then unmatched. Harmless when stale. */
+/* Forgets the request; a response that arrives later is unmatched.  A stale handle is ignored. */
 void osp_ep_cancel(struct osp_ep *ep, uint64_t handle);
 
 const struct osp_ep_stats *osp_ep_stats(const struct osp_ep *ep);
