@@ -89,10 +89,17 @@ px_agreement_let_carrier_go(struct px_agreement *a)
 }
 
 void
+px_agreement_forget_message(struct osp_proxy *px, struct px_agreement *a)
+{
+    osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)a->message_3.p, a->message_3.n);
+    a->message_3 = OSP_EMPTY;
+}
+
+void
 px_agreement_uncarry(struct osp_proxy *px, struct px_agreement *a)
 {
     px_agreement_let_carrier_go(a);
-    px_buf_free(px, &a->message_3);
+    px_agreement_forget_message(px, a);
     osp_recipe_free(a->recipe);
     a->recipe = NULL;
 }

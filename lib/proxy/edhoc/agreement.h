@@ -13,7 +13,7 @@ struct px_agreement {
     struct osp_edhoc     *session;      /* of the session, in pool memory */
     struct osp_edhoc_cid  c_i;
     struct px_exchange   *carrier;      /* whose request has message_3 with it; NULL: none */
-    struct px_buf         message_3;    /* ... after C_R */
+    struct osp_slice      message_3;    /* that it takes along, behind C_R, in pool memory */
     size_t                c_r_len;      /* bytes of that */
     struct osp_recipe    *recipe;       /* the context of the session, once a request went out in it; nobody else has it */
     bool                  no_combined;  /* the next hop does not take such requests */
@@ -56,6 +56,8 @@ enum osp_err px_agreement_keep(struct px_turn *t, struct px_exchange *up, struct
 void px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why);
 /* ... and the error is counted. */
 void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
+/* message_3 is not needed any more. */
+void px_agreement_forget_message(struct osp_proxy *px, struct px_agreement *a);
 /* No request carries message_3 any more. */
 void px_agreement_let_carrier_go(struct px_agreement *a);
 /* ... nor will one, and the context that was made for it is no more. */

@@ -30,16 +30,26 @@ choose_carrier(struct osp_proxy *px, struct px_agreement *a, size_t message_len)
     return NULL;
 }
 
+static bool
+keep_message(struct osp_proxy *px, struct px_agreement *a, struct osp_slice m)
+{
+    uint8_t *p = osp_pool_get(&px->pool, m.n);
+
+    if (!p || !osp_slice_copy(m, p, m.n))
+        return false;
+    a->message_3 = osp_slice(p, m.n);
+    return true;
+}
+
 bool
 px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice c_r_and_message_3,
                   size_t c_r_len)
 {
-    struct osp_block    whole = { 0, false, 6 };
     struct px_exchange *x = NULL;
 
     if (a->up->hop_edhoc->combined && !a->no_combined)
         x = choose_carrier(t->px, a, c_r_and_message_3.n);
-    if (!x || px_buf_add(t->px, &a->message_3, &whole, c_r_and_message_3, SIZE_MAX) != OSP_OK)
+    if (!x || !keep_message(t->px, a, c_r_and_message_3))
         return false;
     if (px_edhoc_derive(a->session, f, a->purpose, &a->recipe) != OSP_OK) {
         px_agreement_uncarry(t->px, a);
@@ -73,7 +83,7 @@ px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *
     const struct px_agreement *a = x->carries;
     size_t                     start = t->scratch.n;
 
-    osp_wr_put(&t->scratch, osp_slice_tail(osp_slice(a->message_3.p, a->message_3.n), a->c_r_len));
+    osp_wr_put(&t->scratch, osp_slice_tail(a->message_3, a->c_r_len));
     osp_wr_put(&t->scratch, m->payload);
     if (osp_wr_bad(&t->scratch))
         return OSP_E_NOSPACE;
@@ -123,15 +133,13 @@ knows_it_not(const struct osp_msg *resp)
 static enum osp_err
 go_on_in_sequence(struct px_turn *t, struct px_agreement *a)
 {
-    struct px_buf m = a->message_3;
-    enum osp_err  e;
+    enum osp_err e;
 
-    a->message_3 = (struct px_buf){ 0 };
     a->no_combined = true;
     px_agreement_let_carrier_go(a);
     px_unpark(t->px, a->up);
-    e = px_agreement_keep(t, a->up, osp_slice(m.p, m.n));
-    px_buf_free(t->px, &m);
+    e = px_agreement_keep(t, a->up, a->message_3);
+    px_agreement_forget_message(t->px, a);
     if (e == OSP_OK)
         px_send_at_once(t->px, a->up);
     return e;
