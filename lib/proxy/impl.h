@@ -25,7 +25,7 @@
 #include "msg/stored.h"
 #include "oscore/b2.h"
 #include "oscore/recipe.h"
-#include "proxy/access/client.h"
+#include "proxy/client.h"
 #include "proxy/asks.h"
 #include "proxy/edhoc/sessions.h"
 #include "proxy/park.h"

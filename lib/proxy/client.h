@@ -16,8 +16,8 @@
  * Labels and shares hold over all workers and survive a new run of Appendix B.2.  IDs name the context that protects one
  * operation [rfc9175#3.5.1].  Hashes are keyed, so that nobody can aim at another client's.
  */
-#ifndef OSP_PROXY_ACCESS_CLIENT_H
-#define OSP_PROXY_ACCESS_CLIENT_H
+#ifndef OSP_PROXY_CLIENT_H
+#define OSP_PROXY_CLIENT_H
 
 #include "base/addr.h"
 #include "base/hash.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "proxy/access/client.h"
+#include "proxy/client.h"
 
 #include "proxy/impl.h"
 
