@@ -9,7 +9,8 @@
  *
  * Blocks around a layer come before the layer is off.  For them, a flow that a layer came off from lately is known.
  */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/account.h"
 
 #define KNOWN_LIFE_US OSP_SEC(600)
 

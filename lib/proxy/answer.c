@@ -3,7 +3,13 @@
  * Responses to the client: every layer that was removed from the request goes on again, in reverse order
  * [ocp#2.5].  An error after k removed layers travels under exactly those k.
  */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/account.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/exchange.h"
+#include "proxy/flow.h"
+#include "proxy/observe/observe.h"
+#include "proxy/steps.h"
 
 /* [rfc7967#2] bit of the class of `code` */
 static bool

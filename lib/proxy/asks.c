@@ -56,10 +56,8 @@ px_tell_agreed(struct osp_proxy *px, const char *purpose, enum osp_err why)
 }
 
 bool
-osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
+px_next_ask(struct osp_proxy *px, struct osp_ask *ask)
 {
-    struct osp_list *n;
-
     if (px->keep_count > 0) {   /* before a lease is asked for it */
         ask->kind = OSP_ASK_KEEP;
         ask->recipe = px->keep_asks[--px->keep_count];
@@ -80,15 +78,6 @@ osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
         ask->kind = OSP_ASK_AGREED;
         ask->err = a->why;
         memcpy(ask->host, a->purpose, sizeof(a->purpose));
-        return true;
-    }
-    n = osp_list_first(&px->name_asks);
-    if (n) {
-        struct px_name *name = OSP_CONTAINER(n, struct px_name, ask);
-
-        osp_list_remove(&name->ask);
-        ask->kind = OSP_ASK_RESOLVE;
-        memcpy(ask->host, name->host, sizeof(ask->host));
         return true;
     }
     return false;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the daemon is asked for or told: noted in the middle of a turn, taken by osp_proxy_next_ask() after it. */
+/* What the daemon is asked for or told: noted in the middle of a turn, taken after it. */
 #ifndef OSP_PROXY_ASKS_H
 #define OSP_PROXY_ASKS_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
+struct osp_ask;
 struct osp_recipe;
 struct osp_octx;
 struct osp_proxy;
@@ -23,5 +26,8 @@ enum osp_err px_keep_recipe(struct osp_proxy *px, struct osp_recipe *m);
 
 /* Tells how a session of EDHOC with a next hop ended, for the log; one that finds no room is only counted. */
 void px_tell_agreed(struct osp_proxy *px, const char *purpose, enum osp_err why);
+
+/* Takes what was noted first of what is most urgent; false: there is nothing. */
+bool px_next_ask(struct osp_proxy *px, struct osp_ask *ask);
 
 #endif

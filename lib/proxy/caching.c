@@ -5,7 +5,10 @@
  * [ocp#4].  What is stored is therefore the same for every client, whatever layers it speaks; only the layer that we put
  * on for the next hop tells entries apart.
  */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/exchange.h"
+#include "proxy/steps.h"
 
 static bool
 is_safe(uint8_t method)

@@ -4,7 +4,12 @@
  * Removing a layer leads back to the start, so a request is looked at once per layer; the limit is asked
  * before a layer is touched.
  */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/account.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/flow.h"
+#include "proxy/steps.h"
 
 /* The layer to put on for a forward-proxied request: by authority, first match wins. */
 static void

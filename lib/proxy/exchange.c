@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Making and ending exchanges: all that one owns is taken and given back here. */
-#include "proxy/impl.h"
+#include "proxy/account.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
 
 struct px_turn
 px_turn_begin(struct osp_proxy *px, struct osp_time now)
@@ -154,7 +156,7 @@ px_exchange_find(struct osp_proxy *px, uint64_t handle)
 {
     struct osp_node *n = osp_table_first(&px->obs_handles, handle);
 
-    return n ? OSP_CONTAINER(n, struct px_observation, by_handle)->x : NULL;
+    return n ? OSP_CONTAINER(n, struct px_listed, node)->x : NULL;
 }
 
 void

@@ -7,7 +7,9 @@
  * for them; or the leader's request failed upstream, and so have theirs; or its response was none to keep, and each
  * goes its own way, to where the leader's went.  Who has waited once does not wait again.
  */
-#include "proxy/impl.h"
+#include "proxy/account.h"
+#include "proxy/exchange.h"
+#include "proxy/steps.h"
 
 struct px_flight {
     struct osp_node     node;           /* in px.flights by the key's hash */

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The steps of a request that is to be forwarded, up to where its next hop has an address; px_forward() is their list. */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/account.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
+#include "proxy/flow.h"
+#include "proxy/observe/observe.h"
+#include "proxy/steps.h"
 
 static const struct osp_layer_ends relay = { OSP_LAYER_RELAY, true, true };
 

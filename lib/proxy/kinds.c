@@ -3,7 +3,12 @@
  * Which function hears of what: the kinds of exchange, and the parts that can be attached to one.  The flow and the rooms
  * below it call through these tables, so that no file names all the others.
  */
-#include "proxy/impl.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/edhoc/agreement.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/flow.h"
+#include "proxy/observe/observe.h"
+#include "proxy/steps.h"
 
 static void
 registration_ended(struct osp_proxy *px, struct px_exchange *up)

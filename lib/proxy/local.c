@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Resources of the proxy itself: /.well-known/core, which lists the routes the client may use, and that of EDHOC. */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/steps.h"
 
 #define CONTENT_FORMAT_LINK 40
 #define CORE_MAX 4096           /* bytes of /.well-known/core: what fits */

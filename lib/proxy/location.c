@@ -4,7 +4,7 @@
  * what px_translate_reverse() did to the path of the request.  A place that the client could not reach through the route, or
  * that has dot segments, is not told: the response goes on without it, since what it reports has happened.
  */
-#include "proxy/impl.h"
+#include "proxy/steps.h"
 
 static size_t
 segments_of(const struct osp_msg *resp, struct osp_slice *out)

@@ -4,7 +4,9 @@
  * recognised at once.  It is one that comes from the address of the next hop, equals one that is on its way there, and has a
  * smaller Hop-Limit than that one: a client there that happens to ask the same has none, or a larger one.
  */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/exchange.h"
+#include "proxy/steps.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,11 @@
  * What observe/ says is to be sent, is sent here: the newest to the observers of a subject, registrations again, and
  * deregistrations.
  */
-#include "proxy/impl.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
+#include "proxy/flow.h"
+#include "proxy/observe/observe.h"
+#include "proxy/steps.h"
 
 #define DEREGISTER 1
 #define DELIVER_PER_CALL 128

@@ -3,7 +3,12 @@
 
 #include <stdlib.h>
 
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
+#include "proxy/flow.h"
+#include "proxy/observe/observe.h"
 
 #define EXPIRE_PER_CALL 64
 
@@ -345,6 +350,12 @@ osp_proxy_deadline(const struct osp_proxy *px, struct osp_time *out)
 }
 
 /* ---- asks ---- */
+
+bool
+osp_proxy_next_ask(struct osp_proxy *px, struct osp_ask *ask)
+{
+    return px_next_ask(px, ask) || px_name_next_ask(px, ask);
+}
 
 void
 osp_proxy_resolved(struct osp_proxy *px, const char *host, enum osp_err err, const struct osp_ip *ips, size_t count,

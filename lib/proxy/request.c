@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests to the next hop, as a transport takes them: below the flow and its rooms. */
-#include "proxy/impl.h"
+#include "proxy/exchange.h"
+#include "proxy/request.h"
 
 /* For whom a confirmable request goes upstream (osp_request.client): 0 for what the proxy itself needs or for several clients */
 uint64_t

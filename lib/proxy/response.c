@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What came back from the next hop: its layer off, judged, and on to the client; walk() is the list of steps. */
-#include "proxy/impl.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
+#include "proxy/flow.h"
+#include "proxy/observe/observe.h"
+#include "proxy/steps.h"
 
 /*
  * The next hop does not know its window for our context and asks for freshness [rfc8613#B.1.2]: a 4.01 with

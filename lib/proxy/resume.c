@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Exchanges that were parked go on, or are given up: what each kind of wait leads to. */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/exchange.h"
+#include "proxy/flow.h"
+#include "proxy/observe/observe.h"
+#include "proxy/steps.h"
 
 /* A notification had no sequence number; *leased*: there is one now. */
 static void

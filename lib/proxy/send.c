@@ -6,7 +6,11 @@
  *   put_layer_on()       the next hop's layer, where there is one
  *   hand_over()          to the message layer, in blocks if it is long
  */
-#include "proxy/impl.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
+#include "proxy/flow.h"
+#include "proxy/request.h"
 
 /* [rfc8613#8.1] */
 enum osp_err

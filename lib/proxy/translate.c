@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The request URI on its way in and out, and Hop-Limit. */
-#include "proxy/impl.h"
+#include "proxy/steps.h"
 
 static const struct osp_opt *
 get(const struct osp_msg *m, uint16_t num)

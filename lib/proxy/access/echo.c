@@ -7,7 +7,7 @@
  *   short  1 byte of time, 5 of hash; for answers to requests of a few bytes.  One that is older than four minutes is not
  *          recognised any more.
  */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
 
 #define VALID_S 60u
 

@@ -3,7 +3,7 @@
  * Names of next hops and their addresses, for as long as their TTL says.  A name is asked for once; every
  * exchange that needs it meanwhile waits at the same entry.
  */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
 
 static void
 name_free(struct osp_proxy *px, struct px_name *n)
@@ -84,6 +84,20 @@ px_name_find(struct px_turn *t, struct osp_slice host, struct osp_ip *ip, struct
         ask(t->px, n);
     *name = n;
     return OSP_E_INCOMPLETE;
+}
+
+bool
+px_name_next_ask(struct osp_proxy *px, struct osp_ask *out)
+{
+    struct osp_list *n = osp_list_first(&px->name_asks);
+    struct px_name  *name = n ? OSP_CONTAINER(n, struct px_name, ask) : NULL;
+
+    if (!name)
+        return false;
+    osp_list_remove(&name->ask);
+    out->kind = OSP_ASK_RESOLVE;
+    memcpy(out->host, name->host, sizeof(out->host));
+    return true;
 }
 
 bool

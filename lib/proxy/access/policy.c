@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who may do what: rules, rates, our own authority, and addresses that have to be named to be reached. */
 #include "base/glob.h"
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
+#include "proxy/account.h"
 
 /* ---- rules ---- */
 

@@ -20,7 +20,7 @@
  * Nothing is kept for an Echo (echo.c).  What is kept of verified addresses is a table of a fixed size, where a newer one
  * takes the place of an older.
  */
-#include "proxy/impl.h"
+#include "proxy/access/access.h"
 
 #define ACK_SIZE 4u
 #define VERIFIED_LIFE_US OSP_SEC(600)

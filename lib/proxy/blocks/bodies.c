@@ -15,7 +15,8 @@
  * A request's body that an unknown client sends is an exception: it does not go for another unknown client's while its
  * blocks keep coming.  Whoever is too late is refused.  So nobody ends a transfer by beginning others.
  */
-#include "proxy/impl.h"
+#include "proxy/account.h"
+#include "proxy/blocks/blocks.h"
 
 #define FIRST_CAP 512
 #define EXPIRE_PER_TURN 16

@@ -8,7 +8,7 @@
  * A response that is too long for a datagram of ours is cut too, outermost.  What is left of a response that was
  * cut is kept, and later blocks are taken from it.
  */
-#include "proxy/impl.h"
+#include "proxy/blocks/blocks.h"
 
 #define ETAG_LEN 4
 #define DONE_LIFE_US OSP_SEC(45)        /* after the last block: as long as a request for it may come again */

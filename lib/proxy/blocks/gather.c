@@ -9,7 +9,7 @@
  *
  * An entry keeps "Block2: 0, no more" with the origin's block size in it: a client that names none gets that one.
  */
-#include "proxy/impl.h"
+#include "proxy/blocks/blocks.h"
 
 static const struct osp_opt *
 only_etag(const struct osp_msg *m)

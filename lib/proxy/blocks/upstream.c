@@ -10,7 +10,9 @@
  * What is put together came under one ETag; another one in the middle ends the exchange with 5.02, since there is no
  * way to tell which of the two bodies was meant.  The exchange's deadline holds for all of it.
  */
-#include "proxy/impl.h"
+#include "proxy/blocks/blocks.h"
+#include "proxy/exchange.h"
+#include "proxy/request.h"
 
 static const struct osp_layer_ends relay = { OSP_LAYER_RELAY, true, true };
 

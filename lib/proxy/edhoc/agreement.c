@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "proxy/edhoc/agreement.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
 
 #define CID_EDHOC 65u           /* Content-Format [rfc9528#10.11] */
 #define PLAIN_US OSP_SEC(60)    /* after a failure where a layer is only preferred */

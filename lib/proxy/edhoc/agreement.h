@@ -3,7 +3,7 @@
 #ifndef OSP_PROXY_EDHOC_AGREEMENT_H
 #define OSP_PROXY_EDHOC_AGREEMENT_H
 
-#include "proxy/impl.h"
+#include "proxy/edhoc/edhoc.h"
 
 struct px_agreement {
     struct osp_node       node;         /* in px.agreements by purpose */

@@ -12,6 +12,8 @@
  * nothing on its way meanwhile: it is parked, and ends with the carrier.
  */
 #include "proxy/edhoc/agreement.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
 
 #define NUMBERS 1024            /* of a context that is not kept yet */
 #define ROOM 128                /* bytes that a layer, the option and a Token add to a request */

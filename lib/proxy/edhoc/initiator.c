@@ -12,6 +12,8 @@
  * that the next hop says it lost stays until there is another, and nothing goes in the clear where there is one.
  */
 #include "proxy/edhoc/agreement.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
 
 #define EDHOC 64u               /* Content-Format [rfc9528#10.11] */
 #define WAITING_MAX 1024        /* requests at one agreement */

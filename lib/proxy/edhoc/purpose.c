@@ -8,6 +8,7 @@
  * that no request for another name goes out under it, at the same address or after a restart.
  */
 #include "proxy/edhoc/agreement.h"
+#include "proxy/edhoc/edhoc.h"
 
 #include "crypto/digest.h"
 

@@ -7,7 +7,8 @@
  * context behind.  Towards next hops: an exchange that finds no usable current context makes one on the way, with its own
  * request as request #1; others of that base wait for it, in whichever worker it is, and look again every now and then.
  */
-#include "proxy/impl.h"
+#include "proxy/edhoc/edhoc.h"
+#include "proxy/exchange.h"
 
 #define LOOK_AGAIN_US OSP_MS(20)        /* a run in another worker cannot wake us up */
 #define ROUNDS_MAX 3                    /* answers with an R2 to one request: a next hop that has run one beside ours */

@@ -7,7 +7,7 @@
  *
  * The session belongs to whoever took it from the responder; it is given back, or ended, before the turn is over.
  */
-#include "proxy/impl.h"
+#include "proxy/edhoc/edhoc.h"
 
 #define CID_EDHOC 65            /* Content-Formats [rfc9528#10.11] */
 #define EDHOC 64

@@ -11,7 +11,9 @@
  * It ends when the client says so (Observe 1, or the same Token in another registration, or a Reset, or a confirmable
  * notification that is never acknowledged) or when the next hop does (an answer without Observe, or not 2.xx).
  */
-#include "proxy/impl.h"
+#include "proxy/account.h"
+#include "proxy/exchange.h"
+#include "proxy/observe/observe.h"
 
 #define REGISTER 0
 #define DEREGISTER 1
@@ -87,7 +89,7 @@ px_observe_end(struct osp_proxy *px, struct px_exchange *x)
     if (x->obs->subject)
         px_subject_left(px, x->obs);
     osp_table_remove(&px->obs_clients, &x->obs->by_client);
-    osp_table_remove(&px->obs_handles, &x->obs->by_handle);
+    osp_table_remove(&px->obs_handles, &x->obs->by_handle.node);
     osp_stored_release(&x->obs->held, &px->pool);
     osp_ledger_give(&px->ledger, x->account, OSP_SHARE_OBSERVATIONS);
     osp_pool_put(&px->pool, x->obs, sizeof(*x->obs));
@@ -122,10 +124,10 @@ begin(struct px_turn *t, struct px_exchange *x, uint64_t hash)
         osp_ledger_give(&px->ledger, a, OSP_SHARE_OBSERVATIONS);
         return false;
     }
-    *o = (struct px_observation){ .x = x, .confirmed_us = t->now.us };
+    *o = (struct px_observation){ .x = x, .by_handle.x = x, .confirmed_us = t->now.us };
     osp_list_init(&o->fan);
     osp_table_add(&px->obs_clients, &o->by_client, hash);
-    osp_table_add(&px->obs_handles, &o->by_handle, x->in);
+    osp_table_add(&px->obs_handles, &o->by_handle.node, x->in);
     x->obs = o;
     px_part_attach(x, PX_PART_OBSERVATION);
     for (size_t i = 0; i < x->removed_count; i++)       /* the second notification will need a number */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Which of two notifications is the newer one [rfc7641#3.4]. */
-#include "proxy/impl.h"
+#include "proxy/observe/observe.h"
 
 #define NEWER_AFTER_US OSP_SEC(128)
 #define HALF_OF_24_BITS 0x800000u

@@ -17,7 +17,8 @@
  * not notice when the origin has forgotten us.  With the last observer it deregisters [rfc7641#3.6].  It ends, for all of
  * them, with an answer without Observe, one that is not 2.xx, or none.
  */
-#include "proxy/impl.h"
+#include "proxy/exchange.h"
+#include "proxy/observe/observe.h"
 
 #define MAX_AGE_DEFAULT 60              /* [rfc7252#5.10.5] */
 #define MAX_AGE_LEAST 10                /* seconds between registrations, whatever Max-Age says */
