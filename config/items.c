@@ -3,6 +3,7 @@
 #include "config/schema.h"
 
 #include "base/time.h"
+#include "msg/coap.h"
 
 #define AT(member) .at = offsetof(struct osp_cfg, member)
 #define KIB(n) ((uint64_t)(n) << 10)
@@ -66,7 +67,7 @@ static const struct cfg_item cache_items[] = {
 };
 
 const struct cfg_item cfg_limits_items[] = {
-    { .key = "max-datagram", .type = CFG_BYTES, .reload = CFG_RESTART, .min = 1152, .max = 65507,
+    { .key = "max-datagram", .type = CFG_BYTES, .reload = CFG_RESTART, .min = 1152, .max = OSP_DATAGRAM_MAX,
       .dflt = 4096, AT(limits.max_datagram),
       .doc = "longest datagram that is made; what is longer goes out in blocks (RFC 7959)" },
     { .key = "max-body", .type = CFG_BYTES, .reload = CFG_RESTART, .min = 1152, .max = KIB(64),
@@ -132,7 +133,8 @@ const struct cfg_item cfg_limits_items[] = {
       .doc = "UDP ports that requests are sent from, for each worker, at most. Each has 65536 Message IDs for each next hop in "
              "247 s, which is 265 requests per second; another one is opened when those before are used up. When none is left, "
              "requests get 5.03" },
-    { .key = "response-timeout", .type = CFG_DURATION, .reload = CFG_LIVE, .min = OSP_MS(10), .max = OSP_SEC(247) - OSP_MS(1),
+    { .key = "response-timeout", .type = CFG_DURATION, .reload = CFG_LIVE, .min = OSP_MS(10),
+      .max = OSP_SEC(OSP_EXCHANGE_LIFETIME_S) - OSP_MS(1),
       .dflt = OSP_SEC(100),
       AT(limits.response_timeout_us),
       .doc = "a request that has no answer by then is answered 5.04; below 247s, when the client forgets that it asked" },

@@ -13,7 +13,6 @@
 #include "crypto/crypto.h"
 #include "daemon/common/sockaddr.h"
 
-#define DATAGRAM_MAX 65507u
 #define POOL_LIMIT (64u << 20)
 #define CONTROL_CAP 64
 
@@ -105,14 +104,14 @@ osprey_net_open(struct osprey_net *n, const struct osp_addr *bind_to, const stru
     if (!open_socket(n, bind_to, peer))
         return false;
     osp_ep_cfg_default(&cfg);
-    cfg.max_datagram = DATAGRAM_MAX;
+    cfg.max_datagram = OSP_DATAGRAM_MAX;
     cfg.max_messages = 4096;
     cfg.max_requests = 64;
     cfg.max_peers = 256;
     cfg.upstream_socks = 1;
     osp_pool_init(&n->pool, POOL_LIMIT);
-    n->rx = malloc(DATAGRAM_MAX + 1);
-    e = n->rx ? osp_txq_init(&n->tx, 64, 4 * (DATAGRAM_MAX + 1)) : OSP_E_NOMEM;
+    n->rx = malloc(OSP_DATAGRAM_MAX + 1);
+    e = n->rx ? osp_txq_init(&n->tx, 64, 4 * (OSP_DATAGRAM_MAX + 1)) : OSP_E_NOMEM;
     if (e == OSP_OK)
         e = osp_ep_new(&cfg, osprey_random(), &n->pool, osprey_now(), &n->ep);
     if (e != OSP_OK) {
@@ -252,7 +251,7 @@ receive_one(struct osprey_net *n, struct osp_flow *from, struct osp_slice *datag
 {
     _Alignas(struct cmsghdr) uint8_t control[CONTROL_CAP * 2];
     struct sockaddr_storage          sa = { 0 };
-    struct iovec                     iov = { n->rx, DATAGRAM_MAX + 1 };
+    struct iovec                     iov = { n->rx, OSP_DATAGRAM_MAX + 1 };
     struct msghdr                    mh = { .msg_name = &sa, .msg_namelen = sizeof(sa), .msg_iov = &iov, .msg_iovlen = 1,
                                             .msg_control = control, .msg_controllen = sizeof(control) };
     ssize_t                          len = recvmsg(n->fd, &mh, 0);

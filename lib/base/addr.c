@@ -86,18 +86,6 @@ parse_v4(struct osp_rd *r, uint8_t out[4])
     return osp_rd_done(r);
 }
 
-static int
-hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* RFC 4291 2.2: groups of hexadecimal digits, one "::", an IPv4 tail. */
 static bool
 parse_v6(struct osp_rd *r, uint8_t out[16])
@@ -117,8 +105,8 @@ parse_v6(struct osp_rd *r, uint8_t out[16])
         unsigned      v = 0;
         int           digits = 0;
 
-        while (digits < 4 && osp_rd_left(r) > 0 && hex_value(osp_rd_peek(r)) >= 0) {
-            v = v << 4 | (unsigned)hex_value(osp_rd_u8(r));
+        while (digits < 4 && osp_rd_left(r) > 0 && osp_hex_digit(osp_rd_peek(r)) >= 0) {
+            v = v << 4 | (unsigned)osp_hex_digit(osp_rd_u8(r));
             digits++;
         }
         if (digits == 0)

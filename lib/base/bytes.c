@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/bytes.h"
 
-static int
-hex_digit(uint8_t c)
+int
+osp_hex_digit(uint8_t c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -19,10 +19,10 @@ osp_hex_decode(struct osp_slice text, uint8_t *dst, size_t cap, size_t *len)
     if (text.n % 2 != 0 || text.n / 2 > cap)
         return false;
     for (size_t i = 0; i < text.n; i++)
-        if (hex_digit(text.p[i]) < 0)
+        if (osp_hex_digit(text.p[i]) < 0)
             return false;
     for (size_t i = 0; i < text.n / 2; i++)
-        dst[i] = (uint8_t)(hex_digit(text.p[2 * i]) << 4 | hex_digit(text.p[2 * i + 1]));
+        dst[i] = (uint8_t)(osp_hex_digit(text.p[2 * i]) << 4 | osp_hex_digit(text.p[2 * i + 1]));
     *len = text.n / 2;
     return true;
 }

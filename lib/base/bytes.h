@@ -281,6 +281,9 @@ osp_wr_u32(struct osp_wr *w, uint32_t v)
 
 /* ---- text ---- */
 
+/* The value of a hexadecimal digit of either case; -1: it is none. */
+int osp_hex_digit(uint8_t c);
+
 /*
  * Decodes hexadecimal text (even number of digits, either case, nothing else) into `dst`
  * and stores the length.  False, nothing stored, when malformed or larger than `cap`.

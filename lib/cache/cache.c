@@ -16,7 +16,7 @@ osp_cache_cfg_default(struct osp_cache_cfg *cfg)
         .shards = 8,
         .max_entry = 16384,
         .stale_us = OSP_SEC(3600),
-        .default_max_age = 60,
+        .default_max_age = OSP_MAX_AGE_DEFAULT_S,
         .request_hash = OSP_OPT_REQUEST_HASH,
     };
 }

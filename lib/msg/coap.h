@@ -28,6 +28,18 @@ enum osp_option {
     OSP_OPT_Q_BLOCK2 = 31,
 };
 
+/* Content-Formats [rfc7252#12.3] [rfc9528#10.11]. */
+enum osp_format { OSP_FORMAT_TEXT = 0, OSP_FORMAT_LINKS = 40, OSP_FORMAT_EDHOC = 64, OSP_FORMAT_CID_EDHOC = 65 };
+
+/* Values of Observe in a request [rfc7641#2]. */
+enum { OSP_OBSERVE_REGISTER = 0, OSP_OBSERVE_DEREGISTER = 1 };
+
+#define OSP_EXCHANGE_LIFETIME_S 247     /* [rfc7252#4.8.2] */
+#define OSP_NON_LIFETIME_S 145          /* [rfc7252#4.8.2] */
+#define OSP_MAX_AGE_DEFAULT_S 60        /* of a response without Max-Age [rfc7252#5.10.5] */
+#define OSP_RETRY_AFTER_S 5             /* Max-Age of our errors that ask to be tried again later [rfc7252#5.9.3.4] */
+#define OSP_DATAGRAM_MAX 65507          /* bytes that UDP over IPv4 can carry */
+
 #define OSP_COAP_PORT 5683
 #define OSP_COAPS_PORT 5684
 

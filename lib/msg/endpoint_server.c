@@ -138,7 +138,7 @@ answer_stateless(struct osp_ep *ep, const struct osp_flow *to, uint8_t code, str
     resp.type = OSP_ACK;
     resp.mid = ep->msg.mid;
     resp.token = ep->msg.token;
-    if (code == OSP_CODE(5, 3) && osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK)
+    if (code == OSP_CODE(5, 3) && osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(OSP_RETRY_AFTER_S, age)) != OSP_OK)
         return;
     if (osp_msg_encode_udp(&resp, &w) == OSP_OK)
         osp_txq_commit(tx, &w, to);

@@ -2,7 +2,11 @@
 /* Look-ups in the table of options, uint values, and the two rules that make a known option unknown. */
 #include "msg/option.h"
 
+#include "base/time.h"
 #include "msg/msg.h"
+
+#define NEWER_AFTER_US OSP_SEC(128)
+#define HALF_OF_24_BITS 0x800000u
 
 enum {
 #define X(id, ...) ROW_##id,
@@ -125,6 +129,14 @@ osp_opt_uint_make(uint32_t v, uint8_t buf[4])
         n++;
     osp_wr_uint(&w, v, n);
     return n ? osp_wr_slice(&w) : OSP_EMPTY;
+}
+
+bool
+osp_observe_is_newer(uint32_t last, uint32_t v, uint64_t age_us)
+{
+    if (age_us > NEWER_AFTER_US)
+        return true;
+    return (last < v && v - last < HALF_OF_24_BITS) || (last > v && last - v > HALF_OF_24_BITS);
 }
 
 /* ---- known, but to be treated as unknown ---- */

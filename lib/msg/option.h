@@ -73,6 +73,12 @@ osp_opt_is_outer(enum osp_opt_class c)
     return c == OSP_OPT_CLASS_U || c == OSP_OPT_CLASS_I;
 }
 
+/*
+ * Whether the notification with Observe value `v` is newer than the one with value `last`, which came `age_us` microseconds
+ * before it; both are below 2^24. [rfc7641#3.4]
+ */
+bool osp_observe_is_newer(uint32_t last, uint32_t v, uint64_t age_us);
+
 static inline bool osp_opt_is_critical(uint16_t n) { return n & 1; }
 static inline bool osp_opt_is_unsafe(uint16_t n) { return n & 2; }
 static inline bool osp_opt_is_no_cache_key(uint16_t n) { return (n & 0x1e) == 0x1c; }

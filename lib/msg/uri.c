@@ -95,7 +95,7 @@ is_digit(uint8_t c)
 static bool
 is_hex(uint8_t c)
 {
-    return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'f');
+    return osp_hex_digit(c) >= 0;
 }
 
 static bool

@@ -244,7 +244,7 @@ px_answer_error(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     if (why == OSP_E_KEY_LIMIT)         /* trying again will not help before the operator or a new key does */
         resp.payload = osp_slice_str(osp_err_text(why));
     if ((code == OSP_CODE(5, 3) || code == OSP_CODE(4, 29)) &&  /* when to try again */
-        osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK)
+        osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(OSP_RETRY_AFTER_S, age)) != OSP_OK)
         resp.opt_count = 0;
     if (why == OSP_E_TOO_LARGE && px_add_uint(t, &resp, OSP_OPT_SIZE1, t->px->cfg.max_body) != OSP_OK)  /* [rfc7959#4] */
         resp.opt_count = 0;

@@ -5,7 +5,6 @@
 #include "proxy/edhoc/edhoc.h"
 #include "proxy/steps.h"
 
-#define CONTENT_FORMAT_LINK 40
 #define CORE_MAX 4096           /* bytes of /.well-known/core: what fits */
 
 static bool
@@ -64,7 +63,7 @@ well_known_core(struct px_turn *t, struct px_exchange *x)
         }
     }
     osp_msg_init(resp, OSP_CODE(2, 5));
-    if (!text || !format || osp_msg_add(resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CONTENT_FORMAT_LINK, format)) != OSP_OK)
+    if (!text || !format || osp_msg_add(resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(OSP_FORMAT_LINKS, format)) != OSP_OK)
         return px_fail(t, OSP_E_NOMEM);
     resp->payload = osp_wr_slice(&w);
     e = x->asks_block || resp->payload.n > osp_block_size(own.szx) ? px_add_etag(t, resp) : OSP_OK;

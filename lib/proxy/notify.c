@@ -9,7 +9,6 @@
 #include "proxy/observe/observe.h"
 #include "proxy/steps.h"
 
-#define DEREGISTER 1
 #define DELIVER_PER_CALL 128
 
 /*
@@ -28,7 +27,7 @@ deregister(struct px_turn *t, struct px_exchange *up)
         return;
     osp_msg_remove(req, OSP_OPT_ECHO);
     osp_msg_remove(req, OSP_OPT_OBSERVE);
-    if (osp_msg_add(req, OSP_OPT_OBSERVE, osp_opt_uint_make(DEREGISTER, value)) != OSP_OK)
+    if (osp_msg_add(req, OSP_OPT_OBSERVE, osp_opt_uint_make(OSP_OBSERVE_DEREGISTER, value)) != OSP_OK)
         return;
     if ((up->hop_ctx || up->current) && px_protect(t, up, &req) != OSP_OK)
         return;

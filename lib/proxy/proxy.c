@@ -207,7 +207,7 @@ refuse(struct osp_proxy *px, const struct osp_event *ev, struct osp_time now)
 
     px->stats.errors[OSP_E_OVERLOAD]++;
     osp_msg_init(&resp, osp_err_code(OSP_E_OVERLOAD));
-    if (osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(5, age)) != OSP_OK ||
+    if (osp_msg_add(&resp, OSP_OPT_MAX_AGE, osp_opt_uint_make(OSP_RETRY_AFTER_S, age)) != OSP_OK ||
         osp_exchange_respond(&px->transports, ev->handle, &resp, how, now) != OSP_OK)
         osp_exchange_dismiss(&px->transports, ev->handle, false, now);
 }

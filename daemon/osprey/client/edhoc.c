@@ -199,7 +199,7 @@ post(struct client *c, const struct client_key *k, struct osprey_onion *onion, s
 {
     struct osprey_route   route;
     uint8_t               format[4];
-    struct osp_opt        opt = { OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(OSPREY_FORMAT_CID_EDHOC, format) };
+    struct osp_opt        opt = { OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(OSP_FORMAT_CID_EDHOC, format) };
     struct osprey_content content = { .method = OSP_POST, .opts = &opt, .opt_count = 1, .payload = payload };
     struct client_ask     ask = { .onion = onion, .route = &route, .content = &content };
     enum osp_err          e;
@@ -234,7 +234,7 @@ is_cut(const struct osp_msg *m)
 static bool
 is_error_answer(const struct osp_msg *m, struct osp_edhoc_error *out)
 {
-    return OSP_CODE_CLASS(m->code) >= 4 && is_format(m, OSPREY_FORMAT_EDHOC) && osp_edhoc_read_error(m->payload, out) == OSP_OK;
+    return OSP_CODE_CLASS(m->code) >= 4 && is_format(m, OSP_FORMAT_EDHOC) && osp_edhoc_read_error(m->payload, out) == OSP_OK;
 }
 
 static enum osp_err __attribute__((format(printf, 4, 5)))
@@ -355,7 +355,7 @@ first_round(struct client *c, struct client_key *k, struct osprey_onion *onion, 
 
         if (e != OSP_OK)
             return e;
-        if (c->answer.msg->code == OSP_CODE(2, 4) && is_format(c->answer.msg, OSPREY_FORMAT_EDHOC))
+        if (c->answer.msg->code == OSP_CODE(2, 4) && is_format(c->answer.msg, OSP_FORMAT_EDHOC))
             return is_cut(c->answer.msg) ? fail(c, k, OSP_E_TOO_LARGE, "message_2 comes in blocks, which are not put together")
                                          : OSP_OK;
         if (!is_error_answer(c->answer.msg, &error))

@@ -11,11 +11,6 @@
 #include "daemon/osprey/client/client.h"
 #include "msg/option.h"
 
-#define REGISTER 0
-#define DEREGISTER 1
-#define NEWER_AFTER_US OSP_SEC(128)     /* [rfc7641#3.4] */
-#define HALF_OF_24_BITS 0x800000u
-#define MAX_AGE_S 60                    /* [rfc7252#5.10.5] */
 #define GRACE_MIN_MS 5000               /* [rfc7641#3.3.1] */
 #define GRACE_MAX_MS 15000
 #define DEREGISTER_TIMEOUT_S 10
@@ -49,9 +44,7 @@ is_newer(const struct client *c, uint32_t v)
 {
     const struct client_watch *w = &c->watch;
 
-    if (w->onion->seal_count > 0 || osp_time_between(w->last_at, osprey_now()) > NEWER_AFTER_US)
-        return true;
-    return (w->last < v && v - w->last < HALF_OF_24_BITS) || (w->last > v && w->last - v > HALF_OF_24_BITS);
+    return w->onion->seal_count > 0 || osp_observe_is_newer(w->last, v, osp_time_between(w->last_at, osprey_now()));
 }
 
 /* Until Max-Age is over the representation is fresh; then we wait a while longer for the next [rfc7641#3.3.1]. */
@@ -60,7 +53,7 @@ note(struct client *c)
 {
     const struct osp_opt *o = osp_msg_get(c->answer.msg, OSP_OPT_MAX_AGE);
     uint64_t              grace_ms = osp_randbuf_between(&c->rand, GRACE_MIN_MS, GRACE_MAX_MS);
-    uint32_t              age = MAX_AGE_S;
+    uint32_t              age = OSP_MAX_AGE_DEFAULT_S;
 
     if (o)
         (void)osp_opt_uint(o->val, &age);
@@ -97,7 +90,7 @@ deregister(struct client *c)
     enum osp_err      e;
 
     stop = 0;                           /* a second signal ends the wait for this answer */
-    ask.extra.observe = DEREGISTER;
+    ask.extra.observe = OSP_OBSERVE_DEREGISTER;
     c->watch.handle = 0;
     e = client_exchange(c, &ask, NULL);
     c->watch.deregistered = e == OSP_OK && OSP_CODE_CLASS(c->answer.msg->code) == 2;
@@ -271,7 +264,7 @@ client_observe(struct client *c)
     if (!c->watch.held_bytes)
         return client_complain("start", "out of memory");
     osprey_net_stop_on_signals(&c->net, &stop);
-    c->watch.extra = (struct client_extra){ .has_observe = true, .observe = REGISTER, .has_block2 = c->args.has_szx,
+    c->watch.extra = (struct client_extra){ .has_observe = true, .observe = OSP_OBSERVE_REGISTER, .has_block2 = c->args.has_szx,
                                             .block2.szx = c->args.szx };
     status = watch(c, osp_time_after(osprey_now(), us));
     if (c->watch.handle)

@@ -10,8 +10,6 @@
 #include "edhoc/edhoc.h"
 
 /* Content-Formats [rfc9528#10.11] */
-#define OSPREY_FORMAT_EDHOC 64u
-#define OSPREY_FORMAT_CID_EDHOC 65u
 
 struct osprey_edhoc {
     struct cfg_credentials  *file;

@@ -18,7 +18,7 @@
 
 #define OSPREY_BODIES_MAX 16
 #define OSPREY_BODY_KEY_LEN 32
-#define OSPREY_BODY_LIFETIME_US OSP_SEC(247)    /* EXCHANGE_LIFETIME: no block of it comes later [rfc7252#4.8.2] */
+#define OSPREY_BODY_LIFETIME_US OSP_SEC(OSP_EXCHANGE_LIFETIME_S)        /* no block of it comes later [rfc7252#4.8.2] */
 
 struct osprey_body {
     uint8_t         key[OSPREY_BODY_KEY_LEN];

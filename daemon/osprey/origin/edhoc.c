@@ -24,7 +24,7 @@
 static void
 answer(struct osp_msg *reply, uint8_t code, struct osp_slice payload)
 {
-    static const uint8_t format = OSPREY_FORMAT_EDHOC;
+    static const uint8_t format = OSP_FORMAT_EDHOC;
 
     osp_msg_init(reply, code);
     if (payload.n && osp_msg_add(reply, OSP_OPT_CONTENT_FORMAT, osp_slice(&format, 1)) == OSP_OK)
@@ -304,14 +304,14 @@ origin_edhoc_ask(struct origin *o, const struct osp_msg *req, struct osprey_repl
     char                     path[OSPREY_PATH_MAX];
     struct osp_edhoc_request m;
     struct origin_session   *x;
-    uint32_t                 v = OSPREY_FORMAT_CID_EDHOC;
+    uint32_t                 v = OSP_FORMAT_CID_EDHOC;
 
     osprey_path_print(req, path);
     if (!o->edhoc.runtime || strcmp(path, "/.well-known/edhoc") != 0)
         return false;
     if (req->code != OSP_POST)
         osp_msg_init(&reply->msg, OSP_CODE(4, 5));
-    else if (format && (!osp_opt_uint(format->val, &v) || v != OSPREY_FORMAT_CID_EDHOC))
+    else if (format && (!osp_opt_uint(format->val, &v) || v != OSP_FORMAT_CID_EDHOC))
         osp_msg_init(&reply->msg, OSP_CODE(4, 15));
     else if (osp_edhoc_split_request(req->payload, &m) != OSP_OK)
         answer_error(&reply->msg, NULL, OSP_E_FORMAT);

@@ -7,8 +7,6 @@
 #include "crypto/digest.h"
 #include "msg/option.h"
 
-#define FORMAT_TEXT 0
-#define FORMAT_LINKS 40
 
 static const char links[] = "</hello>;ct=0,</time>;ct=0,</ticks>;ct=0;obs,</echo>;rt=\"echo\",</large>;ct=0,"
                             "</alarm_status>;obs,</put>,</upload>;ct=0,</slow>;ct=0";
@@ -73,7 +71,7 @@ set_text(struct osprey_reply *out, struct osp_slice text)
     static const uint8_t none = 0;
 
     set_code(out, OSP_CODE(2, 5));
-    add(out, OSP_OPT_CONTENT_FORMAT, osp_slice(&none, FORMAT_TEXT)); /* 0 in its shortest form: no byte */
+    add(out, OSP_OPT_CONTENT_FORMAT, osp_slice(&none, OSP_FORMAT_TEXT)); /* 0 in its shortest form: no byte */
     out->msg.payload = text;
 }
 
@@ -82,7 +80,7 @@ set_text(struct osprey_reply *out, struct osp_slice text)
 static bool
 get_core(struct osprey_resources *r, const struct osp_msg *req, struct osprey_reply *out)
 {
-    static const uint8_t format = FORMAT_LINKS;
+    static const uint8_t format = OSP_FORMAT_LINKS;
 
     (void)r;
     if (req->code != OSP_GET)

@@ -3,8 +3,6 @@
 #include "daemon/osprey/origin/origin.h"
 #include "msg/option.h"
 
-#define REGISTER 0
-#define DEREGISTER 1
 
 static struct osp_slice
 slice_of(const struct origin_who *who)
@@ -97,14 +95,14 @@ origin_watch_judge(struct origin *o, const struct origin_who *who, const struct 
     struct origin_watch  *old;
     uint32_t              v;
 
-    if (!opt || !osp_opt_uint(opt->val, &v) || v > DEREGISTER || osprey_resource_subject(req) == OSPREY_SUBJECT_NONE)
+    if (!opt || !osp_opt_uint(opt->val, &v) || v > OSP_OBSERVE_DEREGISTER || osprey_resource_subject(req) == OSPREY_SUBJECT_NONE)
         return NULL;
     old = find(o, who, peer, o->wire.token);
     if (old) {
         osp_ep_dismiss(o->net.ep, old->handle, false, osprey_now(), &o->net.tx);
-        origin_watch_end(o, old, v == DEREGISTER ? "deregistered" : "registered again");
+        origin_watch_end(o, old, v == OSP_OBSERVE_DEREGISTER ? "deregistered" : "registered again");
     }
-    if (v == DEREGISTER || OSP_CODE_CLASS(reply->msg.code) != 2)
+    if (v == OSP_OBSERVE_DEREGISTER || OSP_CODE_CLASS(reply->msg.code) != 2)
         return NULL;
     return begin(o, who, peer, o->wire.token, req, reply);
 }

@@ -3,7 +3,6 @@
 #include "proxy/edhoc/edhoc.h"
 #include "proxy/exchange.h"
 
-#define CID_EDHOC 65u           /* Content-Format [rfc9528#10.11] */
 #define PLAIN_US OSP_SEC(60)    /* after a failure where a layer is only preferred */
 
 /* ---- which ---- */
@@ -120,7 +119,7 @@ px_agreement_keep(struct px_turn *t, struct px_exchange *up, struct osp_slice pa
     if (e == OSP_OK)
         e = osp_msg_add(&m, OSP_OPT_URI_PATH, osp_slice_str("edhoc"));
     if (e == OSP_OK)
-        e = osp_msg_add(&m, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(CID_EDHOC, format));
+        e = osp_msg_add(&m, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(OSP_FORMAT_CID_EDHOC, format));
     m.payload = payload;
     if (e == OSP_OK && !osp_stored_keep(&up->saved, &t->px->pool, &m))
         e = OSP_E_NOMEM;

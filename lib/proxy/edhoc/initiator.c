@@ -15,7 +15,6 @@
 #include "proxy/edhoc/edhoc.h"
 #include "proxy/exchange.h"
 
-#define EDHOC 64u               /* Content-Format [rfc9528#10.11] */
 #define WAITING_MAX 1024        /* requests at one agreement */
 #define PAUSE_MAX_S 300         /* ... where the next hop says when to try again */
 #define SESSION_US OSP_SEC(100)     /* a session takes no longer: two confirmable requests [rfc7252#4.8.2] */
@@ -183,7 +182,7 @@ is_edhoc_format(const struct osp_msg *resp)
     const struct osp_opt *o = osp_msg_get(resp, OSP_OPT_CONTENT_FORMAT);
     uint32_t              v = 0;
 
-    return o && osp_opt_uint(o->val, &v) && v == EDHOC;
+    return o && osp_opt_uint(o->val, &v) && v == OSP_FORMAT_EDHOC;
 }
 
 /* The session is complete; with message_4 it is known that the other side has the keys, too. */

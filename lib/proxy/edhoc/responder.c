@@ -9,8 +9,6 @@
  */
 #include "proxy/edhoc/edhoc.h"
 
-#define CID_EDHOC 65            /* Content-Formats [rfc9528#10.11] */
-#define EDHOC 64
 #define ID_TRIES 64
 #define NUMBERS 1024            /* of a context before anything came back under it */
 
@@ -86,7 +84,7 @@ answer(struct px_turn *t, uint8_t code, struct osp_slice payload)
     if (!format || !bytes || !osp_slice_copy(payload, bytes, payload.n))
         return px_fail(t, OSP_E_NOMEM);
     osp_msg_init(resp, code);
-    if (payload.n && osp_msg_add(resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(EDHOC, format)) != OSP_OK)
+    if (payload.n && osp_msg_add(resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(OSP_FORMAT_EDHOC, format)) != OSP_OK)
         return px_fail(t, OSP_E_NOMEM);
     resp->payload = osp_slice(bytes, payload.n);
     return px_respond(t, resp);
@@ -386,12 +384,12 @@ px_edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, bo
     const struct osp_opt    *o = osp_msg_get(req, OSP_OPT_CONTENT_FORMAT);
     struct osp_edhoc_request m;
     struct osp_slice         reply;
-    uint32_t                 format = CID_EDHOC;
+    uint32_t                 format = OSP_FORMAT_CID_EDHOC;
     enum px_step             v;
 
     if (req->code != OSP_POST)
         return px_fail(t, OSP_E_METHOD);
-    if (o && (!osp_opt_uint(o->val, &format) || format != CID_EDHOC))
+    if (o && (!osp_opt_uint(o->val, &format) || format != OSP_FORMAT_CID_EDHOC))
         return px_fail(t, OSP_E_CONTENT_FORMAT);
     if (osp_edhoc_split_request(req->payload, &m) != OSP_OK)
         return answer_error(t, x, NULL, OSP_E_FORMAT);

@@ -15,8 +15,6 @@
 #include "proxy/exchange.h"
 #include "proxy/observe/observe.h"
 
-#define REGISTER 0
-#define DEREGISTER 1
 #define TOKEN_HASHED 64          /* bytes at most */
 #define PROVING_TOKEN 4         /* bytes: a shorter Token of a client is guessed by who sends in its name [rfc9175#2.6] */
 #define CONFIRM_EVERY_US OSP_SEC(24 * 3600)     /* [rfc7641#4.5] at least once in 24 hours */
@@ -139,18 +137,18 @@ bool
 px_observe_wish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct px_wish *wish)
 {
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OBSERVE);
-    uint32_t              v = DEREGISTER + 1;
+    uint32_t              v = OSP_OBSERVE_DEREGISTER + 1;
 
     if (!o)
         return false;
     (void)osp_opt_uint(o->val, &v);
     *wish = (struct px_wish){ .hash = client_hash(t->px, x, req->token) };
-    wish->old = v == REGISTER || v == DEREGISTER ? of_client(t->px, wish->hash) : NULL;
-    if (v == DEREGISTER && osp_msg_has(req, OSP_OPT_OSCORE)) {  /* only the origin can end what is under its layer */
+    wish->old = v == OSP_OBSERVE_REGISTER || v == OSP_OBSERVE_DEREGISTER ? of_client(t->px, wish->hash) : NULL;
+    if (v == OSP_OBSERVE_DEREGISTER && osp_msg_has(req, OSP_OPT_OSCORE)) {  /* only the origin can end what is under its layer */
         x->ends = wish->old ? wish->old->in : 0;
         return false;
     }
-    wish->registers = v == REGISTER && (req->code == OSP_GET || req->code == OSP_FETCH);
+    wish->registers = v == OSP_OBSERVE_REGISTER && (req->code == OSP_GET || req->code == OSP_FETCH);
     /* The address was proven when this client registered, from here and with this Token. */
     if (wish->old && req->token.n >= PROVING_TOKEN)
         x->echoed = true;

@@ -20,7 +20,6 @@
 #include "proxy/exchange.h"
 #include "proxy/observe/observe.h"
 
-#define MAX_AGE_DEFAULT 60              /* [rfc7252#5.10.5] */
 #define MAX_AGE_LEAST 10                /* seconds between registrations, whatever Max-Age says */
 #define WAIT_LEAST_US OSP_SEC(5)        /* [rfc7641#3.3.1] after Max-Age has passed */
 #define WAIT_MOST_US OSP_SEC(15)
@@ -292,7 +291,7 @@ max_age_of(const struct px_subject *s, const struct osp_opt *age)
     uint32_t most = s->up->policy->max_age, v;
 
     if (!age || !osp_opt_uint(age->val, &v))
-        v = MAX_AGE_DEFAULT;
+        v = OSP_MAX_AGE_DEFAULT_S;
     return most && most < v ? most : v;
 }
 

@@ -216,6 +216,25 @@ uint_is_made_in_its_shortest_form(void **state)
     }
 }
 
+/* ---- order of notifications ---- */
+
+/* [rfc7641#3.4] */
+static void
+observe_values_are_ordered_around_their_end_and_for_128_seconds(void **state)
+{
+    static const struct { uint32_t last, v; bool newer; } cases[] = {
+        { 5, 6, true }, { 6, 5, false }, { 5, 5, false }, { 0, 0x7fffff, true }, { 0, 0x800000, false },
+        { 0x800000, 0, false }, { 0x800001, 0, true }, { 0xffffff, 0, true }, { 0, 0xffffff, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(osp_observe_is_newer(cases[i].last, cases[i].v, 0), cases[i].newer);
+        assert_int_equal(osp_observe_is_newer(cases[i].last, cases[i].v, 128000000), cases[i].newer);
+        assert_true(osp_observe_is_newer(cases[i].last, cases[i].v, 128000001));
+    }
+}
+
 /* ---- sanitize ---- */
 
 /* row P13 (partly: the rule) */
@@ -368,6 +387,7 @@ main(void)
         cmocka_unit_test(properties_follow_from_the_number),
         cmocka_unit_test(uint_takes_leading_zeroes_and_refuses_five_bytes),
         cmocka_unit_test(uint_is_made_in_its_shortest_form),
+        cmocka_unit_test(observe_values_are_ordered_around_their_end_and_for_128_seconds),
         cmocka_unit_test(sanitize_judges_every_length_of_every_row),
         cmocka_unit_test(sanitize_keeps_the_first_of_what_may_not_come_twice),
         cmocka_unit_test(sanitize_counts_an_occurrence_it_refused),
