@@ -30,7 +30,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent
 EXPLAINED = TOP / "tests" / "mutants.txt"
 COPIED = ("lib", "config", "daemon", "tests", "docs", "Makefile", "README.md")
-IDLE_SECONDS = 120      # a program that waits for something
+IDLE_SECONDS = 300      # a program that waits for something; a loaded machine needs its time
 PLAIN = "-O0 -g1 -fPIC -fsanitize=leak"
 MAKE = ["make", "-s", "BUILD=build", "LIB=build/libosprey.so", "HARD=", "WARN=-w", "LIB_MORE=build/reached.o",
         f"CFLAGS={PLAIN} -fsanitize-coverage=trace-pc"]
@@ -163,7 +163,7 @@ def every_mutant(folder, match):
 def named(folder, file):
     """The mutants that the lines of a file name, as this tool prints them, with or without the number of the line."""
     for text in file.read_text().splitlines():
-        m = re.match(r"(?:\w+: )?(lib/[\w/.]+)(?::\d+)?: (.*?)\s+->\s+(.*?)(?:   .*)?$", text)
+        m = re.match(r"(?:\w+: )?(lib/[\w/.]+)(?::\d+)?: (.*?)\s+->\s+(.*?)(?:   (?:test_\w+|\(no test comes there\)))?$", text)
         if m:
             after = "" if m.group(3) == "(nothing)" else m.group(3)
             lines = (folder / m.group(1)).read_text().splitlines()
@@ -232,9 +232,9 @@ class Tree:
         """Runs all programs on the tree as it is, those that are older than their last measurement excepted."""
         (self.folder / "build" / "reached").mkdir(exist_ok=True)
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
-            for program, failed in zip(self.programs, pool.map(self.measure_one, self.programs)):
-                if failed:
-                    sys.exit(f"{program} fails before anything was changed")
+            failed = [p.name for p, f in zip(self.programs, pool.map(self.measure_one, self.programs)) if f]
+        if failed:
+            sys.exit(f"fail before anything was changed: {' '.join(failed)}")
 
     def measure_one(self, program):
         file = self.reached_file(program)
@@ -347,7 +347,7 @@ def main():
     print(f"built and measured: {time.monotonic() - begin:.0f} s, {sum(tree.cpu_s.values()):.0f} s of tests", flush=True)
     places_free = queue.SimpleQueue()
     for i in range(args.jobs):
-        places_free.put(tree.folder / "build" / f"worker-{i}")
+        places_free.put(tree.folder / "build" / f"worker-{os.getpid()}-{i}")
 
     def judge(mutant):
         place = places_free.get()
@@ -365,6 +365,8 @@ def main():
                 print(f"survived: {mutant}" + ("   (no test comes there)" if verdict == "unreached" else ""), flush=True)
             elif args.verbose:
                 print(f"{verdict}: {mutant}   {program.name if program else ''}", flush=True)
+    for _ in range(args.jobs):
+        shutil.rmtree(places_free.get(), ignore_errors=True)
     survived = count["survived"] + count["unreached"]
     print(f"{time.monotonic() - begin:.0f} s")
     print(f"{count['killed']} killed, {survived} survived, {count['broken']} did not build")

@@ -503,6 +503,21 @@ news_during_the_fan_out_reaches_all(void **state)
     assert_true(crowd.clients[4999].got < 5);         /* it was spared the ones in between */
 }
 
+/* Whom one turn does not serve the next one does, also where there is room for the datagrams of all. */
+static void
+observers_that_one_turn_does_not_serve_get_the_news_too(void **state)
+{
+    (void)state;
+    osp_txq_fini(&crowd.w.tx);
+    EXPECT_OK(osp_txq_init(&crowd.w.tx, 2048, 2048 * 2048));
+    for (size_t i = 0; i < 500; i++)
+        crowd_register(i, 0);
+    crowd_run(OSP_SEC(1));
+    crowd_notify(0, OSP_NON);
+    crowd_run(OSP_SEC(1));
+    assert_int_equal(crowd_up_to_date(), 500);
+}
+
 /* A fan-out that never comes to its end holds up nothing else: who is gone is noticed. */
 static void
 news_without_a_pause_does_not_stop_the_clock(void **state)
@@ -671,6 +686,7 @@ main(void)
         T(some_notifications_are_confirmable),
         T(ten_thousand_observers_that_vanish_leave_nothing),
         T(news_during_the_fan_out_reaches_all),
+        T(observers_that_one_turn_does_not_serve_get_the_news_too),
         T(news_without_a_pause_does_not_stop_the_clock),
         T(thousand_observers_get_the_newest_through_loss),
         T(random_histories_end_in_agreement),

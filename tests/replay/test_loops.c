@@ -121,6 +121,7 @@ others_who_ask_the_same_are_no_loop(void **state)
     assert_int_equal(ask(2, 0, "a", &other).to.peer.ip.b[15], HOP);     /* another client */
     assert_int_equal(ask(2, 15, "a", &other).to.peer.ip.b[15], HOP);
     assert_int_equal(ask(HOP, 0, "a", &other).to.peer.ip.b[15], HOP);   /* a client at the next hop's address */
+    assert_int_equal(ask(HOP, 17, "a", &other).to.peer.ip.b[15], HOP);  /* which is not one hop further than ours was */
     assert_int_equal(ask(HOP, 15, "b", &other).to.peer.ip.b[15], HOP);  /* another request */
     (void)ask(1, 0, "c", &q);
     hop_answers(&q, OSP_CODE(2, 4), "");

@@ -158,9 +158,37 @@ world_stop(struct world *w)
     assert_true(osp_proxy_idle(w->px));
 }
 
+/* A day after the last exchange has ended the proxy owns nothing for any client, and its counters say so. */
+static void
+expect_nothing_is_owned(struct world *w)
+{
+    struct osp_proxy_stats st;
+
+    if (!w->px)
+        return;
+    osp_proxy_abort_all(w->px, w->now);
+    osp_txq_reset(&w->tx);
+    for (int hour = 0; hour < 24; hour++) {
+        w->now = osp_time_after(w->now, OSP_SEC(3600));
+        while (osp_proxy_expire(w->px, w->now))
+            osp_txq_reset(&w->tx);
+        osp_txq_reset(&w->tx);
+    }
+    osp_proxy_stats(w->px, &st);
+    assert_true(osp_proxy_idle(w->px));
+    assert_int_equal(st.exchanges, 0);
+    assert_int_equal(st.parked, 0);
+    assert_int_equal(st.observations, 0);
+    assert_int_equal(st.subjects, 0);
+    assert_int_equal(st.bodies, 0);
+    for (size_t i = 0; i < OSP_SHARE_KINDS; i++)
+        assert_int_equal(st.used[i][0] + st.used[i][1], 0);
+}
+
 void
 world_fini(struct world *w)
 {
+    expect_nothing_is_owned(w);
     osp_proxy_free(w->px);
     osp_responder_free(w->responder);
     for (size_t i = 0; i < w->held_count; i++)
