@@ -60,7 +60,7 @@ put_layers_on(struct px_turn *t, struct px_exchange *x, const struct osp_msg *re
 static size_t
 size_of(const struct px_exchange *x, const struct osp_msg *out)
 {
-    return osp_msg_size_udp(out) - out->token.n + x->token_len;
+    return osp_msg_size_udp(out) - out->token.n + x->verify.token_len;
 }
 
 /* `most`: of px_may_send(); what may come once only is not confirmable.  A challenge never is [rfc9175#2.4]. */
@@ -90,16 +90,16 @@ respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
 
     if (most == SIZE_MAX || size_of(x, out) <= most) {  /* of whom there is no doubt only what does not fit is measured */
         e = send(t, x, out, most);
-        if (e != OSP_E_NOSPACE || size_of(x, out) - x->token_len + can->longest_token <= room)
+        if (e != OSP_E_NOSPACE || size_of(x, out) - x->verify.token_len + can->longest_token <= room)
             return e;
     } else if (x->is_error) {
         t->px->stats.shortened++;
         osp_msg_init(to, out->code);
         return send(t, x, to, most);
-    } else if (x->safe) {
+    } else if (x->verify.safe) {
         return OSP_E_UNVERIFIED;
     }
-    e = px_cut_to_fit(t, x, out, most < room ? most - (most < x->token_len ? most : x->token_len) : room, to);
+    e = px_cut_to_fit(t, x, out, most < room ? most - (most < x->verify.token_len ? most : x->verify.token_len) : room, to);
     if (e == OSP_OK && most != SIZE_MAX && size_of(x, to) > most)
         osp_msg_remove(to, OSP_OPT_SIZE2);              /* it may do without */
     if (e == OSP_OK && most != SIZE_MAX && size_of(x, to) > most)       /* its other options alone */
@@ -188,7 +188,7 @@ px_answer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
         finish(t, x, out);
     } else if (e == OSP_E_NO_LEASE && x->obs && px_observe_hold(t, x, resp, failed)) {
         return;                 /* it waits */
-    } else if (e == OSP_E_OVERLOAD && x->block2_asked + x->block1_acked > 0 && resp->payload.n > 0) {
+    } else if (e == OSP_E_OVERLOAD && x->cut.block2_asked + x->cut.block1_acked > 0 && resp->payload.n > 0) {
         px_answer_error(t, x, e);                       /* nothing can be kept of a response in blocks */
     } else if (e == OSP_E_UNKNOWN_OPTION_RESPONSE) {    /* [ocp#2.2] 5.02 instead */
         px_answer_error(t, x, e);

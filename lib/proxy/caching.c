@@ -69,11 +69,11 @@ add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_authori
 
     if (x->hop_ctx)
         put_context(&t->scratch, x->hop_ctx);
-    if (x->hop_edhoc) {                 /* whom it leads to, whatever context that is at the time */
+    if (x->edhoc) {                 /* whom it leads to, whatever context that is at the time */
         osp_wr_u16(&t->scratch, UINT16_MAX);    /* no ID is that long */
-        osp_wr_put(&t->scratch, osp_slice_str(x->hop_edhoc->who));
+        osp_wr_put(&t->scratch, osp_slice_str(x->edhoc->hop->who));
         osp_wr_u8(&t->scratch, 0);
-        osp_wr_put(&t->scratch, osp_slice_str(x->hop_edhoc->subject));
+        osp_wr_put(&t->scratch, osp_slice_str(x->edhoc->hop->subject));
     }
     osp_wr_u16(&t->scratch, (uint16_t)(t->scratch.n - start));
     put_guard(t, x, to, seed);          /* the same of what is last */
@@ -102,7 +102,7 @@ px_key_make(struct px_turn *t, const struct px_exchange *x, const struct osp_msg
 static uint32_t *
 changes_of(struct osp_proxy *px, const struct px_exchange *x)
 {
-    return &px->changes[x->key.uri % PX_CHANGES];
+    return &px->changes[x->cached.key.uri % PX_CHANGES];
 }
 
 /*
@@ -116,7 +116,7 @@ validate(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, const st
 
     if (!etag || osp_msg_has(req, OSP_OPT_OSCORE) || !px_save(t->px, x, req))
         return;
-    x->validating = osp_msg_add(req, OSP_OPT_ETAG, etag->val) == OSP_OK;
+    x->cached.validating = osp_msg_add(req, OSP_OPT_ETAG, etag->val) == OSP_OK;
 }
 
 /* PX_GO_ON: this part of it cannot be had from the entry. */
@@ -135,7 +135,7 @@ answer_from(struct px_turn *t, struct px_exchange *x, struct osp_msg *entry)
 static enum px_step
 join_flight(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
-    return !x->asks_block && px_flight_join(t, x, req) ? PX_DONE : PX_GO_ON;
+    return !x->cached.asks_block && px_flight_join(t, x, req) ? PX_DONE : PX_GO_ON;
 }
 
 enum px_step
@@ -157,17 +157,17 @@ px_cache_answers(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, 
         return PX_GO_ON;
     if (!px_key_make(t, x, req, to, &key) || !px_key_keep(t->px, x, &key))
         return PX_GO_ON;
-    x->keep_answer = usable;
-    x->changes = *changes_of(t->px, x);
+    x->cached.keep_answer = usable;
+    x->cached.changes = *changes_of(t->px, x);
     if (!usable)
         return PX_GO_ON;
-    switch (osp_cache_lookup(c, &x->key, req, t->now, &t->scratch, out, &age)) {
+    switch (osp_cache_lookup(c, &x->cached.key, req, t->now, &t->scratch, out, &age)) {
     case OSP_CACHE_HIT:
     case OSP_CACHE_NOT_MODIFIED:
         return answer_from(t, x, out);
     case OSP_CACHE_STALE:
         v = join_flight(t, x, req);
-        if (v == PX_GO_ON && (!x->asks_block || x->asked.num == 0))
+        if (v == PX_GO_ON && (!x->cached.asks_block || x->cached.asked.num == 0))
             validate(t, x, req, out);
         return v;
     case OSP_CACHE_MISS:
@@ -181,7 +181,7 @@ px_cache_has(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
 {
     struct osp_msg       *out = px_other(t, req);
     uint32_t              age;
-    enum osp_cache_found  found = osp_cache_lookup(x->policy->cache, &x->key, req, t->now, &t->scratch, out, &age);
+    enum osp_cache_found  found = osp_cache_lookup(x->policy->cache, &x->cached.key, req, t->now, &t->scratch, out, &age);
 
     return found == OSP_CACHE_HIT || found == OSP_CACHE_NOT_MODIFIED ? answer_from(t, x, out) : PX_GO_ON;
 }
@@ -197,8 +197,8 @@ refreshed(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
 
     if (!px_restore(x, &req))
         return OSP_E_BAD_RESPONSE;
-    if (osp_cache_refresh(c, &x->key, *resp, t->now)) {
-        switch (osp_cache_lookup(c, &x->key, &req, t->now, &t->scratch, out, &age)) {
+    if (osp_cache_refresh(c, &x->cached.key, *resp, t->now)) {
+        switch (osp_cache_lookup(c, &x->cached.key, &req, t->now, &t->scratch, out, &age)) {
         case OSP_CACHE_HIT:
         case OSP_CACHE_NOT_MODIFIED:
             *resp = out;
@@ -217,7 +217,7 @@ refreshed(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
 static void
 change(struct px_turn *t, const struct px_exchange *x)
 {
-    osp_cache_invalidate(x->policy->cache, &x->key, t->now);
+    osp_cache_invalidate(x->policy->cache, &x->cached.key, t->now);
     ++*changes_of(t->px, x);
 }
 
@@ -226,27 +226,27 @@ px_cache_take(struct px_turn *t, struct px_exchange *x, struct osp_msg **resp)
 {
     struct osp_cache *c = x->policy->cache;
 
-    if (!c || x->key.bytes.n == 0)
+    if (!c || x->cached.key.bytes.n == 0)
         return OSP_OK;
-    if (!x->keep_answer) {      /* [rfc7252#5.9.1] 2.01, 2.02 and 2.04 make what is stored stale */
+    if (!x->cached.keep_answer) {      /* [rfc7252#5.9.1] 2.01, 2.02 and 2.04 make what is stored stale */
         if ((*resp)->code == OSP_CODE(2, 1) || (*resp)->code == OSP_CODE(2, 2) || (*resp)->code == OSP_CODE(2, 4))
             change(t, x);
         return OSP_OK;
     }
-    if (x->validating && (*resp)->code == OSP_CODE(2, 3))
+    if (x->cached.validating && (*resp)->code == OSP_CODE(2, 3))
         return refreshed(t, x, resp);
     if (x->subject && (*resp)->code == OSP_CODE(2, 3)) {        /* to an ETag of its observers */
-        (void)osp_cache_refresh(c, &x->key, *resp, t->now);
+        (void)osp_cache_refresh(c, &x->cached.key, *resp, t->now);
         return OSP_OK;
     }
-    if (!x->subject && !x->key.hidden && x->changes != *changes_of(t->px, x))
+    if (!x->subject && !x->cached.key.hidden && x->cached.changes != *changes_of(t->px, x))
         return OSP_OK;          /* it may be from before the change */
-    if (osp_msg_has(*resp, OSP_OPT_BLOCK2) || (x->asks_block && x->asked.num > 0))
+    if (osp_msg_has(*resp, OSP_OPT_BLOCK2) || (x->cached.asks_block && x->cached.asked.num > 0))
         px_gather(t, x, *resp);
-    if (x->asks_block && x->asked.num > 0)
+    if (x->cached.asks_block && x->cached.asked.num > 0)
         return OSP_OK;          /* about a part: nothing to answer whole requests with */
     /* [cacheable#3.4.4] a wrong Request-Hash: not used */
-    return osp_cache_store(c, &x->key, *resp, t->now) == OSP_CACHE_WRONG_HASH ? OSP_E_BAD_RESPONSE : OSP_OK;
+    return osp_cache_store(c, &x->cached.key, *resp, t->now) == OSP_CACHE_WRONG_HASH ? OSP_E_BAD_RESPONSE : OSP_OK;
 }
 
 bool
@@ -256,10 +256,10 @@ px_cache_stands_in(struct px_turn *t, struct px_exchange *x, enum osp_err why)
     struct osp_msg    req;
     uint32_t          age;
 
-    if (!c || x->subject || !x->policy->serve_stale || !x->keep_answer || osp_err_class(why) != OSP_CLASS_UPSTREAM)
+    if (!c || x->subject || !x->policy->serve_stale || !x->cached.keep_answer || osp_err_class(why) != OSP_CLASS_UPSTREAM)
         return false;
     osp_msg_init(&req, OSP_GET);        /* no ETag: the whole response, with Max-Age 0 */
-    if (osp_cache_lookup(c, &x->key, &req, t->now, &t->scratch, &t->px->a, &age) != OSP_CACHE_STALE ||
+    if (osp_cache_lookup(c, &x->cached.key, &req, t->now, &t->scratch, &t->px->a, &age) != OSP_CACHE_STALE ||
         px_cut_entry(t, x, &t->px->a) != OSP_OK)
         return false;
     t->px->stats.errors[why]++;

@@ -175,7 +175,7 @@ leave_layer(struct px_turn *t, struct px_exchange *x, struct osp_msg *req, struc
     if (!instead || !px_sees_route(x, (size_t)(instead - x->policy->routes)) || !is_somebody_elses(t, ctx, req, why))
         return px_fail(t, why == OSP_E_FORMAT || why == OSP_E_OPTION_COUNT ? OSP_E_DECRYPT : why); /* no message inside */
     t->px->stats.layers_left++;
-    if (x->block1_acked || x->block2_asked) {           /* blocks around it were put together, and the response is cut for them */
+    if (x->cut.block1_acked || x->cut.block2_asked) {   /* blocks around it were put together; the response is cut for them */
         osp_msg_remove(req, OSP_OPT_BLOCK1);
         osp_msg_remove(req, OSP_OPT_BLOCK2);
         osp_msg_remove(req, OSP_OPT_SIZE1);
@@ -286,7 +286,7 @@ px_dispatch(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     enum px_step v = PX_GO_ON;
 
     px_note_request(t, x, req);
-    x->op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);      /* if the response has to be cut */
+    x->cut.op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);      /* if the response has to be cut */
     for (int turn = 0; turn < PX_TURNS_MAX && v == PX_GO_ON; turn++) {
         v = look_at(t, x, req);
         if (v == PX_GO_ON)

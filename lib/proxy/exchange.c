@@ -39,7 +39,7 @@ px_exchange_new(struct osp_proxy *px, const struct osp_event *ev)
     if (x) {
         x->in = ev->handle;
         x->from = ev->flow;
-        x->request_len = ev->length;
+        x->verify.request_len = ev->length;
         x->confirmable = ev->confirmable;
     }
     return x;
@@ -112,9 +112,10 @@ px_exchange_end(struct osp_proxy *px, struct px_exchange *x)
     px_park_end(px, x);
     osp_list_remove(&x->link);
     osp_stored_release(&x->saved, &px->pool);
-    osp_pool_put(&px->pool, x->hop_host, x->hop_host_len);
+    if (x->edhoc)
+        osp_pool_put(&px->pool, x->edhoc, sizeof(*x->edhoc) + x->edhoc->host_len);
     px_account_end(px, x);
-    osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->key.bytes.p, x->key.bytes.n);
+    osp_pool_put(&px->pool, (uint8_t *)(uintptr_t)x->cached.key.bytes.p, x->cached.key.bytes.n);
     if (x->has_added)
         osp_layer_fini(&x->added);
     for (size_t i = 0; i < x->removed_count; i++)
@@ -173,7 +174,7 @@ px_key_keep(struct osp_proxy *px, struct px_exchange *x, const struct osp_cache_
 
     if (!block)
         return false;
-    x->key = osp_cache_key_move(key, block);
+    x->cached.key = osp_cache_key_move(key, block);
     return true;
 }
 

@@ -21,12 +21,12 @@ struct px_flight {
 static struct px_flight *
 find(const struct osp_proxy *px, const struct px_exchange *x)
 {
-    for (struct osp_node *n = osp_table_first(&px->flights, x->key.hash); n; n = osp_table_next(n)) {
+    for (struct osp_node *n = osp_table_first(&px->flights, x->cached.key.hash); n; n = osp_table_next(n)) {
         struct px_flight         *f = OSP_CONTAINER(n, struct px_flight, node);
         const struct px_exchange *l = f->leader;
 
-        if (osp_slice_eq(l->key.bytes, x->key.bytes) && l->changes == x->changes && l->policy == x->policy &&
-            l->hop_ctx == x->hop_ctx && l->hop_edhoc == x->hop_edhoc && l->vouched == x->vouched)
+        if (osp_slice_eq(l->cached.key.bytes, x->cached.key.bytes) && l->cached.changes == x->cached.changes &&
+            l->policy == x->policy && l->hop_ctx == x->hop_ctx && px_edhoc_hop(l) == px_edhoc_hop(x) && l->vouched == x->vouched)
             return f;
     }
     return NULL;
@@ -42,7 +42,7 @@ lead(struct osp_proxy *px, struct px_exchange *x)
         return;
     *f = (struct px_flight){ .leader = x };
     px_queue_init(&f->followers);
-    osp_table_add(&px->flights, &f->node, x->key.hash);
+    osp_table_add(&px->flights, &f->node, x->cached.key.hash);
     x->flight = f;
     px_part_attach(x, PX_PART_FLIGHT);
 }

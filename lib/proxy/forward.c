@@ -38,7 +38,7 @@ choose_layer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
         if (hop->edhoc)
             e = px_agree_with(t->px, x, hop->edhoc, &hop->to);
     }
-    if (e == OSP_OK && (x->hop_ctx || x->hop_edhoc))
+    if (e == OSP_OK && (x->hop_ctx || x->edhoc))
         e = osp_classes(&relay, req, classes);
     return px_judge(t, e);
 }

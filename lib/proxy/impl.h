@@ -41,9 +41,6 @@
 #define PX_AGREEMENTS_MAX 1024
 #define PX_AGREED_ASKS 16
 
-/* A run of ours for the context of the next hop, and what the request was sent in last. */
-enum px_rekey { PX_REKEY_NONE, PX_REKEY_FIRST, PX_REKEY_THIRD };
-
 struct px_turn;
 
 #define PX_CHANGES 256
@@ -94,6 +91,50 @@ struct px_part_hooks {
 
 extern const struct px_part_hooks px_part_hooks[PX_PARTS];
 
+/* Blocks around a layer of ours, of blocks/. */
+struct px_cut {
+    struct px_op     op;                /* the request where its response is cut: outermost, or as `depth` says */
+    struct osp_block block1, block2;
+    uint8_t          depth;             /* layers outside of them */
+    bool             block1_acked, block2_asked;
+};
+
+/* EDHOC with the next hop, of edhoc/. */
+struct px_hop_edhoc {
+    const struct osp_hop_edhoc *hop;
+    struct px_agreement        *agreement;      /* whose session this is the exchange of; no client waits for it then */
+    struct px_agreement        *carries;        /* whose message_3 is in its request, until that was answered */
+    uint8_t                     host_len;
+    uint8_t                     sessions_awaited;
+    bool                        asked_anew;     /* the next hop had lost `current`, once */
+    uint8_t                     host[];         /* name of the host it goes to; host_len 0: an address */
+};
+
+/* A context of the next hop is derived anew by a run of ours, of edhoc/rekey.c. */
+enum px_rekey { PX_REKEY_NONE, PX_REKEY_FIRST, PX_REKEY_THIRD };
+struct px_run {
+    uint8_t stage;                      /* enum px_rekey: what the request was sent in last */
+    uint8_t rounds;
+};
+
+/* What the client's address may get, of access/verify.c. */
+struct px_verify {
+    uint32_t request_len, token_len;    /* bytes of the client's datagram, and of its Token */
+    bool     safe;                      /* the client's request, as received, used a safe method */
+    bool     echoed;                    /* the client proved its address: with a fresh Echo of ours in this request, or with the
+                                           registration that this request renews */
+};
+
+/* What the cache is asked and given, of caching.c and blocks/gather.c. */
+struct px_cached {
+    struct osp_cache_key key;           /* its bytes in pool memory; none: bytes.n is 0 */
+    struct osp_block     asked;         /* if `asks_block`: of the representation that the cache may have */
+    uint32_t             changes;       /* of its resource, when it was asked for */
+    bool                 asks_block;
+    bool                 keep_answer;   /* the answer is offered to the cache under `key` */
+    bool                 validating;    /* the request carries the ETag of a stale entry */
+};
+
 struct px_exchange {
     const struct px_kind   *kind;
     struct osp_list         link;       /* in px.exchanges */
@@ -102,12 +143,8 @@ struct px_exchange {
     struct osp_policy      *policy;     /* a reference */
     const struct osp_route *route;      /* reverse-proxied by it; NULL: forward-proxied */
     struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none, or `current` */
-    const struct osp_hop_edhoc *hop_edhoc;      /* its context is established when it is needed; NULL: not */
-    uint8_t                *hop_host;   /* with hop_edhoc: name of the host it goes to, in pool memory; NULL: an address */
-    struct osp_octx        *current;    /* the context in use with the next hop where it is made at run time, for `hop_edhoc` or
+    struct osp_octx        *current;    /* the context in use with the next hop where it is made at run time, for `edhoc` or
                                            derived from hop_ctx; a reference */
-    struct px_agreement    *agreement;  /* whose run this is the exchange of; no client waits for it then */
-    struct px_agreement    *carries;    /* whose message_3 is in its request, until that was answered */
     struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
     const struct osp_rule  *rule;       /* that allowed it */
     uint64_t                in;         /* handle of the client's request */
@@ -120,49 +157,48 @@ struct px_exchange {
     struct px_observation  *obs;        /* NULL: an ordinary exchange */
     struct px_subject      *subject;    /* whose registration upstream this is; no client waits for it then */
     struct px_flight       *flight;     /* it leads; NULL: nobody may wait for its answer */
+    struct px_cut           cut;
+    struct px_hop_edhoc    *edhoc;      /* the next hop's context is established when it is needed; NULL: not */
+    struct px_verify        verify;
+    struct px_run           rekey;
+    struct px_cached        cached;
     struct px_transfer     *transfer;   /* NULL: nothing in blocks towards the next hop */
     struct osp_account     *account;    /* a reference; NULL: not needed so far */
-    struct px_op            op;         /* the request where its response is cut: outermost, or as `cut_depth` says */
-    struct osp_block        block1, block2;     /* around a layer of ours */
-    uint8_t                 cut_depth;  /* layers outside of them */
-    bool                    block1_acked, block2_asked;
-    bool                    safe;               /* the client's request, as received, used a safe method */
-    bool                    echoed;             /* the client proved its address: with a fresh Echo of ours in this request,
-                                                   or with the registration that this request renews */
-    bool                    is_error;           /* the answer is an error of ours: its payload is text for people */
-    bool                    is_challenge;       /* the answer asks for freshness inside a layer */
-    uint32_t                request_len, token_len;     /* bytes of the client's datagram, and of its Token */
-    bool                    asks_block;         /* `asked` of what the cache may have */
-    struct osp_block        asked;
-    bool                    told_too_long;      /* the answer is the error about one that did not fit */
-    struct osp_cache_key    key;        /* its bytes in pool memory; none: bytes.n is 0 */
-    uint32_t                changes;    /* of its resource, when it was asked for */
     struct osp_time         deadline;
     struct osp_timer        patience;   /* set while parked: whoever should wake it up may be unable to */
     struct osp_layer        added;
     enum px_wait            state;
-    enum px_rekey           rekey;
-    uint8_t                 rekey_rounds;
-    bool                    current_is_stale;       /* the next hop does not know `current` any more */
     enum osp_err            resolved;   /* what the name it waited for led to: `to`, or this error */
-    bool                    confirmable;        /* the request, and ours */
     uint8_t                 parts;      /* bits by enum px_part */
     uint8_t                 no_response;        /* its No-Response option [rfc7967#2] */
     uint8_t                 removed_count;
+    bool                    is_error;           /* the answer is an error of ours: its payload is text for people */
+    bool                    is_challenge;       /* the answer asks for freshness inside a layer */
+    bool                    told_too_long;      /* the answer is the error about one that did not fit */
+    bool                    current_is_stale;   /* the next hop does not know `current` any more */
+    bool                    confirmable;        /* the request, and ours */
     bool                    inner_oscore;       /* the forwarded request has an OSCORE option */
     bool                    has_added;
-    bool                    agreed_again;       /* the next hop had lost `current`, once */
-    uint8_t                 hop_host_len;
-    uint8_t                 runs_awaited;
     bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
-    bool                    keep_answer;        /* the answer is offered to the cache under `key` */
     bool                    notify;             /* the answer being sent is not the last one */
     bool                    notify_con;         /* ... and is to be confirmed */
-    bool                    validating;         /* the request carries the ETag of a stale entry */
     bool                    is_admitted;        /* it counts in the client's share of exchanges */
     bool                    vouched;            /* the operator named the address: the guard does not apply */
     struct osp_layer        removed[PX_LAYERS_MAX];
 };
+
+static inline bool
+px_has_part(const struct px_exchange *x, enum px_part part)
+{
+    return x->parts >> part & 1;
+}
+
+/* With whom the next hop's context is established; NULL: it is not. */
+static inline const struct osp_hop_edhoc *
+px_edhoc_hop(const struct px_exchange *x)
+{
+    return x->edhoc ? x->edhoc->hop : NULL;
+}
 
 /* What the daemon is asked about a context; with a reference. */
 struct px_ctx_ask { struct osp_octx *ctx; enum osp_ask_kind kind; enum osp_key_state state; };

@@ -66,7 +66,7 @@ well_known_core(struct px_turn *t, struct px_exchange *x)
     if (!text || !format || osp_msg_add(resp, OSP_OPT_CONTENT_FORMAT, osp_opt_uint_make(OSP_FORMAT_LINKS, format)) != OSP_OK)
         return px_fail(t, OSP_E_NOMEM);
     resp->payload = osp_wr_slice(&w);
-    e = x->asks_block || resp->payload.n > osp_block_size(own.szx) ? px_add_etag(t, resp) : OSP_OK;
+    e = x->cached.asks_block || resp->payload.n > osp_block_size(own.szx) ? px_add_etag(t, resp) : OSP_OK;
     if (e == OSP_OK)
         e = px_add_block(t, resp, OSP_OPT_BLOCK2, &own);
     if (e == OSP_OK)
@@ -101,7 +101,7 @@ judge_options(struct px_exchange *x, const struct osp_msg *req)
 static enum px_step
 edhoc(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
 {
-    bool         proven = x->echoed || px_echo_is_mine(t, &x->from.peer, req);
+    bool         proven = x->verify.echoed || px_echo_is_mine(t, &x->from.peer, req);
     enum px_step v = px_edhoc(t, x, req, proven);
     uint8_t     *echo;
 

@@ -170,7 +170,7 @@ px_registration_response(struct px_turn *t, struct px_exchange *up, struct osp_m
     enum osp_err       e;
 
     if (px_is_out_of_use(up) && px_subject_ignores(t, s)) {
-        if (!up->hop_edhoc)     /* a reload took it away; the observers may register again under what is configured now */
+        if (!up->edhoc)     /* a reload took it away; the observers may register again under what is configured now */
             return px_fail(t, OSP_E_NOT_AGREED);
         renew(t, s);            /* under the one that is in use now, if there may be one */
         return PX_DONE;

@@ -22,7 +22,7 @@ px_request(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req)
     struct px_exchange *old = x->ends ? px_exchange_find(t->px, x->ends) : NULL;
     bool                keep = x->obs != NULL || x->subject != NULL;
     uint64_t            before = x->out || !old ? x->out : old->out;
-    bool                confirmable = x->carries || x->confirmable;     /* others wait for what it carries */
+    bool                confirmable = px_has_part(x, PX_PART_CARRIED) || x->confirmable;     /* others wait for what it carries */
     struct osp_request  how = { .confirmable = confirmable, .keep = keep, .deadline = x->deadline,
                                 .user = (uint64_t)(uintptr_t)x, .instead_of = before,
                                 .client = confirmable ? px_asks_for(t->px, x) : 0 };

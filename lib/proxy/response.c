@@ -105,7 +105,7 @@ is_first_answer(const struct px_turn *t, const struct px_exchange *x)
 static enum px_step
 ask_anew(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
-    return x->hop_edhoc && is_first_answer(t, x) ? px_ask_in_another_context(t, x, resp) : PX_GO_ON;
+    return x->edhoc && is_first_answer(t, x) ? px_ask_in_another_context(t, x, resp) : PX_GO_ON;
 }
 
 /* Our layer off; the error a client gets when it does not come off. */

@@ -39,7 +39,7 @@ px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     x->has_added = true;
     t->px->stats.layers_added++;
     *req = out;
-    return x->carries ? px_combined_put(t, x, out) : OSP_OK;
+    return px_has_part(x, PX_PART_CARRIED) ? px_combined_put(t, x, out) : OSP_OK;
 }
 
 static enum px_step
@@ -83,8 +83,8 @@ send_in_the_clear(struct px_turn *t, struct px_exchange *x, const struct osp_msg
 static enum px_step
 send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    bool         again = x->echo_tried || x->rekey_rounds || x->agreed_again || x->out;
-    enum px_step v = x->hop_edhoc ? px_ensure_context(t, x, req) : PX_GO_ON;
+    bool         again = x->echo_tried || x->rekey.rounds || (x->edhoc && x->edhoc->asked_anew) || x->out;
+    enum px_step v = x->edhoc ? px_ensure_context(t, x, req) : PX_GO_ON;
 
     if (v == PX_GO_ON)
         v = put_layer_on(t, x, &req);

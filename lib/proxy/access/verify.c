@@ -72,7 +72,7 @@ is_verified(const struct osp_proxy *px, const struct px_exchange *x, struct osp_
     const struct px_verified *v;
     uint64_t                  h;
 
-    if (x->removed_count > 0 || x->echoed || cannot_be_spoofed_from_afar(&x->from.peer.ip) || is_proven(px, x))
+    if (x->removed_count > 0 || x->verify.echoed || cannot_be_spoofed_from_afar(&x->from.peer.ip) || is_proven(px, x))
         return true;
     h = hash_ip(px, &x->from.peer.ip);
     v = &px->verified[h % PX_VERIFIED];
@@ -88,7 +88,7 @@ take_echo(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
     if (!osp_msg_has(req, OSP_OPT_ECHO) || !px_echo_is_ours(t, &x->from.peer, req, &fresh))
         return;
     osp_msg_remove(req, OSP_OPT_ECHO);
-    x->echoed = fresh;
+    x->verify.echoed = fresh;
     if (fresh)
         px_verified(t->px, &x->from.peer.ip, t->now);
 }
@@ -98,8 +98,8 @@ take_echo(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 void
 px_note_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
 {
-    x->safe = req->code == OSP_GET || req->code == OSP_FETCH;
-    x->token_len = (uint32_t)req->token.n;
+    x->verify.safe = req->code == OSP_GET || req->code == OSP_FETCH;
+    x->verify.token_len = (uint32_t)req->token.n;
     take_echo(t, x, req);
 }
 
@@ -111,7 +111,7 @@ px_may_send(const struct px_turn *t, const struct px_exchange *x)
 
     if (factor == 0 || is_verified(t->px, x, t->now))
         return SIZE_MAX;
-    most = (size_t)factor * x->request_len;
+    most = (size_t)factor * x->verify.request_len;
     if (osp_exchange_will_repeat(&t->px->transports, x->in))           /* it was acknowledged before */
         most -= most < ACK_SIZE ? most : ACK_SIZE;
     return most;
@@ -124,7 +124,7 @@ px_may_send(const struct px_turn *t, const struct px_exchange *x)
 bool
 px_may_observe(const struct px_turn *t, const struct px_exchange *x)
 {
-    return t->px->cfg.amplification == 0 || x->removed_count > 0 || x->echoed ||
+    return t->px->cfg.amplification == 0 || x->removed_count > 0 || x->verify.echoed ||
            cannot_be_spoofed_from_afar(&x->from.peer.ip) || is_proven(t->px, x);
 }
 
@@ -154,7 +154,7 @@ px_ask_address(struct px_turn *t, const struct px_exchange *x, struct osp_msg *r
 
     for (size_t i = 0; e == OSP_OK && i < sizeof(lens) / sizeof(lens[0]); i++) {
         e = make_challenge(t, x, lens[i], resp);
-        if (osp_msg_size_udp(resp) + x->token_len <= most)
+        if (osp_msg_size_udp(resp) + x->verify.token_len <= most)
             break;
     }
     return e;

@@ -180,23 +180,23 @@ px_blocks_request(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         e = osp_block_get(req, OSP_OPT_BLOCK2, &has2, &b2);
     if (e == OSP_OK && !has1 && !has2)
         return PX_GO_ON;
-    if (e == OSP_OK && (x->block1_acked || x->block2_asked))    /* blocks around two of our layers */
+    if (e == OSP_OK && (x->cut.block1_acked || x->cut.block2_asked))    /* blocks around two of our layers */
         e = OSP_E_UNKNOWN_OPTION;
     if (e == OSP_OK && !has1 && b2.num > 0)                     /* what was kept for it is gone */
         e = OSP_E_BODY_GAP;
     if (e == OSP_OK)
-        x->op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);
+        x->cut.op = px_op_of(t->px, x, PX_BODY_RESPONSE, req);
     if (e == OSP_OK && has1)
         e = assemble(t, x, req, &b1);
     if (e == OSP_E_INCOMPLETE)
         return answer_continue(t, x, &b1);
     if (e != OSP_OK)
         return px_fail(t, e);
-    x->cut_depth = x->removed_count;
-    x->block1_acked = has1;
-    x->block2_asked = has2;
-    x->block1 = b1;
-    x->block2 = b2;
+    x->cut.depth = x->removed_count;
+    x->cut.block1_acked = has1;
+    x->cut.block2_asked = has2;
+    x->cut.block1 = b1;
+    x->cut.block2 = b2;
     return PX_GO_ON;
 }
 
@@ -220,10 +220,10 @@ px_add_etag(struct px_turn *t, struct osp_msg *m)
 static enum osp_err
 keep_response(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
 {
-    struct px_body *b = px_body_find(t->px, &x->op, t->now);
+    struct px_body *b = px_body_find(t->px, &x->cut.op, t->now);
 
     if (!b)
-        b = px_body_new(t, x, &x->op, PX_BODY_RESPONSE);
+        b = px_body_new(t, x, &x->cut.op, PX_BODY_RESPONSE);
     if (!b)
         return OSP_E_OVERLOAD;
     m->token = OSP_EMPTY;
@@ -263,21 +263,21 @@ cut(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, ui
 bool
 px_cut_is_due(const struct px_exchange *x, size_t depth)
 {
-    return depth == x->cut_depth && (x->block1_acked || x->block2_asked);
+    return depth == x->cut.depth && (x->cut.block1_acked || x->cut.block2_asked);
 }
 
 enum osp_err
 px_cut_response(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *in, struct osp_msg *out)
 {
-    uint8_t      szx = x->block2_asked ? x->block2.szx : x->block1.szx;
+    uint8_t      szx = x->cut.block2_asked ? x->cut.block2.szx : x->cut.block1.szx;
     enum osp_err e = OSP_OK;
 
     if (in->payload.n > osp_block_size(szx))
         e = cut(t, x, in, szx, out);
     else
         osp_msg_copy(out, in);
-    if (e == OSP_OK && x->block1_acked)
-        e = px_add_block(t, out, OSP_OPT_BLOCK1, &x->block1);   /* [rfc7959#2.3] */
+    if (e == OSP_OK && x->cut.block1_acked)
+        e = px_add_block(t, out, OSP_OPT_BLOCK1, &x->cut.block1);   /* [rfc7959#2.3] */
     return e;
 }
 
@@ -286,7 +286,7 @@ px_cut_to_fit(struct px_turn *t, const struct px_exchange *x, const struct osp_m
 {
     uint8_t szx = px_szx_for(osp_exchange_can(&t->px->transports, &x->from.peer), in, most);
 
-    if (x->cut_depth > 0 || osp_msg_has(in, OSP_OPT_BLOCK2) || in->payload.n <= osp_block_size(szx))
+    if (x->cut.depth > 0 || osp_msg_has(in, OSP_OPT_BLOCK2) || in->payload.n <= osp_block_size(szx))
         return OSP_E_NOSPACE;
     return cut(t, x, in, szx, out);
 }
@@ -298,10 +298,10 @@ px_blocks_pass(struct px_turn *t, const struct px_exchange *x, const struct osp_
     struct px_body  *kept;
     bool             has = false;
 
-    if (t->px->bodies.count == 0 || x->removed_count > 0 || x->block1_acked || x->block2_asked ||
+    if (t->px->bodies.count == 0 || x->removed_count > 0 || x->cut.block1_acked || x->cut.block2_asked ||
         osp_block_get(out, OSP_OPT_BLOCK2, &has, &b) != OSP_OK || !has || b.num > 0)
         return;
-    kept = px_body_find(t->px, &x->op, t->now);
+    kept = px_body_find(t->px, &x->cut.op, t->now);
     if (kept)
         px_body_free(t->px, kept);
 }

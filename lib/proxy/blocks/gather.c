@@ -22,13 +22,13 @@ only_etag(const struct osp_msg *m)
 bool
 px_asks_block(struct px_exchange *x, const struct osp_msg *req)
 {
-    return osp_block_get(req, OSP_OPT_BLOCK2, &x->asks_block, &x->asked) == OSP_OK;
+    return osp_block_get(req, OSP_OPT_BLOCK2, &x->cached.asks_block, &x->cached.asked) == OSP_OK;
 }
 
 enum osp_err
 px_cut_entry(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
 {
-    struct osp_block own = { 0 }, b = x->asked;
+    struct osp_block own = { 0 }, b = x->cached.asked;
     struct osp_slice piece;
     bool             has = false;
     size_t           all = m->payload.n;
@@ -36,12 +36,12 @@ px_cut_entry(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
 
     if (osp_block_get(m, OSP_OPT_BLOCK2, &has, &own) != OSP_OK)
         return OSP_E_INVALID;
-    if (!x->asks_block && !has)
+    if (!x->cached.asks_block && !has)
         return OSP_OK;
     osp_msg_remove(m, OSP_OPT_BLOCK2);
-    if (!x->asks_block)
+    if (!x->cached.asks_block)
         b = own;
-    if (OSP_CODE_CLASS(m->code) != 2 || m->code == OSP_CODE(2, 3) || (!x->asks_block && all <= osp_block_size(b.szx)))
+    if (OSP_CODE_CLASS(m->code) != 2 || m->code == OSP_CODE(2, 3) || (!x->cached.asks_block && all <= osp_block_size(b.szx)))
         return OSP_OK;
     if (all > osp_block_size(b.szx) && !only_etag(m))
         return OSP_E_INVALID;
@@ -73,7 +73,7 @@ begin(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *resp
     struct px_body *b = px_body_new(t, x, op, PX_BODY_GATHERED);
     struct osp_msg  head;
 
-    osp_cache_invalidate(x->policy->cache, &x->key, t->now);
+    osp_cache_invalidate(x->policy->cache, &x->cached.key, t->now);
     if (!b)
         return NULL;
     osp_msg_copy(&head, resp);
@@ -100,7 +100,7 @@ store(struct px_turn *t, const struct px_exchange *x, const struct px_body *b, u
     m.payload = osp_slice(b->data.p, b->data.n);
     if (px_add_block(t, &m, OSP_OPT_BLOCK2, &own) == OSP_OK &&
         px_add_uint(t, &m, OSP_OPT_MAX_AGE, (b->fresh_us - t->now.us) / OSP_SEC(1)) == OSP_OK &&
-        osp_cache_store(x->policy->cache, &x->key, &m, t->now) == OSP_CACHE_KEPT)
+        osp_cache_store(x->policy->cache, &x->cached.key, &m, t->now) == OSP_CACHE_KEPT)
         t->px->stats.bodies_gathered++;
 }
 
@@ -119,7 +119,7 @@ static struct px_body *
 body_of(struct px_turn *t, const struct px_exchange *x, const struct osp_msg *resp, const struct osp_block *b)
 {
     const struct osp_opt *etag = only_etag(resp);
-    struct px_op          op = px_op_of_key(t->px, x->key.bytes);
+    struct px_op          op = px_op_of_key(t->px, x->cached.key.bytes);
     struct px_body       *body = px_body_find(t->px, &op, t->now);
 
     if (body && (!etag || !is_same(body, etag))) {      /* [rfc7959#2.4] the resource has changed on the way */

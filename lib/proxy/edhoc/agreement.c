@@ -83,7 +83,7 @@ void
 px_agreement_let_carrier_go(struct px_agreement *a)
 {
     if (a->carrier) {
-        a->carrier->carries = NULL;
+        a->carrier->edhoc->carries = NULL;
         px_part_detach(a->carrier, PX_PART_CARRIED);
     }
     a->carrier = NULL;
@@ -131,7 +131,7 @@ px_agreement_keep(struct px_turn *t, struct px_exchange *up, struct osp_slice pa
 void
 px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
 {
-    struct px_agreement *a = up->agreement;
+    struct px_agreement *a = up->edhoc->agreement;
 
     if (!a)
         return;
@@ -141,14 +141,14 @@ px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
     osp_pool_put(&px->pool, a->session, sizeof(*a->session));
     a->session = NULL;
     a->up = NULL;
-    up->agreement = NULL;
+    up->edhoc->agreement = NULL;
 }
 
 /* Who waited is ready: for the layer, or for what the failure means for it. */
 void
 px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why)
 {
-    uint64_t pause = a->up->hop_edhoc->prefer ? PLAIN_US : PAUSE_US;
+    uint64_t pause = a->up->edhoc->hop->prefer ? PLAIN_US : PAUSE_US;
 
     a->why = why;
     if (why == OSP_OK) {
@@ -167,5 +167,5 @@ void
 px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why)
 {
     t->px->stats.errors[why]++;
-    px_agreement_finish(t, up->agreement, why);
+    px_agreement_finish(t, up->edhoc->agreement, why);
 }

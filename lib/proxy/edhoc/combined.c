@@ -49,7 +49,7 @@ px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_fin
 {
     struct px_exchange *x = NULL;
 
-    if (a->up->hop_edhoc->combined && !a->no_combined)
+    if (a->up->edhoc->hop->combined && !a->no_combined)
         x = choose_carrier(t->px, a, c_r_and_message_3.n);
     if (!x || !keep_message(t->px, a, c_r_and_message_3))
         return false;
@@ -62,7 +62,7 @@ px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_fin
     a->carrier = x;
     px_wait(t->px, a->up, PX_WAIT_EDHOC, a->up->deadline);
     px_unpark(t->px, x);
-    x->carries = a;
+    x->edhoc->carries = a;
     px_part_attach(x, PX_PART_CARRIED);
     px_current_drop(x);
     osp_octx_ref(x->current = a->recipe->octx);
@@ -82,7 +82,7 @@ px_may_repeat(const struct px_exchange *x, const struct osp_msg *req)
 enum osp_err
 px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
 {
-    const struct px_agreement *a = x->carries;
+    const struct px_agreement *a = x->edhoc->carries;
     size_t                     start = t->scratch.n;
 
     osp_wr_put(&t->scratch, osp_slice_tail(a->message_3, a->c_r_len));
@@ -98,15 +98,15 @@ px_combined_left(struct osp_proxy *px, struct px_exchange *x)
 {
     struct osp_time at_once = { 0 };
 
-    osp_timer_set(&px->patience, &x->carries->up->patience, at_once);
-    x->carries->carrier = NULL;
-    x->carries = NULL;
+    osp_timer_set(&px->patience, &x->edhoc->carries->up->patience, at_once);
+    x->edhoc->carries->carrier = NULL;
+    x->edhoc->carries = NULL;
 }
 
 void
 px_combined_verified(struct px_turn *t, struct px_exchange *x)
 {
-    struct px_agreement *a = x->carries;
+    struct px_agreement *a = x->edhoc->carries;
     struct osp_recipe   *m = a->recipe;
     enum osp_err         e;
 
@@ -165,7 +165,7 @@ try_again(struct px_turn *t, struct px_exchange *x)
 enum px_step
 px_combined_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
-    struct px_agreement *a = x->carries;
+    struct px_agreement *a = px_has_part(x, PX_PART_CARRIED) ? x->edhoc->carries : NULL;
     enum osp_err         e = OSP_E_EDHOC_REFUSED;
 
     if (!a || osp_msg_has(resp, OSP_OPT_OSCORE))

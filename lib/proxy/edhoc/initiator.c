@@ -53,7 +53,7 @@ make_1(struct px_turn *t, struct px_agreement *a)
     osp_edhoc_init(a->session, OSP_EDHOC_INITIATOR, &profile, t->px->crypto, osp_responder_now_s(c->responder, t->now));
     osp_randbuf_take(&t->px->rand, seed, sizeof(seed));
     osp_wr_u8(&w, 0xf5);        /* true: a new session */
-    e = osp_edhoc_make_message_1(a->session, a->up->hop_edhoc->method, a->suite, seed, osp_slice(a->c_i.bytes, a->c_i.len),
+    e = osp_edhoc_make_message_1(a->session, a->up->edhoc->hop->method, a->suite, seed, osp_slice(a->c_i.bytes, a->c_i.len),
                                  OSP_EMPTY, &w);
     osp_wipe(seed, sizeof(seed));
     return e == OSP_OK ? px_agreement_keep(t, a->up, osp_wr_slice(&w)) : e;
@@ -79,8 +79,8 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
     }
     *s = (struct osp_edhoc){ 0 };
     up->hop_ctx = NULL;
-    up->agreement = a;
-    up->deadline = osp_time_after(t->now, x->hop_edhoc->prefer ? RUN_PREFER_US : SESSION_US);
+    up->edhoc->agreement = a;
+    up->deadline = osp_time_after(t->now, x->edhoc->hop->prefer ? RUN_PREFER_US : SESSION_US);
     a->up = up;
     a->session = s;
     a->suite = x->policy->edhoc->profile.suites.value[0];
@@ -233,7 +233,7 @@ on_answer_to_3(struct px_turn *t, struct px_agreement *a, const struct px_finder
 enum px_step
 px_session_response(struct px_turn *t, struct px_exchange *up, struct osp_msg *resp)
 {
-    struct px_agreement     *a = up->agreement;
+    struct px_agreement     *a = up->edhoc->agreement;
     const struct osp_opt    *echo = osp_msg_get(resp, OSP_OPT_ECHO);
     struct px_finder         f = { 0 };
     struct osp_edhoc_profile profile;
@@ -259,11 +259,11 @@ px_agreement_verified(struct px_turn *t, struct px_exchange *x)
 {
     struct osp_recipe *m;
 
-    if (x->carries) {
+    if (px_has_part(x, PX_PART_CARRIED)) {
         px_combined_verified(t, x);
         return;
     }
-    m = x->hop_edhoc ? osp_octx_runtime_confirm(x->policy->runtime, x->added.ctx) : NULL;
+    m = x->edhoc ? osp_octx_runtime_confirm(x->policy->runtime, x->added.ctx) : NULL;
     if (!m)
         return;
     if (!osp_policy_trusts(t->px->policy, osp_octx_label(m->octx)))
@@ -284,7 +284,7 @@ without(struct px_turn *t, struct px_exchange *x, enum osp_err why)
 {
     enum osp_err e = osp_err_class(why) == OSP_CLASS_LOCAL ? why : OSP_E_NOT_AGREED;
 
-    if (x->hop_edhoc->prefer && !x->current)
+    if (x->edhoc->hop->prefer && !x->current)
         return PX_GO_ON;
     t->why = e;
     return PX_FAIL_UPSTREAM;
@@ -295,7 +295,7 @@ wait(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req, struct
 {
     if (a->waiters.count >= WAITING_MAX || !px_save(t->px, x, req))
         return px_fail(t, OSP_E_OVERLOAD);
-    x->runs_awaited++;
+    x->edhoc->sessions_awaited++;
     px_wait_in(t->px, x, PX_WAIT_EDHOC, &a->waiters);
     return PX_DONE;
 }
@@ -350,7 +350,7 @@ px_ensure_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg
 
     if ((x->current && !x->current_is_stale) || use(t, x, purpose))
         return PX_GO_ON;
-    if (x->runs_awaited >= RUNS_AWAITED_MAX)
+    if (x->edhoc->sessions_awaited >= RUNS_AWAITED_MAX)
         return without(t, x, OSP_E_NOT_AGREED);
     a = px_agreement_get(t->px, purpose);
     if (!a)
@@ -364,11 +364,11 @@ px_ensure_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg
 void
 px_forget_context(struct px_exchange *x)
 {
-    if (!x->hop_edhoc)
+    if (!x->edhoc)
         return;
     px_current_drop(x);             /* x->added stays: what comes before the request is sent again is not in the clear */
-    x->agreed_again = false;
-    x->runs_awaited = 0;
+    x->edhoc->asked_anew = false;
+    x->edhoc->sessions_awaited = 0;
 }
 
 /*
@@ -398,11 +398,11 @@ look_for_another(struct px_turn *t, struct px_exchange *x)
 enum px_step
 px_ask_in_another_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp)
 {
-    if (!x->hop_edhoc || !x->current || x->agreed_again || x->state != PX_RUNNING || resp->code != OSP_CODE(4, 1) ||
+    if (!x->edhoc || !x->current || x->edhoc->asked_anew || x->state != PX_RUNNING || resp->code != OSP_CODE(4, 1) ||
         osp_msg_has(resp, OSP_OPT_OSCORE) || osp_msg_has(resp, OSP_OPT_ECHO) ||
         !look_for_another(t, x) || !px_restore(x, &t->px->a) || !px_may_repeat(x, &t->px->a))
         return PX_GO_ON;
-    x->agreed_again = x->current_is_stale = true;
+    x->edhoc->asked_anew = x->current_is_stale = true;
     t->out = &t->px->a;
     return PX_SEND;
 }

@@ -17,21 +17,19 @@
 static struct osp_slice
 host_of(const struct px_exchange *x)
 {
-    return osp_slice(x->hop_host, x->hop_host_len);
+    return osp_slice(x->edhoc->host, x->edhoc->host_len);
 }
 
 static enum osp_err
 note_hop(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_edhoc *h, struct osp_slice host)
 {
-    uint8_t *copy = host.n ? osp_pool_get(&px->pool, host.n) : NULL;
+    struct px_hop_edhoc *copy = osp_pool_get(&px->pool, sizeof(*copy) + host.n);
 
-    if (host.n && !copy)
+    if (!copy)
         return OSP_E_NOMEM;
-    if (host.n)
-        memcpy(copy, host.p, host.n);
-    x->hop_edhoc = h;
-    x->hop_host = copy;
-    x->hop_host_len = (uint8_t)host.n;
+    *copy = (struct px_hop_edhoc){ .hop = h, .host_len = (uint8_t)host.n };
+    (void)osp_slice_copy(host, copy->host, host.n);
+    x->edhoc = copy;
     return OSP_OK;
 }
 
@@ -44,13 +42,13 @@ px_agree_with(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_
 enum osp_err
 px_agree_as(struct osp_proxy *px, struct px_exchange *x, const struct px_exchange *from)
 {
-    return from->hop_edhoc ? note_hop(px, x, from->hop_edhoc, host_of(from)) : OSP_OK;
+    return from->edhoc ? note_hop(px, x, from->edhoc->hop, host_of(from)) : OSP_OK;
 }
 
 struct osp_subject
 px_subject_of(const struct px_exchange *x)
 {
-    return (struct osp_subject){ .pattern = x->hop_edhoc->subject, .host = host_of(x), .ip = x->to.ip };
+    return (struct osp_subject){ .pattern = x->edhoc->hop->subject, .host = host_of(x), .ip = x->to.ip };
 }
 
 static bool
@@ -65,7 +63,7 @@ may_be(const struct osp_hop_edhoc *h, uint32_t label)
 static bool
 goes_by_name(const struct px_exchange *x)
 {
-    const struct osp_hop_edhoc  *h = x->hop_edhoc;
+    const struct osp_hop_edhoc  *h = x->edhoc->hop;
     const struct osp_edhoc_conf *c = x->policy->edhoc;
 
     return h->subject || !h->named || (c && c->profile.anchors && may_be(h, c->profile.chain_label));
@@ -75,9 +73,9 @@ goes_by_name(const struct px_exchange *x)
 static struct osp_slice
 subject_text(const struct px_exchange *x, char ip[OSP_ADDR_TEXT_MAX])
 {
-    if (x->hop_edhoc->subject)
-        return osp_slice_str(x->hop_edhoc->subject);
-    if (x->hop_host_len)
+    if (x->edhoc->hop->subject)
+        return osp_slice_str(x->edhoc->hop->subject);
+    if (x->edhoc->host_len)
         return host_of(x);
     osp_ip_print(&x->to.ip, ip, OSP_ADDR_TEXT_MAX);
     return osp_slice_str(ip);
@@ -110,7 +108,7 @@ struct osp_slice
 px_purpose_of(const struct px_exchange *x, char dst[OSP_RECIPE_PEER_MAX])
 {
     char             at[OSP_ADDR_TEXT_MAX], ip[OSP_ADDR_TEXT_MAX];
-    struct osp_slice who = osp_slice_str(x->hop_edhoc->who), subject = subject_text(x, ip);
+    struct osp_slice who = osp_slice_str(x->edhoc->hop->who), subject = subject_text(x, ip);
     struct osp_wr    w = osp_wr_to((uint8_t *)dst, OSP_RECIPE_PEER_MAX - 1);
 
     osp_addr_print(&x->to, at, sizeof(at));
@@ -133,7 +131,7 @@ px_purpose_of(const struct px_exchange *x, char dst[OSP_RECIPE_PEER_MAX])
 bool
 px_is_wanted(const struct px_exchange *x, uint32_t label, bool by_chain)
 {
-    const struct osp_hop_edhoc  *h = x->hop_edhoc;
+    const struct osp_hop_edhoc  *h = x->edhoc->hop;
     const struct osp_edhoc_conf *c = x->policy->edhoc;
     struct osp_subject           s = px_subject_of(x);
     uint32_t                     i = label & ~OSP_RECIPE_LABEL;

@@ -129,7 +129,7 @@ is_usable(struct osp_octx *c)
 static void
 set_stage(struct px_exchange *x, enum px_rekey stage)
 {
-    x->rekey = stage;
+    x->rekey.stage = stage;
     if (stage == PX_REKEY_NONE)
         px_part_detach(x, PX_PART_REKEY);
     else
@@ -188,7 +188,7 @@ px_rekey_choose(struct px_turn *t, struct px_exchange *x)
     struct osp_octx *c;
     bool             usable;
 
-    if (x->rekey != PX_REKEY_NONE)
+    if (x->rekey.stage != PX_REKEY_NONE)
         return OSP_OK;          /* what the run has got to */
     c = osp_b2_current(x->hop_ctx);
     usable = c && is_usable(c) && !(x->current_is_stale && c == x->current);
@@ -263,7 +263,7 @@ go_on(struct px_turn *t, struct px_exchange *x, struct osp_slice r2)
 {
     uint8_t       id[2 * OSP_B2_ID_MAX], r3[OSP_B2_R_LEN];
     struct osp_wr w = osp_wr_to(id, sizeof(id));
-    bool          ours = x->rekey != PX_REKEY_NONE || osp_b2_begin(x->hop_ctx);
+    bool          ours = x->rekey.stage != PX_REKEY_NONE || osp_b2_begin(x->hop_ctx);
     enum osp_err  e = OSP_OK;
 
     osp_randbuf_take(&t->px->rand, r3, sizeof(r3));
@@ -292,17 +292,17 @@ px_rekey_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg
 
     if (!x->has_added || !x->hop_ctx || !osp_b2_is_base(x->hop_ctx) || !take_r2(t, x, resp, &r2))
         return PX_GO_ON;
-    return ++x->rekey_rounds > ROUNDS_MAX ? px_fail(t, OSP_E_BAD_RESPONSE) : go_on(t, x, r2);
+    return ++x->rekey.rounds > ROUNDS_MAX ? px_fail(t, OSP_E_BAD_RESPONSE) : go_on(t, x, r2);
 }
 
 void
 px_rekey_verified(struct px_turn *t, struct px_exchange *x)
 {
-    if (x->rekey == PX_REKEY_THIRD && x->added.ctx == x->current) {
+    if (x->rekey.stage == PX_REKEY_THIRD && x->added.ctx == x->current) {
         osp_b2_end(x->hop_ctx, x->current);
         set_stage(x, PX_REKEY_NONE);
         t->px->stats.rekeyed_client++;
-    } else if (x->rekey != PX_REKEY_NONE) {
+    } else if (x->rekey.stage != PX_REKEY_NONE) {
         give_up(x);             /* it took request #1 for an ordinary one: nothing to rely on came of it */
     }
 }

@@ -151,7 +151,7 @@ px_observe_wish(struct px_turn *t, struct px_exchange *x, const struct osp_msg *
     wish->registers = v == OSP_OBSERVE_REGISTER && (req->code == OSP_GET || req->code == OSP_FETCH);
     /* The address was proven when this client registered, from here and with this Token. */
     if (wish->old && req->token.n >= PROVING_TOKEN)
-        x->echoed = true;
+        x->verify.echoed = true;
     return true;
 }
 

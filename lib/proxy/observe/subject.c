@@ -92,7 +92,7 @@ px_interest_of(struct px_turn *t, const struct osp_msg *req, const struct osp_ca
 static bool
 is_it(const struct px_subject *s, const struct px_interest *i, const struct px_exchange *x)
 {
-    return osp_slice_eq(s->id, i->id) && s->up->hop_ctx == x->hop_ctx && s->up->hop_edhoc == x->hop_edhoc &&
+    return osp_slice_eq(s->id, i->id) && s->up->hop_ctx == x->hop_ctx && px_edhoc_hop(s->up) == px_edhoc_hop(x) &&
            s->up->vouched == x->vouched && (s->tags == i->tags || !s->in_blocks);
 }
 
@@ -154,7 +154,7 @@ px_subject_new(struct px_turn *t, const struct px_exchange *x, const struct osp_
     osp_timer_init(&s->timer, 0);
     osp_table_add(&px->subjects, &s->node, i->hash);
     up->subject = s;
-    up->keep_answer = true;
+    up->cached.keep_answer = true;
     attach(s, x->obs);
     return s;
 }
