@@ -18,16 +18,16 @@
 
 #include <lmdb.h>
 
-#define CHECK_SECONDS 300       /* a tree with a cycle in it would be read for ever */
-#define ROWS_PER_COMMIT 50000   /* what a transaction changed stays in memory until its end */
+#define CHECK_SECONDS 300       /* then the child ends: a damaged tree with a cycle would be read for ever */
+#define ROWS_PER_COMMIT 50000   /* bounds the memory of a transaction, which holds its changes until its end */
 
 struct check {
     MDB_env                 *env_from, *env_to;
     MDB_txn                 *from, *to;
     MDB_dbi                  dbi_from, dbi_to;
     bool                     old;       /* the format of `from` is 1 or 2 */
-    struct osp_store_head    head;      /* as read */
-    struct osp_store_head    made;      /* of what was written */
+    struct osp_store_head    head;      /* of the old file, as it was read */
+    struct osp_store_head    made;      /* of the rows that were written to the new file */
     size_t                   pending;   /* rows since the last commit */
     struct osp_store_report *report;
 };
@@ -48,7 +48,7 @@ val_of(struct osp_slice s)
 
 /* ---- writing ---- */
 
-/* False: it could not be written, which is in the report. */
+/* Writes one row to the new file.  False: it could not be written, which the report says. */
 static bool
 wrote(struct check *c, int rc)
 {
@@ -65,7 +65,7 @@ write_value(struct check *c, struct osp_slice name, struct osp_slice whole, unsi
     MDB_val k = val_of(name), v = val_of(whole);
     int     rc = mdb_put(c->to, c->dbi_to, &k, &v, flags);
 
-    /* Rows of format 3 come in the order that they keep. Another one, or a name twice, is damage. */
+    /* Rows of format 3 are read in the order of their names.  Any other order, or a name twice, is damage. */
     return rc != MDB_KEYEXIST && wrote(c, rc);
 }
 
@@ -75,7 +75,7 @@ begin_writing(struct check *c)
     return wrote(c, mdb_txn_begin(c->env_to, NULL, 0, &c->to)) && wrote(c, mdb_dbi_open(c->to, NULL, 0, &c->dbi_to));
 }
 
-/* Each transaction has a head, as the two meta pages are compared by it. */
+/* Writes the head in each transaction, since the two meta pages are compared by it. */
 static bool
 end_writing(struct check *c)
 {
@@ -140,7 +140,7 @@ copy_rows(struct check *c)
     return rc == MDB_NOTFOUND;
 }
 
-/* The head of either kind.  An older program left an empty tree when it was stopped before its first batch. */
+/* Reads the head of either format.  An older version left an empty tree if it was stopped before its first batch. */
 static bool
 read_head(struct check *c)
 {
@@ -185,7 +185,7 @@ open_to(struct check *c, const char *file, size_t size)
            wrote(c, mdb_env_open(c->env_to, file, MDB_NOSUBDIR | MDB_NOLOCK, 0600)) && begin_writing(c);
 }
 
-/* The plate sorts after all rows, so it is written after them. */
+/* Writes the plate, last, since its name sorts after those of all rows. */
 static bool
 finish_writing(struct check *c)
 {
@@ -197,7 +197,7 @@ finish_writing(struct check *c)
     return true;
 }
 
-/* What the new file says of itself before it has rows. */
+/* Prepares the new file before it has rows. */
 static void
 begin_head(struct check *c, struct osp_file_id from, struct osp_file_id to)
 {
@@ -210,7 +210,7 @@ begin_head(struct check *c, struct osp_file_id from, struct osp_file_id to)
     c->made.sum = (struct osp_store_sum){ 0 };
 }
 
-/* The new file holds as many rows as the head speaks of, and their hashes have its sum. */
+/* Checks that the new file has as many rows as the head says, and that their hashes have its sum. */
 static bool
 is_complete(const struct check *c)
 {
@@ -245,14 +245,14 @@ set_up_child(void)
     int              null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
     if (null != -1)
-        (void)dup2(null, STDERR_FILENO); /* LMDB reports a failed assertion there */
+        (void)dup2(null, STDERR_FILENO); /* LMDB writes failed assertions to standard error */
     for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++)
-        (void)signal(deadly[i], SIG_DFL); /* a handler of the parent's must not go on with its work here */
+        (void)signal(deadly[i], SIG_DFL); /* handlers of the parent must not run in the child */
     (void)sigfillset(&all);
     (void)sigprocmask(SIG_UNBLOCK, &all, NULL);
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)alarm(CHECK_SECONDS);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* it shares the locks of its parent */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* the child shares the locks of its parent, so it must not outlive it */
 }
 
 struct osp_store_report

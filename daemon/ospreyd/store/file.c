@@ -40,7 +40,7 @@ osp_store_say_damaged(const struct osp_store_place *p, char why[OSP_STORE_WHY_MA
 
 /* ---- whose it is ---- */
 
-/* OSP_E_STORE: others could change what is at `fd`, or put another file in its place. */
+/* OSP_E_STORE: other users can change the file or directory `fd`, or put another one in its place. */
 static enum osp_err
 check_owner(const struct osp_store_place *p, int fd, const char *name, mode_t type, char why[OSP_STORE_WHY_MAX])
 {
@@ -59,7 +59,7 @@ check_owner(const struct osp_store_place *p, int fd, const char *name, mode_t ty
 
 /* ---- locks ---- */
 
-/* The process that holds the lock wrote its number into the file `lock`. */
+/* Reads which process holds the lock: it wrote its number into the file `lock`. */
 static enum osp_err
 say_in_use(const struct osp_store_place *p, char why[OSP_STORE_WHY_MAX])
 {
@@ -95,7 +95,7 @@ take_lock(struct osp_store_place *p, char why[OSP_STORE_WHY_MAX])
         return say_in_use(p, why);
     n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
     if (ftruncate(p->lock, 0) != 0 || pwrite(p->lock, pid, (size_t)n, 0) != n)
-        (void)0; /* the number is a courtesy */
+        (void)0; /* the number only helps the operator */
     return OSP_OK;
 }
 
@@ -106,7 +106,7 @@ osp_store_place_open(const char *dir, struct osp_store_place *p, char why[OSP_ST
     enum osp_err e;
 
     while (n > 1 && dir[n - 1] == '/')
-        n--; /* "link/" would be followed */
+        n--; /* with a slash at the end a symbolic link would be followed */
     p->dir = p->lock = p->file = -1;
     if ((size_t)snprintf(p->name, sizeof(p->name), "%.*s", (int)n, dir) >= sizeof(p->name) - sizeof(OSP_STORE_FILE_NEW)) {
         (void)snprintf(why, OSP_STORE_WHY_MAX, "state: the directory's name is too long");
@@ -163,7 +163,7 @@ osp_store_place_file(struct osp_store_place *p, char why[OSP_STORE_WHY_MAX])
     e = check_owner(p, p->file, OSP_STORE_FILE, S_IFREG, why);
     if (e != OSP_OK)
         return e;
-    /* The file `lock` may have been removed, and so may the name of a file that another process writes anew. */
+    /* Somebody may have removed the file `lock`, or another process may be replacing the store: so its file is locked, too. */
     return flock(p->file, LOCK_EX | LOCK_NB) == 0 && osp_store_place_is_whole(p, 0) ? OSP_OK : say_in_use(p, why);
 }
 
@@ -172,7 +172,7 @@ osp_store_place_file(struct osp_store_place *p, char why[OSP_STORE_WHY_MAX])
 enum osp_err
 osp_store_place_new(const struct osp_store_place *p, int *fd, char why[OSP_STORE_WHY_MAX])
 {
-    (void)unlinkat(p->dir, OSP_STORE_FILE_NEW, 0); /* of a start that was killed */
+    (void)unlinkat(p->dir, OSP_STORE_FILE_NEW, 0); /* left by a start that was killed */
     *fd = openat(p->dir, OSP_STORE_FILE_NEW, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*fd == -1)
         return cannot_use(p, OSP_STORE_FILE_NEW, errno, "this user must be able to write to the directory", why);
@@ -265,7 +265,7 @@ osp_store_place_sum(const struct osp_store_place *p, size_t length)
     if (fd == -1)
         return;
     if (ftruncate(fd, 0) != 0 || pwrite(fd, bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-        (void)0; /* what is there then matches no file */
+        (void)0; /* then the plate matches no file, and the next open checks everything */
     (void)close(fd);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which file a file is: a copy, or one that was restored under the same name, is another one.
+ * Tells files apart: a copy of a file, or a file that was restored under its name, is another file.
  */
 #ifndef OSP_DAEMON_OSPREYD_STORE_FILE_ID_H
 #define OSP_DAEMON_OSPREYD_STORE_FILE_ID_H

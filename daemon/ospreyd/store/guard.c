@@ -13,9 +13,9 @@
 
 #define LOOK_SECONDS 1
 
-/* There is one guard, as there is one way to handle a signal. */
+/* There is one guard in a process, since a signal has one handler. */
 static struct {
-    struct osp_store *store;            /* NULL: there is no guard */
+    struct osp_store *store;            /* NULL: no guard */
     pthread_t         thread;
     sem_t             wake;
     bool              stopping;         /* set before `wake` is posted */
@@ -28,13 +28,13 @@ on_bus_error(int number)
     int saved = errno;
 
     if (!osp_store_is_lost(guard.store)) {
-        (void)signal(number, SIG_DFL); /* not for us: the access is tried again, and ends the process */
+        (void)signal(number, SIG_DFL); /* not an access to the store: it is repeated without a handler, which ends the process */
         errno = saved;
         return;
     }
     (void)sem_post(&guard.wake);
     for (;;)
-        (void)pause(); /* the thread that got here cannot go on, and the guard ends the process */
+        (void)pause(); /* this thread cannot go on; the guard ends the process */
 }
 
 static void
@@ -70,7 +70,7 @@ start_thread(void)
     int      rc;
 
     (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the main thread's */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old); /* signals have to come to the main thread */
     rc = pthread_create(&guard.thread, NULL, look, NULL);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     return rc == 0 ? OSP_OK : OSP_E_NOMEM;

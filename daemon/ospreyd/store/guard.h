@@ -18,7 +18,7 @@
  */
 OSP_CHECKED enum osp_err osp_guard_start(struct osp_store *s);
 
-/* It is fine if there is none. */
+/* Fine if there is no guard. */
 void osp_guard_stop(void);
 
 #endif

@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #define PAGES_SPARE 16
-#define PAGES_PER_CHANGE 2      /* that a put or del writes anew, at most on average: a leaf, and its share of branches */
+#define PAGES_PER_CHANGE 2      /* pages that a put or del writes anew, on average at most: a leaf, and a part of a branch */
 
 static MDB_val
 to_val(struct osp_slice s)
@@ -35,7 +35,7 @@ osp_store_error(const struct osp_store *s)
 
 /* ---- rows ---- */
 
-/* OSP_E_NOT_FOUND.  OSP_E_STORE: not what was written. */
+/* Reads a row and its check.  OSP_E_NOT_FOUND.  OSP_E_STORE: it is not what was written. */
 static enum osp_err
 find(struct osp_store *s, struct osp_slice name, struct osp_slice *value, struct osp_store_sum *h)
 {
@@ -58,7 +58,7 @@ osp_store_get(struct osp_store *s, enum osp_store_table table, const uint8_t key
     return find(s, osp_store_row_name(table, key, name), value, &h);
 }
 
-/* What is under `name` goes out of the head's sum; OSP_E_NOT_FOUND: nothing is. */
+/* Takes the row `name` out of the sum of the head.  OSP_E_NOT_FOUND: there is no such row. */
 static enum osp_err
 take_out(struct osp_store *s, enum osp_store_table table, struct osp_slice name)
 {
@@ -125,7 +125,7 @@ osp_store_del(struct osp_store *s, enum osp_store_table table, const uint8_t key
     return rc == 0 ? OSP_OK : fail(s, rc);
 }
 
-/* The first row with a name of at least `from`, or above it. */
+/* Finds the first row whose name is `from` or sorts after it. */
 static enum osp_err
 seek(struct osp_store *s, struct osp_slice from, bool above, MDB_val *k, MDB_val *v)
 {
@@ -179,7 +179,7 @@ osp_store_live_pages(struct osp_store *s)
 size_t
 osp_store_pages_for(size_t live)
 {
-    return 2 * live + live / 256 + PAGES_SPARE; /* the list of free pages takes some itself: 8 bytes for each page on it */
+    return 2 * live + live / 256 + PAGES_SPARE; /* the list of free pages needs pages itself: 8 bytes for each free page */
 }
 
 size_t
@@ -228,7 +228,7 @@ begin(struct osp_store *s)
 
 static enum osp_err write_head(struct osp_store *s);
 
-/* One more commit: from the next one on, what the last one gave back can be used. */
+/* Makes one more commit, after which the pages that the last one gave back can be used. */
 static int
 settle(struct osp_store *s)
 {
@@ -300,7 +300,7 @@ osp_store_accept_file(struct osp_store *s)
     s->changed = s->accepted = true;
 }
 
-/* The head goes into the batch, so that it never speaks of other rows than are there. */
+/* Writes the head within the batch, so that it always matches the rows. */
 static enum osp_err
 write_head(struct osp_store *s)
 {
@@ -325,7 +325,7 @@ osp_store_commit(struct osp_store *s)
     rc = mdb_txn_commit(s->txn); /* frees the transaction whatever happens */
     s->txn = NULL;
     if (rc == 0 && osp_store_is_lost(s))
-        rc = ESTALE; /* it may have been written to a file that nobody will find again */
+        rc = ESTALE; /* the file was replaced meanwhile, so the commit may be in a file without a name */
     if (rc == 0 && s->changed) {
         s->was_moved &= !s->accepted;
         s->head = s->work;

@@ -21,11 +21,11 @@
 #define NAME_NEW "mark.new"
 #define MAGIC "osprey-mark 1\n\n\n"
 #define SLOT_LEN 80u
-#define SLOT_AT(n) ((off_t)(((n) & 1) * 4096))  /* in blocks of their own, whatever the disk */
+#define SLOT_AT(n) ((off_t)(((n) & 1) * 4096))  /* the slots are in different blocks of any disk */
 
-/* What tells a file from its copies.  Not every file system knows when a file was made: 0. */
+/* An open mark.  `id` tells its file from copies, also from one that was restored under its name. */
 struct osp_mark {
-    int            file;        /* locked */
+    int            file;        /* descriptor, with a lock on it */
     struct osp_file_id id;
     uint64_t       writes;
 };
@@ -73,7 +73,7 @@ decode(struct osp_slice slot, struct osp_file_id own, uint64_t *number, struct o
     return magic && osp_rd_uint(&r, 8) == osp_hash(&fixed, osp_slice_head(slot, SLOT_LEN - 8)) && osp_rd_done(&r);
 }
 
-/* The later one of the slots that are whole. */
+/* Chooses the later of the slots that are whole. */
 static enum osp_err
 read_slots(struct osp_mark *m, struct osp_mark_value *v)
 {
@@ -110,7 +110,7 @@ write_slot(int file, struct osp_file_id id, uint64_t number, const struct osp_ma
 
 /* ---- the directory and the file ---- */
 
-/* Nobody else may be able to put another file in its place. */
+/* Checks that no other user can put another file in the place of this one. */
 static bool
 is_ours(int fd, mode_t type)
 {
@@ -186,7 +186,7 @@ osp_mark_open(const char *dir, struct osp_mark **out, struct osp_mark_value *v, 
     return OSP_OK;
 }
 
-/* Both slots, in a file that is durable before it has its name. */
+/* Writes a new file with both slots, which is durable before it gets its name. */
 static bool
 write_new(int dir_fd, const struct osp_mark_value *v)
 {

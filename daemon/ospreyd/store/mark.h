@@ -2,8 +2,8 @@
 /*
  * The mark: a small file outside of the state directory that says how far the store had come.
  *
- * A copy of the state directory, or an older one that was brought back, is whole in itself, so only something that was not
- * copied with it can tell.  The mark names the store, counts its commits, and holds the highest number that was ever leased for
+ * A copy of the state directory, or an older one that was restored, looks complete.  Only something that was not copied with it
+ * shows the difference.  The mark names the store, counts its commits, and holds the highest number that was ever leased for
  * any context, so that a store that is lost can be followed by one that repeats nothing.  It is written after each commit
  * and before the numbers of that commit are used: a store never counts fewer commits than its mark.
  *
@@ -22,36 +22,36 @@
 struct osp_mark_value {
     uint8_t  store[OSP_MARK_STORE_LEN]; /* identifies the store */
     uint64_t seq;                       /* commits of that store */
-    uint64_t high;                      /* all numbers that were leased for any context are below it */
-    bool     is_copy;                   /* read only: the mark was written to another file than it is in now */
+    uint64_t high;                      /* all numbers that were ever leased, for any context, are below this */
+    bool     is_copy;                   /* read only: the mark was written to another file than the one it was read from */
 };
 
 struct osp_mark;
 
 /*
- * Opens the mark in directory `dir` and keeps others out; *v is what it says.
- *   OSP_E_NOT_FOUND  there is none, or no such directory
- *   OSP_E_FORMAT     it is damaged: neither slot is whole
- *   OSP_E_STORE      not a directory and a file of this user's alone, or in use
- * Each: `why` says it in one line.
+ * Opens the mark in directory `dir`, locks it against other processes, and reads it into *v.  On an error `why` has one line:
+ *   OSP_E_NOT_FOUND  there is no mark, or no such directory
+ *   OSP_E_FORMAT     the mark is damaged: neither slot is whole
+ *   OSP_E_STORE      other users may write to the directory or the file, or another process uses it
  */
 OSP_CHECKED enum osp_err osp_mark_open(const char *dir, struct osp_mark **out, struct osp_mark_value *v,
                                        char why[OSP_MARK_WHY_MAX]);
 
 /*
- * Makes a mark that says *v, durably, and the directory where it is absent.
- *   OSP_E_EXISTS     there is one already, and not `replace`
- *   OSP_E_STORE      as for osp_mark_open(), or it cannot be written: `why`
+ * Makes a mark with the content *v, durably, and its directory if that is missing.  On an error `why` has one line:
+ *   OSP_E_EXISTS     there is a mark already, and `replace` is false
+ *   OSP_E_STORE      as for osp_mark_open(), or it cannot be written
  */
 OSP_CHECKED enum osp_err osp_mark_create(const char *dir, bool replace, const struct osp_mark_value *v,
                                          char why[OSP_MARK_WHY_MAX]);
 
 /*
- * It says *v, durably.  What it said before counts until then.  One thread at a time.
- *   OSP_E_STORE      not written: errno
+ * Writes *v into the mark, durably; if that fails or is cut short, the content from before counts.  One thread at a time.
+ *   OSP_E_STORE      not written; errno says why
  */
 OSP_CHECKED enum osp_err osp_mark_write(struct osp_mark *m, const struct osp_mark_value *v);
 
-void osp_mark_close(struct osp_mark *m);        /* NULL is fine */
+/* Unlocks and closes the mark.  NULL is fine. */
+void osp_mark_close(struct osp_mark *m);
 
 #endif

@@ -54,11 +54,11 @@ open_env(struct osp_store *s, const char *file, size_t size, int fd, char why[OS
     if (rc == 0)
         rc = mdb_env_get_fd(s->env, &its_fd);
     if (rc == 0 && (fstat(its_fd, &its) != 0 || fstat(fd, &ours) != 0 || its.st_dev != ours.st_dev || its.st_ino != ours.st_ino))
-        rc = ESTALE; /* LMDB goes by the name, and found another file than the one that is locked */
+        rc = ESTALE; /* LMDB opened the name, and it belongs to another file than the one that is locked */
     return rc == 0 ? OSP_OK : say(s, why, rc);
 }
 
-/* Which run is this, and how did the last one end? */
+/* Finds out the number of this run, and how the last one ended. */
 static void
 take_head(struct osp_store *s, const struct osp_store_head *h)
 {
@@ -90,10 +90,10 @@ open_database(struct osp_store *s, char why[OSP_STORE_WHY_MAX])
     if (e == OSP_OK) {
         s->page_len = mdb_stat(s->txn, s->dbi, &st) == 0 ? st.ms_psize : 4096;
         s->fill = osp_store_fill(s);
-        s->given_back = osp_store_live_pages(s); /* as much as the last batch of the run before may have */
+        s->given_back = osp_store_live_pages(s); /* as many pages as the last batch of the run before may have given back */
     }
     if (s->txn)
-        mdb_txn_abort(s->txn); /* the main database's handle stays valid */
+        mdb_txn_abort(s->txn); /* the handle of the main database stays valid */
     s->txn = NULL;
     if (e == OSP_OK)
         take_head(s, &h);
@@ -122,7 +122,7 @@ judge(struct osp_store *s, const struct osp_store_report *r, char why[OSP_STORE_
     return OSP_E_STORE;
 }
 
-/* Everything is read, and written to a new file. */
+/* Reads the whole store in a child process, which writes it to a new file. */
 static enum osp_err
 rebuild(struct osp_store *s, size_t size, char why[OSP_STORE_WHY_MAX])
 {
@@ -154,7 +154,7 @@ open_existing(struct osp_store *s, const char *dir, size_t size, char why[OSP_ST
     if (e != OSP_OK)
         return e;
     if (fstat(s->place.file, &st) == 0 && (size_t)st.st_size > size)
-        size = (size_t)st.st_size; /* what was taken stays taken */
+        size = (size_t)st.st_size; /* a store never gets smaller */
     s->size = size = (size + GRAIN - 1) / GRAIN * GRAIN;
     if (!osp_store_place_is_same(&s->place))
         e = rebuild(s, size, why);
@@ -188,7 +188,7 @@ put(struct osp_store *s, struct osp_slice name, struct osp_slice value)
     return mdb_put(s->txn, s->dbi, &k, &v, 0);
 }
 
-/* The first commit: a head, and no rows. */
+/* Makes the first commit: a head, and no rows. */
 static enum osp_err
 write_first(struct osp_store *s, int fd, char why[OSP_STORE_WHY_MAX])
 {
@@ -212,7 +212,7 @@ write_first(struct osp_store *s, int fd, char why[OSP_STORE_WHY_MAX])
     return rc == 0 ? OSP_OK : say(s, why, rc);
 }
 
-/* Written under another name, so that a start that is killed here leaves no store behind. */
+/* Makes the file under another name first, so that a start that is killed leaves no incomplete store. */
 static enum osp_err
 make_file(struct osp_store *s, size_t size, char why[OSP_STORE_WHY_MAX])
 {

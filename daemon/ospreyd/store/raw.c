@@ -64,7 +64,7 @@ read_meta(int fd, unsigned which, size_t page_len, uint8_t *buf, struct meta *ou
     return true;
 }
 
-/* The head row in the leaf `p`; it is the first one. */
+/* The head row, which is the first row of the leaf `p`. */
 static bool
 first_row(struct osp_slice p, struct osp_store_head *out)
 {
@@ -95,7 +95,7 @@ read_head(int fd, uint64_t root, size_t page_len, uint8_t *buf, struct osp_store
     return false;
 }
 
-/* The head row is of the transaction that the meta page speaks of.  Before the first one there is none. */
+/* True if the head row belongs to the transaction of the meta page, or if there was no transaction yet. */
 static bool
 leads_to_its_head(int fd, const struct meta *m, size_t page_len, uint8_t *buf)
 {
@@ -120,7 +120,7 @@ is_consistent(int fd, bool old, uint8_t *buf)
         !read_meta(fd, 0, page_len, buf, &m[0]) || !read_meta(fd, 1, page_len, buf, &m[1]))
         return false;
     if (old && m[0].txn == 0 && m[1].txn == 0)
-        return true; /* nothing was ever written to it */
+        return true; /* no transaction was ever written */
     if ((m[0].txn & 1) != 0 || (m[1].txn & 1) != 1 || (m[0].txn + 1 != m[1].txn && m[1].txn + 1 != m[0].txn))
         return false;
     return old || (leads_to_its_head(fd, &m[0], page_len, buf) && leads_to_its_head(fd, &m[1], page_len, buf));

@@ -10,7 +10,7 @@ static const struct osp_hash_key fixed = { 0x6f73707265792d73u, 0x746174652d7630
 struct osp_slice
 osp_store_head_name(void)
 {
-    static const uint8_t name[] = { 0 }; /* before all others: store_raw.c finds it in the first leaf */
+    static const uint8_t name[] = { 0 }; /* sorts before all other names, so that raw.c finds it in the first leaf */
 
     return osp_slice(name, sizeof(name));
 }
@@ -60,7 +60,7 @@ osp_store_sum_sub(struct osp_store_sum *sum, struct osp_store_sum h)
     sum->w[1] -= h.w[1];
 }
 
-/* The check of formats 1 and 2, and of the head. */
+/* The check that rows of formats 1 and 2 have, and the head. */
 static uint64_t
 check_of(struct osp_slice name, struct osp_slice value)
 {
@@ -77,7 +77,7 @@ check_of(struct osp_slice name, struct osp_slice value)
 
 /* ---- checks ---- */
 
-/* A value without its check, which is the second part. False: too short or too long. */
+/* Splits a stored value: the value itself, and behind it its check.  False: it is too short or too long. */
 static bool
 split(struct osp_slice whole, struct osp_slice *value, uint64_t *check)
 {

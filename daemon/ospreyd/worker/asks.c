@@ -20,7 +20,7 @@ ask_name(struct osp_worker *w, const char *host, struct osp_time now)
     osp_mailbox_post(w->cfg.main, n);
 }
 
-/* What EDHOC made; its first numbers are leased with the write that makes it durable. */
+/* Keeps a context that EDHOC made.  The write that makes it durable also leases its first numbers. */
 static void
 keep(struct osp_worker *w, struct osp_recipe *m)
 {
@@ -51,7 +51,9 @@ tell_worn(struct osp_worker *w, struct osp_octx *c, enum osp_key_state state)
     osp_mailbox_post(w->cfg.main, n);
 }
 
-/* `whom`: "coap://192.0.2.7:5683 NAME", with a subject behind it where who is there was judged by that. */
+/* Logs the end of an EDHOC session with a next hop.  `whom`: "coap://192.0.2.7:5683 NAME", and a blank and the subject
+   behind it if
+   the subject had to be proven. */
 static void
 tell_agreed(char *whom, enum osp_err e)
 {

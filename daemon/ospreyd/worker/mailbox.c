@@ -60,7 +60,7 @@ osp_mailbox_post(struct osp_mailbox *m, struct osp_note *n)
     m->tail = &n->next;
     (void)pthread_mutex_unlock(&m->lock);
     if (was_empty && write(m->fd, &one, sizeof(one)) < 0)
-        (void)0; /* the counter is at its limit: readable all the same */
+        (void)0; /* the counter is at its limit, so the descriptor is readable already */
 }
 
 struct osp_note *
@@ -69,7 +69,7 @@ osp_mailbox_take(struct osp_mailbox *m)
     struct osp_note *all;
     uint64_t         count;
 
-    /* Read first: a note posted in between makes the descriptor readable again. */
+    /* The descriptor is read before the queue, so a note that is posted in between makes it readable again. */
     if (read(m->fd, &count, sizeof(count)) < 0)
         (void)0;
     (void)pthread_mutex_lock(&m->lock);

@@ -4,7 +4,7 @@
 
 #include "daemon/ospreyd/log.h"
 
-#define ANSWER_BYTES 1024       /* of an abort's 5.03 under all its layers */
+#define ANSWER_BYTES 1024       /* room for one 5.03 under all its layers */
 
 static void
 collect(struct osp_worker *w)
@@ -28,7 +28,8 @@ worker_publish_stats(struct osp_worker *w, uint64_t seq)
     (void)pthread_mutex_unlock(&w->lock);
 }
 
-/* Ends `count` exchanges by `fn`.  The answers may be more than a turn's queue holds: they get one of their own. */
+/* Ends `count` exchanges by `fn`.  Their answers may be more than the send queue of a turn holds, so they get a queue
+   of their own. */
 static void
 answer_many(struct osp_worker *w, size_t count, struct osp_time now,
             void (*fn)(struct osp_proxy *px, struct osp_time now))
@@ -95,7 +96,7 @@ handle_note(struct osp_worker *w, struct osp_note *n, struct osp_time now)
     case OSP_NOTE_RESOLVE:
     case OSP_NOTE_DRAINED:
     case OSP_NOTE_WORN:
-        break; /* the main thread's */
+        break; /* these go to the main thread */
     }
 }
 

@@ -9,7 +9,7 @@
 #include "msg/endpoint.h"
 
 struct osp_shortage {
-    uint64_t        count;      /* how often it had happened when it was looked at last */
+    uint64_t        count;      /* how often it had happened at the last look */
     struct osp_time last;       /* when the count grew */
 };
 

@@ -220,7 +220,7 @@ osp_worker_join(struct osp_worker *w)
     if (!w || !w->running)
         return;
     while (!post(w, OSP_NOTE_END, NULL))
-        (void)usleep(1000); /* out of memory: the thread has to be told all the same */
+        (void)usleep(1000); /* out of memory: try again, since the thread has to be told */
     (void)pthread_join(w->thread, NULL);
     w->running = false;
 }

@@ -2,10 +2,9 @@
 /*
  * A worker: one thread with its own sockets, message layer, exchanges and timers.
  *
- * Sockets are numbered the same way in every worker: 0 .. upstream_ports-1 are for requests of ours,
- * the listeners follow; a number keeps its address for the life of the process, so an answer never
- * leaves from another address than its request came in at.
- * Made and changed by the main thread; between start and join everything goes through notes.
+ * Every worker has one numbering of sockets: 0 .. upstream_ports-1 are for our own requests, the listeners follow.  A number
+ * keeps its address for the life of the process, so an answer always leaves from the address that its request came in at.
+ * The main thread makes and changes workers; between start and join it does so by notes only.
  */
 #ifndef OSP_DAEMON_OSPREYD_WORKER_WORKER_H
 #define OSP_DAEMON_OSPREYD_WORKER_WORKER_H
@@ -20,10 +19,10 @@ struct osp_worker_cfg {
     unsigned             index;
     struct osp_proxy_cfg proxy;
     struct osp_ep_cfg    ep;                    /* of its message layer for UDP; `ledger` does not matter */
-    unsigned             upstream_ports;        /* at most: places 0..upstream_ports-1 are theirs */
-    size_t               receive_buffer;        /* bytes of each socket, 0: the system's default */
-    struct osp_kept     *kept;                  /* what keeps the contexts made */
-    struct osp_mailbox  *main;                  /* where names are asked for */
+    unsigned             upstream_ports;        /* ports for our own requests, at most: sockets 0..upstream_ports-1 */
+    size_t               receive_buffer;        /* bytes, for each socket; 0: the default of the system */
+    struct osp_kept     *kept;                  /* takes the contexts that EDHOC makes; borrowed */
+    struct osp_mailbox  *main;                  /* of the main thread, which looks names up; borrowed */
 };
 
 struct osp_worker_stats {
@@ -32,10 +31,10 @@ struct osp_worker_stats {
     struct osp_udp_stats   udp;
     uint64_t               dropped_foreign;     /* requests to a socket that is no listener */
     uint64_t               refused_draining;    /* requests while stopping */
-    uint64_t               dropped_tx;          /* the turn's send queue was full */
+    uint64_t               dropped_tx;          /* datagrams for which the send queue of a turn was too short */
     uint64_t               turns;
-    size_t                 upstream_ports;      /* open now; they are opened as they are needed */
-    uint64_t               ports_failed;        /* attempts to open one that failed */
+    size_t                 upstream_ports;      /* ports for our own requests that are open now */
+    uint64_t               ports_failed;        /* failed attempts to open one more */
 };
 
 struct osp_worker;
@@ -48,29 +47,30 @@ OSP_CHECKED enum osp_err osp_worker_new(const struct osp_worker_cfg *cfg, struct
 
 struct osp_mailbox *osp_worker_mailbox(struct osp_worker *w);
 
-/* Gives a change to a worker that does not run yet. OSP_E_NOMEM. */
+/* Gives a change, which it takes, to a worker that does not run yet.  OSP_E_NOMEM: a socket could not be added. */
 OSP_CHECKED enum osp_err osp_worker_apply(struct osp_worker *w, struct osp_change *c);
 
-/* From here datagrams are read. OSP_E_NOMEM: no thread. */
+/* Starts the thread: from now on datagrams are read.  OSP_E_NOMEM: no thread. */
 OSP_CHECKED enum osp_err osp_worker_start(struct osp_worker *w, struct osp_leaser *leaser);
 
-/* Gives a change to a running worker; osp_worker_is_current() tells when it is in force. False: no memory,
-   the change is freed. */
+/* Gives a change, which it takes, to a running worker; osp_worker_is_current() tells when it is in force.
+   False: out of memory, the change was freed. */
 bool osp_worker_change(struct osp_worker *w, struct osp_change *c);
 
-/* Asks for fresh counters; as above.  No second note is posted while one is unanswered. */
+/* Asks a running worker for fresh counters; osp_worker_is_current() tells when they are there.  While it has not done what it was
+   asked for before, nothing is posted.  False: out of memory. */
 bool osp_worker_publish(struct osp_worker *w);
 
-/* Waits until everything asked of it so far is done; false after `ms`. */
+/* Waits until the worker has done everything that it was asked for so far; false: not within `ms` milliseconds. */
 bool osp_worker_is_current(struct osp_worker *w, unsigned ms);
 
 /* The counters it published last. */
 void osp_worker_stats(struct osp_worker *w, struct osp_worker_stats *out);
 
-/* Observers are told, new requests get 5.03; a DRAINED note comes when nothing is in flight any more. */
+/* Tells observers, answers new requests with 5.03, and posts a note OSP_NOTE_DRAINED when nothing is in flight any more. */
 void osp_worker_drain(struct osp_worker *w);
 
-/* Ends what is in flight with 5.03, stops the thread and waits for it. Its counters stay readable. */
+/* Ends exchanges in flight with 5.03, stops the thread and waits for it.  Its counters stay readable.  NULL is fine. */
 void osp_worker_join(struct osp_worker *w);
 
 void osp_worker_free(struct osp_worker *w);
