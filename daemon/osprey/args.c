@@ -236,7 +236,7 @@ add_uint_option(struct osprey_args *a, uint16_t num, const char *text)
 
 static const char context_mark[] = ",context=", edhoc_mark[] = ",edhoc";
 
-/* "edhoc" or "edhoc=PEER"; false: something else. */
+/* Reads "edhoc" or "edhoc=PEER"; false: it is something else. */
 static bool
 is_edhoc(const char *text, const char **peer)
 {
@@ -497,7 +497,7 @@ complain(const char *what, const char *wrong)
     return OSPREY_EXIT_USAGE;
 }
 
-/* Options that would do nothing are errors. */
+/* Reports options that would have no effect. */
 static int
 check_edhoc(const struct osprey_args *a)
 {

@@ -84,7 +84,7 @@ add_uint(struct osprey_onion *o, struct osp_msg *m, uint16_t num, uint32_t value
     return osp_msg_add(m, num, osp_slice(at, v.n));
 }
 
-/* A literal is written as in a URI: IPv6 in brackets [rfc7252#6.5]. */
+/* Writes the host as in a URI, with IPv6 in brackets [rfc7252#6.5]. */
 static enum osp_err
 add_host(struct osprey_onion *o, struct osp_msg *m, const struct osp_authority *a)
 {
@@ -104,9 +104,9 @@ add_host(struct osprey_onion *o, struct osp_msg *m, const struct osp_authority *
 }
 
 /*
- * Says that the message is for `a`, towards the one at `hop` who reads it [rfc7252#6.4].
- * Proxied, a port is left out only where it is both the scheme's default and the hop's own: what an
- * absent Uri-Port stands for is read both ways.
+ * Adds options that name the authority `a`, for the reader at `hop` [rfc7252#6.4].  In a request to a proxy a port is left out
+ * only if it is both the default of the scheme and the port of the hop, since implementations differ in what an absent Uri-Port
+ * means.
  */
 static enum osp_err
 add_authority(struct osprey_onion *o, struct osp_msg *m, const struct osp_authority *a, const struct osp_authority *hop,
@@ -177,7 +177,8 @@ add_echo(struct osp_msg *m, const struct osprey_echo *echo, size_t level)
     return osp_msg_add(m, OSP_OPT_ECHO, osp_slice(echo->value, echo->len));
 }
 
-/* The classes of the procedure; an Echo of ours is for the one who opens this layer, so inside it [rfc9175#2.3]. */
+/* The classes by draft-ietf-core-oscore-capable-proxies.  Our Echo is for the reader of this layer, so it goes inside
+   [rfc9175#2.3]. */
 static enum osp_err
 choose_classes(const struct osp_layer_ends *ends, const struct osp_msg *m, uint8_t classes[OSP_MSG_OPTS_MAX])
 {
@@ -189,7 +190,7 @@ choose_classes(const struct osp_layer_ends *ends, const struct osp_msg *m, uint8
     return e;
 }
 
-/* One layer on `in`: of a context, or a deterministic request. */
+/* Adds one layer to `in`: of a context, or as a deterministic request. */
 static enum osp_err
 protect(struct osprey_onion *o, struct osp_crypto *cr, struct osprey_seal *s, const struct osp_msg *in, const uint8_t *classes,
         struct osp_msg *out)
@@ -204,7 +205,7 @@ protect(struct osprey_onion *o, struct osp_crypto *cr, struct osprey_seal *s, co
     return e;
 }
 
-/* EDHOC message_3 before the ciphertext, so that one request carries both. [rfc9668#3.2.1] */
+/* Puts EDHOC message_3 in front of the ciphertext, so that one request carries both [rfc9668#3.2.1]. */
 static enum osp_err
 combine(struct osprey_onion *o, struct osp_slice message_3, struct osp_msg *m)
 {
@@ -344,7 +345,7 @@ osprey_onion_open(struct osprey_onion *o, struct osp_crypto *cr, const struct os
     }
     if (osp_msg_has(m, OSP_OPT_OSCORE))
         return OSP_E_EXTRA_LAYER;
-    if (level > 0 && OSP_CODE_CLASS(m->code) < 4) /* errors may come from the way, successes may not */
+    if (level > 0 && OSP_CODE_CLASS(m->code) < 4) /* an error may come from a proxy on the way, a success may not */
         return OSP_E_UNPROTECTED;
     out->msg = m;
     out->level = level;

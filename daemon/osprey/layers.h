@@ -4,7 +4,7 @@
  *
  * The request is made innermost first: the plain request, the end-to-end layer, then one layer per
  * proxy from the farthest to the nearest; before a layer for a proxy goes on, the message says where
- * that proxy shall send it (Uri-Host, Uri-Port, Proxy-Scheme).  Levels count the same way: level 0 is
+ * that proxy shall send it (Uri-Host, Uri-Port, Proxy-Scheme).  Levels are counted in this order: level 0 is
  * the plain request, level k the message after k layers.
  *
  * No sockets, no files: contexts have their sequence numbers granted already.
@@ -17,16 +17,16 @@
 #include "oscore/oscore.h"
 
 #define OSPREY_VIA_MAX 8
-#define OSPREY_LAYERS_MAX (OSPREY_VIA_MAX + 1) /* more are neither put on nor taken off [ocp#2.1] */
+#define OSPREY_LAYERS_MAX (OSPREY_VIA_MAX + 1) /* more layers are neither added nor removed [ocp#2.1] */
 #define OSPREY_ECHO_MAX 40                     /* [rfc9175#2.2.1] */
 
-/* A security context under the name its user gave it: one for two, or a group and the member that is asked. */
+/* A security context with the name that the user gave it: an OSCORE context, or a group and the member that is asked. */
 struct osprey_sec {
     struct osp_octx  *octx;
     const char       *name;
     struct osp_group *group;            /* not NULL: the layer is a deterministic request [cacheable#3.4.2] */
     size_t            server;
-    struct osp_slice  message_3;        /* not empty: of EDHOC, goes before the ciphertext [rfc9668#3.2.1] */
+    struct osp_slice  message_3;        /* not empty: EDHOC message_3, sent in front of the ciphertext [rfc9668#3.2.1] */
 };
 
 /* One proxy on the way. `sec` NULL: no layer for it; only the nearest proxy may lack one. */
@@ -47,7 +47,7 @@ struct osprey_route {
     struct osp_slice         proxy_uri;     /* not empty: sent as Proxy-Uri instead of the target's options */
 };
 
-/* The request itself; everything stays borrowed while it is under way. */
+/* The request itself; everything is borrowed until its last response was opened. */
 struct osprey_content {
     uint8_t               method;
     const struct osp_opt *opts;
@@ -70,11 +70,11 @@ struct osprey_step {
     const struct osprey_sec *sec;
     struct osp_layer_ends    ends;
     const struct osp_msg    *before, *after;    /* `after` is NULL when `err` is set */
-    const uint8_t           *classes;   /* of before's options; NULL when coming off */
+    const uint8_t           *classes;   /* OSCORE classes of the options of `before`; NULL: the layer is removed */
     enum osp_err             err;
 };
 
-/* Is told of every step; `step` may be NULL. */
+/* Called for every step; `step` may be NULL. */
 struct osprey_trace {
     void (*step)(void *ctx, const struct osprey_step *s);
     void *ctx;
@@ -83,9 +83,9 @@ struct osprey_trace {
 struct osprey_seal {
     const struct osprey_sec *sec;
     struct osp_layer_ends    ends;
-    struct osp_layer         layer;     /* of a group only the Partial IV, for those who tell */
+    struct osp_layer         layer;     /* for a group only the Partial IV is set, for the output */
     struct osp_group_layer   group;
-    bool                     has_outer_max_age;     /* of the response: how long a cache may keep what it cannot read */
+    bool                     has_outer_max_age;     /* the response says how long a cache may keep it */
     uint32_t                 outer_max_age;
 };
 
@@ -98,18 +98,18 @@ struct osprey_onion {
     uint8_t           *memory;
 };
 
-/* Where a response ended up. */
+/* What came of opening a response. */
 struct osprey_answer {
     const struct osp_msg *msg;
     size_t                level;    /* layers that did not come off: 0 when all did.  Above it, whoever
                                        shares seals[level] answered, or, at seal_count, nobody knows who */
 };
 
-/* OSP_E_NOMEM. */
+/* Makes the buffers.  OSP_E_NOMEM. */
 OSP_CHECKED enum osp_err osprey_onion_init(struct osprey_onion *o);
 void osprey_onion_fini(struct osprey_onion *o);
 
-/* NULL when `r` can be sent, else what is wrong with it. */
+/* Checks a route; returns NULL, or what is wrong with it. */
 const char *osprey_route_check(const struct osprey_route *r);
 
 /* The authority whose address the datagram goes to. */
@@ -119,7 +119,7 @@ const struct osp_authority *osprey_route_first_hop(const struct osprey_route *r)
  * Makes the request and puts all layers on; *out is ready for the endpoint and borrows from `o`, `r`
  * and `c` until the next build.  Takes one sequence number of each context; on an error too.
  *   OSP_E_INVALID   osprey_route_check() says why
- *   and what osp_oscore_protect_request(), osp_classes(), osp_uri_to_options() return
+ *   further errors as osp_oscore_protect_request(), osp_classes() and osp_uri_to_options()
  */
 OSP_CHECKED enum osp_err osprey_onion_build(struct osprey_onion *o, struct osp_crypto *cr, const struct osprey_route *r,
                                             const struct osprey_content *c, const struct osprey_echo *echo,
@@ -128,14 +128,14 @@ OSP_CHECKED enum osp_err osprey_onion_build(struct osprey_onion *o, struct osp_c
 /*
  * Takes the layers off the response to what was built last; out->msg borrows from `o` and `in`.
  * Stops early where an error response was made by somebody on the way.
- *   OSP_E_UNPROTECTED   a success that lacks a layer: not from the one we asked
- *   OSP_E_EXTRA_LAYER   a layer is left when all have come off [ocp#2.6]
- *   OSP_E_DECRYPT and the others of osp_oscore_unprotect_response()
+ *   OSP_E_UNPROTECTED   a success lacks a layer, so it is not from the server that was asked
+ *   OSP_E_EXTRA_LAYER   there is a layer more than were added [ocp#2.6]
+ *   OSP_E_DECRYPT and the other errors of osp_oscore_unprotect_response()
  */
 OSP_CHECKED enum osp_err osprey_onion_open(struct osprey_onion *o, struct osp_crypto *cr, const struct osp_msg *in,
                                            const struct osprey_trace *trace, struct osprey_answer *out);
 
-/* What was built last, as it goes to the endpoint; as long as osprey_onion_build() says, but for options in the content. */
+/* The message that was built last, as it goes to the endpoint; borrowed like the result of osprey_onion_build(). */
 const struct osp_msg *osprey_onion_outside(const struct osprey_onion *o);
 
 /* True if `a` asks for the request again with its Echo option, which goes to *echo [rfc9175#2.3]. */

@@ -54,7 +54,7 @@ complain(const char *what, const struct osp_addr *a)
     return false;
 }
 
-/* The address a request was sent to is told, so that the answer leaves from it. */
+/* Asks the system for the address that each request was sent to, so that the answer leaves from it. */
 static void
 want_pktinfo(const struct osprey_net *n)
 {
@@ -79,7 +79,7 @@ open_socket(struct osprey_net *n, const struct osp_addr *bind_to, const struct o
     if (n->fd == -1)
         return complain("no socket for", a);
     if (bind_to && n->family == AF_INET6 && osp_ip_is_any(&a->ip))
-        (void)setsockopt(n->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)); /* [::] serves IPv4 too */
+        (void)setsockopt(n->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)); /* [::] serves IPv4 as well */
     len = osp_addr_to_sockaddr(a, n->family, &sa);
     if (bind_to && bind(n->fd, (struct sockaddr *)&sa, len) == -1)
         return complain("cannot listen on", a);
@@ -148,7 +148,7 @@ on_signal(int sig)
     *stop_flag = 1;
 }
 
-/* They are blocked but while waiting, so that none is lost between a look at the flag and the wait. */
+/* The signals are blocked except during a wait, so that none is lost between reading the flag and the wait. */
 void
 osprey_net_stop_on_signals(struct osprey_net *n, volatile sig_atomic_t *flag)
 {
@@ -207,7 +207,7 @@ send_one(struct osprey_net *n, const struct osp_tx *t)
     struct iovec                     iov = { .iov_len = t->bytes.n };
     struct msghdr                    mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-    memcpy(&iov.iov_base, &t->bytes.p, sizeof(iov.iov_base)); /* sendmsg() writes to nothing of it */
+    memcpy(&iov.iov_base, &t->bytes.p, sizeof(iov.iov_base)); /* sendmsg() only reads it */
     if (!n->connected) {
         mh.msg_name = &sa;
         mh.msg_namelen = osp_addr_to_sockaddr(&t->to.peer, n->family, &sa);
@@ -215,7 +215,7 @@ send_one(struct osprey_net *n, const struct osp_tx *t)
     }
     if (n->wire)
         n->wire(n->wire_ctx, true, &t->to.peer, t->bytes);
-    (void)sendmsg(n->fd, &mh, 0); /* one that does not go out is like one lost on the way */
+    (void)sendmsg(n->fd, &mh, 0); /* an error counts as loss on the way */
 }
 
 void
@@ -245,7 +245,7 @@ read_destination(struct msghdr *mh, struct osp_flow *from)
     }
 }
 
-/* OSP_E_INCOMPLETE: nothing there. */
+/* Reads one datagram.  OSP_E_INCOMPLETE: there is none. */
 static enum osp_err
 receive_one(struct osprey_net *n, struct osp_flow *from, struct osp_slice *datagram)
 {

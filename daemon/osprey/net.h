@@ -14,7 +14,7 @@ struct osprey_net {
     int               fd;
     int               family;
     struct osp_addr   local;        /* bound address */
-    bool              connected;    /* to one peer: the system then tells of its ICMP errors */
+    bool              connected;    /* to one peer: then the system reports ICMP errors of that peer */
     struct osp_ep    *ep;
     struct osp_pool   pool;
     struct osp_txq    tx;
@@ -27,17 +27,17 @@ struct osprey_net {
 
 struct osp_time osprey_now(void);
 
-/* Strong random bytes; ends the process when the system has none. */
+/* Fills with strong random bytes; ends the process if the system has none. */
 struct osp_rand osprey_random(void);
 
 /*
- * Opens a socket: bound to `bind_to` and serving, or, when that is NULL, connected to `peer`.
- * False, with one clear line on standard error, when it cannot be had.
+ * Opens a socket that is bound to `bind_to` and serves; or, if that is NULL, one that is connected to `peer`.
+ * False: it cannot be opened, which was said on standard error.
  */
 bool osprey_net_open(struct osprey_net *n, const struct osp_addr *bind_to, const struct osp_addr *peer);
 void osprey_net_close(struct osprey_net *n);
 
-/* SIGINT and SIGTERM end waits from now on and set *flag. */
+/* From now on SIGINT and SIGTERM set *flag and end a wait. */
 void osprey_net_stop_on_signals(struct osprey_net *n, volatile sig_atomic_t *flag);
 
 /* Sends what is queued. */

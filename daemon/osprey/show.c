@@ -26,7 +26,7 @@ osprey_show_code(FILE *to, uint8_t code)
 
 /* ---- bytes ---- */
 
-/* Length of the UTF-8 character at the front, 0 when there is none [rfc3629#4]. */
+/* Length of the UTF-8 character at the beginning; 0: it is not UTF-8 [rfc3629#4]. */
 static size_t
 utf8_length(struct osp_slice s)
 {
@@ -66,7 +66,7 @@ put_hex(FILE *to, struct osp_slice s)
         fprintf(to, "%02x", s.p[i]);
 }
 
-/* Hexadecimal, 32 bytes to a line, under an indentation. */
+/* Writes bytes in hexadecimal, 32 to a line, indented. */
 static void
 put_dump(FILE *to, const char *what, struct osp_slice s)
 {
@@ -198,7 +198,7 @@ show_on(FILE *to, const struct osprey_step *s, unsigned level)
         put_dump(to, "ciphertext", s->after->payload);
 }
 
-/* What anybody could read beside the layer. */
+/* Shows the options that stay readable outside of the layer. */
 static void
 show_outside(FILE *to, const struct osp_msg *m)
 {

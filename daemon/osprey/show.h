@@ -12,28 +12,28 @@
 
 struct osprey_show {
     FILE    *to;
-    unsigned level;     /* 0: nothing, 1: one block per layer, 2: all bytes too */
+    unsigned level;     /* 0: nothing, 1: one block of lines for each layer, 2: also all bytes */
 };
 
-/* For struct osprey_trace: a layer goes on or comes off. `ctx` is a struct osprey_show. */
+/* The `step` of struct osprey_trace: shows a layer that is added or removed.  `ctx` is a struct osprey_show. */
 void osprey_show_step(void *ctx, const struct osprey_step *s);
 
-/* For struct osprey_net: a datagram. `ctx` is a struct osprey_show. */
+/* The `wire` of struct osprey_net: shows a datagram.  `ctx` is a struct osprey_show. */
 void osprey_show_wire(void *ctx, bool out, const struct osp_addr *peer, struct osp_slice datagram);
 
-/* Options "Uri-Host: example.com, Uri-Path: a" whose class is encrypted, or is not, or all when `classes` is NULL. */
+/* Writes options as "Uri-Host: example.com, Uri-Path: a": encrypted ones, or the others; all if `classes` is NULL. */
 void osprey_show_options(FILE *to, const struct osp_msg *m, const uint8_t *classes, bool encrypted);
 
-/* "GET", ..., or "2.05 Content" */
+/* Such as "GET" or "2.05 Content". */
 void osprey_show_code(FILE *to, uint8_t code);
-const char *osprey_method_name(uint8_t code);   /* NULL: none of the seven */
+const char *osprey_method_name(uint8_t code);   /* NULL: not one of the seven methods */
 
 /* ---- JSON ---- */
 
-/* The string in quotes; bytes that are no UTF-8 are escaped one by one. */
+/* Writes a string in quotes; bytes that are not UTF-8 are escaped one by one. */
 void osprey_json_string(FILE *to, struct osp_slice s);
 void osprey_json_hex(FILE *to, struct osp_slice s);
-/* [{"number":12,"name":"Content-Format","value":0},...] without those of number `but` */
+/* Writes the options, without those of number `but`: [{"number":12,"name":"Content-Format","value":0}, and so on]. */
 void osprey_json_options(FILE *to, const struct osp_msg *m, uint16_t but);
 
 bool osprey_is_utf8(struct osp_slice s);

@@ -94,7 +94,7 @@ plan_route(struct client *c)
     return !wrong;
 }
 
-/* What can be sent, in blocks or in one datagram. */
+/* Checks that the payload can be sent, in blocks or in one datagram. */
 static size_t
 payload_max(const struct client *c)
 {
@@ -199,7 +199,7 @@ resolve(const struct osp_authority *a, struct osp_addr *out)
 
 /* ---- the request ---- */
 
-/* False: there is nothing to report, the reason was said. */
+/* Makes buffers and socket.  False: not possible, which was said on standard error. */
 static bool
 open_net(struct client *c)
 {

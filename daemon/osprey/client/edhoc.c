@@ -7,7 +7,7 @@
  *   combined              message_1, message_2; then message_3 travels with the first request [rfc9668#3.2]: the next message_1,
  *                         or the user's own
  *
- * What comes out is kept for the next call as soon as the peer has shown that it has the same keys.
+ * The new context is kept for the next call as soon as the peer has shown that it derived equal keys.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@
 
 #define C_I_TRIES 64
 
-/* Stands in the route until there is a context. */
+/* The context in the route until EDHOC has made one. */
 static const struct osprey_sec unmade;
 
 static struct osp_slice
@@ -42,7 +42,7 @@ put_authority(struct osp_wr *w, const struct osp_authority *a)
     return osp_wr_bad(w) ? OSP_E_NOSPACE : OSP_OK;
 }
 
-/* Who is asked as whom: other credentials on either side, or another address, are another context. */
+/* Names a kept context: by our credential, the credentials trusted for the peer, and its address. */
 static enum osp_err
 name_record(const struct client *c, struct client_key *k, const struct osp_authority *to)
 {
@@ -101,7 +101,7 @@ client_edhoc_plan(struct client *c)
 
 /* ---- contexts ---- */
 
-/* Makes it the one of its hop. */
+/* Makes a context with the parameters `p` the one of its hop. */
 static enum osp_err
 adopt(struct client *c, struct client_key *k, const struct osp_octx_params *p, bool is_new)
 {
@@ -116,7 +116,7 @@ adopt(struct client *c, struct client_key *k, const struct osp_octx_params *p, b
     osp_octx_set_limits(ctx->sec.octx, &limits);
     if (!client_lease(c))
         return OSP_E_NO_LEASE;
-    /* each number is one encryption; nobody has counted them otherwise */
+    /* Each sequence number is one encryption, so numbers used in earlier calls count as uses of the key. */
     used = osp_octx_ssn(ctx->sec.octx).next;
     osp_octx_usage_restore(ctx->sec.octx, used < UINT32_MAX ? (uint32_t)used : UINT32_MAX, 0);
     k->ctx = ctx;
@@ -124,7 +124,7 @@ adopt(struct client *c, struct client_key *k, const struct osp_octx_params *p, b
     return OSP_OK;
 }
 
-/* OSP_E_NOT_FOUND: none is kept, or none that is fit for use. */
+/* Takes the context that an earlier call kept.  OSP_E_NOT_FOUND: no context was kept, or it cannot be used. */
 static enum osp_err
 take_kept(struct client *c, struct client_key *k)
 {
@@ -146,7 +146,7 @@ take_kept(struct client *c, struct client_key *k)
     return e;
 }
 
-/* The peer has it, too: from now on it may be used again. */
+/* The peer has the context, too, so it is kept for later calls. */
 static void
 keep(struct client *c, struct client_key *k)
 {
@@ -175,7 +175,7 @@ make_context(struct client *c, struct client_key *k, struct osp_edhoc *s)
 
 /* ---- messages ---- */
 
-/* The request for `hop`, through those before it. */
+/* The route of an EDHOC message for `hop`, through the proxies before it. */
 static void
 route_to(const struct client *c, size_t hop, struct osprey_route *r)
 {
@@ -193,7 +193,7 @@ route_to(const struct client *c, size_t hop, struct osprey_route *r)
     r->target.has_query = false;
 }
 
-/* One POST; the answer is in c->answer. */
+/* Sends one POST; its answer is in c->answer. */
 static enum osp_err
 post(struct client *c, const struct client_key *k, struct osprey_onion *onion, struct osp_slice payload)
 {
@@ -205,7 +205,7 @@ post(struct client *c, const struct client_key *k, struct osprey_onion *onion, s
     enum osp_err          e;
 
     route_to(c, k->hop, &route);
-    c->echo.present = false;    /* what was asked for at a level of another route */
+    c->echo.present = false;    /* an Echo belongs to a level of another route */
     e = client_exchange(c, &ask, NULL);
     c->echo.present = false;
     return e;
@@ -220,7 +220,7 @@ is_format(const struct osp_msg *m, uint32_t format)
     return o && osp_opt_uint(o->val, &v) && v == format;
 }
 
-/* Only the first block of a message. */
+/* True if the answer is only the first block of a message. */
 static bool
 is_cut(const struct osp_msg *m)
 {
@@ -230,7 +230,7 @@ is_cut(const struct osp_msg *m)
     return osp_block_get(m, OSP_OPT_BLOCK2, &has, &b) != OSP_OK || (has && b.more);
 }
 
-/* An answer that carries an error message [rfc9528#A.2.3]. */
+/* Reads an answer that carries an error message [rfc9528#A.2.3]. */
 static bool
 is_error_answer(const struct osp_msg *m, struct osp_edhoc_error *out)
 {
@@ -266,7 +266,7 @@ fail_by_peer(struct client *c, const struct client_key *k, const struct osp_edho
                 (long long)error->code, text.n ? ": " : "", (int)text.n, text.n ? (const char *)text.p : "");
 }
 
-/* An answer without a message that could be used. */
+/* Reports an answer that has no usable EDHOC message. */
 static enum osp_err
 fail_by_answer(struct client *c, const struct client_key *k)
 {
@@ -284,7 +284,7 @@ tell_message(const struct client *c, const struct client_key *k, bool out, const
         fprintf(c->show.to, "  = EDHOC with %s: %s %s, %zu bytes\n", k->plan.peer, what, out ? "goes out" : "came in", n);
 }
 
-/* An identifier that no other context of this run, nor one that is kept, goes by [rfc9668#4.1.1]. */
+/* Chooses a C_I that is the Recipient ID of no other context, neither of this call nor a kept one [rfc9668#4.1.1]. */
 static bool
 choose_c_i(struct client *c, struct client_key *k)
 {
@@ -303,7 +303,7 @@ choose_c_i(struct client *c, struct client_key *k)
     return false;
 }
 
-/* Tells the peer why, as far as it is known under which identifier. */
+/* Sends an error message to the peer, if its connection identifier is known. */
 static void
 send_error(struct client *c, struct client_key *k, struct osprey_onion *onion, struct osp_edhoc *s, enum osp_err why)
 {
@@ -320,7 +320,7 @@ send_error(struct client *c, struct client_key *k, struct osprey_onion *onion, s
     (void)!post(c, k, onion, osp_wr_slice(&w));
 }
 
-/* message_1 with `suite`, and its answer. */
+/* Sends message_1 with `suite`; its answer is in c->answer. */
 static enum osp_err
 send_message_1(struct client *c, struct client_key *k, struct osprey_onion *onion, struct osp_edhoc *s, int64_t suite)
 {
@@ -343,7 +343,7 @@ send_message_1(struct client *c, struct client_key *k, struct osprey_onion *onio
     return post(c, k, onion, osp_wr_slice(&w));
 }
 
-/* message_1, also again with another suite [rfc9528#6.3], until message_2 is in c->answer. */
+/* Sends message_1, again with another suite if the peer asks for it [rfc9528#6.3], until message_2 is in c->answer. */
 static enum osp_err
 first_round(struct client *c, struct client_key *k, struct osprey_onion *onion, struct osp_edhoc *s)
 {
@@ -383,7 +383,7 @@ take_message_2(struct client *c, struct client_key *k, struct osp_edhoc *s)
     return OSP_OK;
 }
 
-/* message_3 on its own, and message_4 if the peer sends it or has to. */
+/* Sends message_3 on its own; reads message_4 if the peer sends it or has to. */
 static enum osp_err
 second_round(struct client *c, struct client_key *k, struct osprey_onion *onion, struct osp_edhoc *s)
 {
@@ -413,7 +413,7 @@ second_round(struct client *c, struct client_key *k, struct osprey_onion *onion,
     return e == OSP_OK ? OSP_OK : fail(c, k, e, "message_4: %s", osp_err_text(e));
 }
 
-/* message_3 waits for the first request under the new context. */
+/* Keeps message_3 for the first request under the new context. */
 static enum osp_err
 hold_message_3(struct client_key *k, struct osp_edhoc *s)
 {
@@ -424,7 +424,7 @@ hold_message_3(struct client_key *k, struct osp_edhoc *s)
     return e;
 }
 
-/* One run of EDHOC, and the context that comes out. */
+/* Runs one EDHOC session and makes its context. */
 static enum osp_err
 run(struct client *c, struct client_key *k, struct osprey_onion *onion)
 {
@@ -460,7 +460,7 @@ run(struct client *c, struct client_key *k, struct osprey_onion *onion)
 
 /* ---- what the rest of the client asks for ---- */
 
-/* The context made earlier whose peer does not know it (any more), by what it said without protection. */
+/* Finds the kept context that its peer does not know any more, as it said in an unprotected answer. */
 static struct client_key *
 find_lost(struct client *c, const struct osprey_onion *onion)
 {
@@ -481,7 +481,7 @@ client_edhoc_is_lost(struct client *c, const struct osprey_onion *onion)
     return find_lost(c, onion) != NULL;
 }
 
-/* What an attacker says costs us one new run at most: what is new is not dropped again. */
+/* Anybody could have sent that answer.  It costs one new session at most, since a new context is not dropped again. */
 static bool
 drop_lost(struct client *c, const struct osprey_onion *onion)
 {
@@ -517,7 +517,7 @@ client_edhoc_establish(struct client *c, struct osprey_onion *onion)
         enum osp_err e = c->keys[i].ctx ? OSP_OK : establish_one(c, &c->keys[i], onion);
 
         if (e == OSP_E_NO_CONTEXT && drop_lost(c, onion))
-            i = SIZE_MAX;       /* one before it is to be made first; each only once */
+            i = SIZE_MAX;       /* a hop before it has to be made anew first; each hop only once */
         else if (e != OSP_OK)
             return e;
     }
@@ -550,7 +550,7 @@ client_edhoc_confirm(struct client *c, const struct osprey_onion *onion)
                 return fail_by_peer(c, k, &error);
             if (n < c->answer.level)
                 continue;
-            k->ctx->sec.message_3 = OSP_EMPTY;  /* its layer came off the answer: the peer has the keys */
+            k->ctx->sec.message_3 = OSP_EMPTY;  /* the answer verified under this context, so the peer has the keys */
             keep(c, k);
         }
     }

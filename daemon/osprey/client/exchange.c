@@ -8,7 +8,7 @@
 
 /* ---- the request ---- */
 
-/* The options of one request, and the values of those that are made here. */
+/* The options of one request, and the values that are made here for some of them. */
 struct content {
     struct osprey_content it;
     struct osp_opt        opts[OSPREY_OPTS_MAX + EXTRA_MAX];
@@ -34,7 +34,7 @@ add_block(struct content *t, uint16_t num, const struct osp_block *b)
     add(t, num, osp_block_make(b, t->values[t->made++]));
 }
 
-/* Whatever the layers, they are options of the request proper, so they are inside the innermost [rfc8613#4.1.3.4.1]. */
+/* All of these are options of the user's request, so they go inside the innermost layer [rfc8613#4.1.3.4.1]. */
 static void
 make_content(const struct client *c, const struct client_ask *ask, struct content *t)
 {
@@ -100,7 +100,7 @@ client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct
 
         if (e != OSP_OK)
             return e;
-        if (ev->kind == OSP_EV_REQUEST) /* we serve nothing */
+        if (ev->kind == OSP_EV_REQUEST) /* the client serves no requests */
             osp_ep_dismiss(c->net.ep, ev->handle, true, osprey_now(), &c->net.tx);
         else if (ev->handle == handle && ev->kind == OSP_EV_RESPONSE)
             return OSP_OK;
@@ -112,8 +112,8 @@ client_await(struct client *c, uint64_t handle, struct osp_time deadline, struct
 }
 
 /*
- * Opens the answer into c->answer.  A notification that was on its way when its Token was taken over is none: it was not
- * made for this request.
+ * Opens the answer into c->answer.  A notification that was on its way when its Token was taken over is not the answer: it
+ * was not made for this request.
  */
 static enum osp_err
 await_answer(struct client *c, const struct client_ask *ask, uint64_t handle, struct osp_time deadline)
@@ -182,8 +182,8 @@ exchange(struct client *c, const struct client_ask *ask, uint64_t *handle)
 }
 
 /*
- * Repeats the request once for each level that asks for an Echo [rfc9175#2.3] [rfc8613#B.1.2].  What proved the replay
- * window of a layer has done so; what proved our address is asked again until it is old.
+ * Repeats the request once for each level that asks for an Echo [rfc9175#2.3] [rfc8613#B.1.2].  An Echo for a replay window is
+ * needed once; an Echo for our address is sent again until the peer wants a new one.
  */
 enum osp_err
 client_exchange(struct client *c, const struct client_ask *ask, uint64_t *handle)

@@ -2,8 +2,8 @@
 /*
  * An observation of the client [rfc7641], through any layers [rfc8613#4.1.3.5].
  *
- * It is registered with one onion and its notifications are opened with the same; the other onion serves the requests
- * beside it: later blocks of a notification, and the next registration, after which the two change places.
+ * One onion registers and opens the notifications.  The other onion is for requests beside the observation: later blocks of a
+ * notification, and the next registration, after which the two change places.
  */
 #include <stdlib.h>
 
@@ -81,7 +81,7 @@ register_now(struct client *c)
     return e;
 }
 
-/* Under the same Token, with the same options but Observe [rfc7641#3.6]. */
+/* Deregisters, with the Token and the options of the registration, but another Observe value [rfc7641#3.6]. */
 static void
 deregister(struct client *c)
 {
@@ -110,8 +110,8 @@ client_watch_hold(struct client *c, const struct osp_event *ev)
 }
 
 /*
- * One response to the registration.  What does not verify ends nothing, and is no reason to register again
- * [rfc8613#8.4.2].  NEWS_STALE: nothing new, wait on.
+ * Handles one response to the registration.  A response that does not verify does not end the observation, and is no reason to
+ * register again [rfc8613#8.4.2].  NEWS_STALE: it is not newer, go on waiting.
  */
 static enum news
 take(struct client *c, const struct osp_msg *m)
@@ -154,7 +154,7 @@ take_held(struct client *c)
 static enum news
 take_event(struct client *c, const struct osp_event *ev)
 {
-    if (ev->kind == OSP_EV_REQUEST)     /* we serve nothing */
+    if (ev->kind == OSP_EV_REQUEST)     /* the client serves no requests */
         osp_ep_dismiss(c->net.ep, ev->handle, true, osprey_now(), &c->net.tx);
     if (ev->handle != c->watch.handle)
         return NEWS_STALE;
@@ -189,7 +189,7 @@ await_news(struct client *c, struct osp_time end)
 
 /* ---- the whole of it ---- */
 
-/* Tells c->answer, with all of its body. False when the output fails. */
+/* Fetches the rest of the body and prints c->answer; false: the output failed. */
 static bool
 tell(struct client *c)
 {
@@ -206,7 +206,7 @@ tell(struct client *c)
     return true;
 }
 
-/* The observation is over though nobody here has asked for that. */
+/* Reports that the observation ended though the user did not end it. */
 static int
 lost(struct client *c)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A protected response in several blocks that are outside of its layers: a proxy had no room for it in one datagram.  It
- * cannot be verified before all of it is there, so what is fetched is bounded [rfc8613#4.1.3.4.2].
+ * A protected response that a proxy cut into blocks around its layers, since it did not fit one datagram.  It can be verified
+ * only when it is complete, so its length is bounded [rfc8613#4.1.3.4.2].
  */
 #include <stdlib.h>
 
@@ -9,16 +9,16 @@
 #include "msg/option.h"
 
 #define UNFRAGMENTED_MAX 65536u         /* MAX_UNFRAGMENTED_SIZE: what fits one datagram elsewhere */
-#define HEAD_MAX 2048u                  /* its options */
+#define HEAD_MAX 2048u                  /* bytes of its options */
 
 struct gather {
     struct osp_wr    body, head;
     struct osp_block block;
-    struct osp_slice etag;              /* in `head` */
+    struct osp_slice etag;              /* borrowed from `head` */
     uint8_t          code;
 };
 
-/* The first block: its options are those of the message. */
+/* Takes the first block, whose options become the options of the message. */
 static enum osp_err
 begin(struct client *c, struct gather *g, const struct osp_msg *m)
 {
@@ -56,7 +56,7 @@ add(struct client *c, struct gather *g, const struct osp_msg *m)
     return e == OSP_OK ? OSP_OK : client_broken(c, "a block of the protected message is not as long as it says");
 }
 
-/* Asks for the block at the end of what came: the same code and options, as far as anybody can read them. */
+/* Asks for the next block, with the code and the outer options of the protected request. */
 static enum osp_err
 ask_next(struct client *c, const struct gather *g, const struct osprey_onion *onion, struct osp_time deadline,
          struct osp_event *ev)
@@ -86,7 +86,7 @@ ask_next(struct client *c, const struct gather *g, const struct osprey_onion *on
     return e;
 }
 
-/* The block has to go on where the one before ended, and to be of the same message [rfc7959#2.4]. */
+/* Checks that a block follows the one before it, and belongs to the message of the first one [rfc7959#2.4]. */
 static enum osp_err
 check(struct client *c, struct gather *g, const struct osp_msg *m)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the client tells of its answers: on standard output the payload or JSON, on standard error what went wrong. */
+/* The output of the client: payload or JSON on standard output, errors on standard error. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -15,7 +15,7 @@ client_complain(const char *what, const char *wrong)
     return OSPREY_EXIT_USAGE;
 }
 
-/* With blocks that do not fit together the answer is unusable, which is not a matter of protection. */
+/* The exit status for `e`.  Blocks that do not fit together make the answer unusable; that is no failure of protection. */
 static bool
 is_protection_error(const struct client *c)
 {
@@ -49,7 +49,7 @@ client_exit_status(const struct client *c)
     }
 }
 
-/* Who vouches for the answer: NULL when nobody does. */
+/* Who vouches for the answer; NULL: nobody. */
 static const struct osprey_sec *
 vouched_by(const struct client *c)
 {
@@ -160,7 +160,7 @@ print_error_answer(const struct client *c, const struct osprey_sec *by)
         fputs(c->onion->seal_count ? ", not protected: anybody on the way may have said so\n" : "\n", stderr);
 }
 
-/* An error, and who says so, in one line on standard error; a success only when asked to be verbose. */
+/* Prints an error, and who says so, as one line on standard error; a success only with --verbose. */
 static void
 print_verdict(const struct client *c)
 {
@@ -181,7 +181,8 @@ print_verdict(const struct client *c)
     }
 }
 
-/* Standard output carries the payload of a success and nothing else; that of an error is told with it. `line`: it ends one. */
+/* Writes the payload of a success to standard output; the payload of an error goes to standard error with the error.
+   `line`: add a line end. */
 static bool
 write_payload(const struct client *c, bool line)
 {

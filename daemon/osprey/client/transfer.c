@@ -6,7 +6,7 @@
 #include "daemon/osprey/client/client.h"
 #include "msg/option.h"
 
-#define RESTARTS_MAX 3          /* of one body; then it is given up */
+#define RESTARTS_MAX 3          /* a body that changes more often while it is fetched is given up */
 
 bool
 client_is_by_hand(const struct client *c)
@@ -19,7 +19,7 @@ client_is_by_hand(const struct client *c)
 
 /* ---- up ---- */
 
-/* The layer that the blocks are inside of; NULL: none. */
+/* The layer that protects the blocks; NULL: no layer. */
 static const struct osprey_sec *
 innermost(const struct osprey_route *r)
 {
@@ -34,7 +34,7 @@ innermost(const struct osprey_route *r)
 /*
  * Under OSCORE each body has a Request-Tag that no body of this context had before, so that none of its blocks can be
  * replaced by one of another body [rfc9175#3.5.1]: the sequence number of its first block, which is leased already.  A
- * deterministic request has none; the digest of the body is the same for all clients, as the request has to be.
+ * deterministic request has no sequence number: there the tag is a digest of the body, which is equal for all clients.
  */
 static enum osp_err
 choose_tag(struct client *c, struct client_extra *x)
@@ -66,7 +66,7 @@ choose_tag(struct client *c, struct client_extra *x)
 
 enum step { STEP_DONE, STEP_NEXT, STEP_AGAIN, STEP_BROKEN };
 
-/* What follows the answer to the block that was sent last; `at` is the block to send then. */
+/* Decides what to do after the answer to the last block; *at: the block to send next. */
 static enum step
 judge_upload(struct client *c, const struct osp_block *sent, struct osp_block *at)
 {
@@ -113,7 +113,7 @@ upload(struct client *c, struct client_ask *ask, uint8_t szx)
         if (e == OSP_OK)
             e = osp_block_cut(c->payload, &at, &x->block1, &ask->payload);
         x->has_size1 = at.num == 0;                     /* [rfc7959#4] */
-        x->has_block2 = block2 && !x->block1.more;      /* what is asked of an answer that is to come */
+        x->has_block2 = block2 && !x->block1.more;      /* the block size that the answer should have */
         if (e == OSP_OK)
             e = client_exchange(c, ask, NULL);
         if (e != OSP_OK)
@@ -127,7 +127,7 @@ upload(struct client *c, struct client_ask *ask, uint8_t szx)
     }
 }
 
-/* A server that takes no body of this size in one message may propose blocks [rfc7959#2.9.3]. */
+/* True if the server does not take the body in one message and proposes blocks [rfc7959#2.9.3]. */
 static bool
 proposes_blocks(const struct client *c, uint8_t *szx)
 {
@@ -143,7 +143,7 @@ proposes_blocks(const struct client *c, uint8_t *szx)
 /* ---- down ---- */
 
 struct pull {
-    struct osp_block block;             /* the last one that came */
+    struct osp_block block;             /* of the last answer */
     uint8_t          code;
     uint8_t          etag[CLIENT_ETAG_MAX];
     size_t           etag_len;
@@ -172,7 +172,7 @@ is_same_body(const struct client *c, const struct pull *p)
            (!etag || osp_slice_eq(etag->val, osp_slice(p->etag, p->etag_len)));
 }
 
-/* Room for one more block, below the limit. */
+/* Makes room for one more block, up to the limit. */
 static enum osp_err
 grow(struct client *c)
 {
@@ -206,7 +206,7 @@ add_block(struct client *c, const struct pull *p)
     return e == OSP_E_BAD_REQUEST ? client_broken(c, "a block is not as long as it says") : e;
 }
 
-/* The options of the last answer with the whole body. */
+/* Makes the message with the options of the last answer and the whole body. */
 static void
 complete(struct client *c)
 {
@@ -216,7 +216,7 @@ complete(struct client *c)
     c->answer.msg = &c->whole;
 }
 
-/* What a later block is asked with: all options of the request but Observe and Block1 [rfc7959#2.6] [rfc7959#2.7]. */
+/* Makes the request for a later block: the options of the first one without Observe and Block1 [rfc7959#2.6] [rfc7959#2.7]. */
 static struct client_ask
 later_ask(const struct client *c, struct osprey_onion *onion, const struct client_extra *x)
 {
@@ -230,8 +230,8 @@ later_ask(const struct client *c, struct osprey_onion *onion, const struct clien
 }
 
 /*
- * The representation has changed: from the beginning, where asking again does no harm [rfc7959#2.4].  Of a request with
- * effects there is only the one answer.
+ * The representation has changed: fetch it from the beginning, if the request is safe to repeat [rfc7959#2.4].  A request with
+ * effects is not repeated.
  */
 static enum osp_err
 start_over(struct client *c, struct pull *p, struct client_ask *ask)
@@ -242,7 +242,7 @@ start_over(struct client *c, struct pull *p, struct client_ask *ask)
     return client_exchange(c, ask, NULL);
 }
 
-/* Fetches the next block into c->answer, or, after a change, the first; *alone: it is an answer of its own, as errors are. */
+/* Fetches the next block into c->answer, or the first one after a change; *alone: the answer is no block, such as an error. */
 static enum osp_err
 next_block(struct client *c, struct pull *p, struct client_ask *ask, bool *alone)
 {

@@ -13,7 +13,7 @@ struct osprey_context {
     struct osprey_sec    sec;       /* first: what the layers want to know */
     char                *name;
     struct osp_key_names keys;
-    uint8_t              old_fp[OSPREY_FP_LEN];     /* what versions before filed its state under */
+    uint8_t              old_fp[OSPREY_FP_LEN];     /* fingerprint under which older versions filed its state */
     bool                 fresh;     /* its keys were never used before */
     enum osprey_side     side;
     bool                 entered;   /* the state knows its keys */
@@ -27,8 +27,8 @@ struct osprey_contexts {
 };
 
 /*
- * The file of "FILE" or, where `may_name`, "FILE#NAME", for the caller to free, and *name in it; NULL there when none is
- * named.  A file whose own name has the sign is a file.  NULL, said on standard error: no memory.
+ * Splits "FILE" or, with `may_name`, "FILE#NAME"; the caller frees the result, and *name points into it (NULL: no name).  If a
+ * file has the whole text as its name, that file is meant.  NULL: out of memory, which was said on standard error.
  */
 char *osprey_spec_split(const char *spec, bool may_name, const char **name);
 
@@ -39,16 +39,17 @@ char *osprey_spec_split(const char *spec, bool may_name, const char **name);
 bool osprey_context_load(struct osprey_contexts *set, const char *spec, bool all);
 
 /*
- * Adds the context of `p`; it gets its place in the set as label.  `fresh`: its keys were never used before.
- *   OSP_E_NOMEM, and what osp_octx_new() returns
+ * Adds the context of `p`, whose label is its place in the set.  `fresh`: its keys were never used before.
+ *   OSP_E_NOMEM, and the errors of osp_octx_new()
  */
 OSP_CHECKED enum osp_err osprey_context_add(struct osprey_contexts *set, const struct osp_octx_params *p, const char *name,
                                             bool fresh, struct osprey_context **out);
 
-/* Tells the state what its keys are used for, once. False, with a message, when that is refused. */
+/* Records once in the state what the keys of the context are used for.  False: refused, which was said on standard error. */
 bool osprey_context_enter(struct osprey_context *c, struct osprey_state *state);
 
-/* Enters it, and leases sequence numbers until at least `want` are at hand. False, with a message, when that fails. */
+/* Records the context, and leases sequence numbers until at least `want` are there.  False: it failed, which was said on standard
+   error. */
 bool osprey_context_lease(struct osprey_context *c, struct osprey_state *state, uint64_t want, uint64_t block);
 
 /* Gives unused numbers back, wipes and frees everything. */

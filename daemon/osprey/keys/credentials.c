@@ -26,7 +26,7 @@ osprey_path_join(char *path, size_t cap, const char *dir, const char *name)
     return n > 0 && (size_t)n < cap ? true : complain(name, "the path is too long");
 }
 
-/* Closes `fd`, with all of `content` on the disk. */
+/* Writes `content` to `fd`, syncs and closes it. */
 static bool
 finish(int fd, const char *path, struct osp_slice content)
 {
@@ -76,7 +76,7 @@ osprey_file_read(const char *path, uint8_t *buf, struct osp_slice *out)
 
 /* ---- EDHOC.yaml ---- */
 
-/* The end of the list, 0: there is none; false: it is there, in a form that no line can be added to. */
+/* Finds the end of the list, 0: there is no such list.  False: it is written in a form to which no line can be added. */
 static bool
 find_list(struct osp_slice text, const char *list, size_t *end)
 {
@@ -105,7 +105,7 @@ find_list(struct osp_slice text, const char *list, size_t *end)
     return true;
 }
 
-/* The file with the entry at its place. */
+/* Makes the content of the file with the entry in its place. */
 static void
 compose(struct osp_slice text, size_t at, const char *list, const char *entry, struct osp_wr *w)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files of keys and credentials as `osprey keygen` and `osprey trust` write them: never over one that is there, and an
- * EDHOC.yaml only when what comes out can be read.
+ * Writes files of keys and credentials for `osprey keygen` and `osprey trust`.  An existing file is never overwritten, and an
+ * EDHOC.yaml is changed only if the result can be read.
  */
 #ifndef OSP_DAEMON_OSPREY_KEYS_CREDENTIALS_H
 #define OSP_DAEMON_OSPREY_KEYS_CREDENTIALS_H
@@ -13,13 +13,13 @@
 
 #define OSPREY_FILE_MAX 65536u
 
-/* "dir/name" into `path`; false, said on standard error, when it is too long. */
+/* Writes "dir/name" into `path`; false: too long, which was said on standard error. */
 bool osprey_path_join(char *path, size_t cap, const char *dir, const char *name);
 
-/* A new file. False, said on standard error: it exists, or cannot be written, and then is not there. */
+/* Writes a new file.  False: it exists, or it cannot be written and was removed; said on standard error. */
 bool osprey_file_new(const char *path, mode_t mode, struct osp_slice content);
 
-/* All of a file of at most OSPREY_FILE_MAX bytes into `buf`, which is as large.  False, said on standard error. */
+/* Reads a file into `buf`, which has OSPREY_FILE_MAX bytes.  False: it cannot be read or is longer; said on standard error. */
 bool osprey_file_read(const char *path, uint8_t *buf, struct osp_slice *out);
 
 /*

@@ -138,8 +138,8 @@ find_trusted(const struct osprey_edhoc *e, const char *name)
 }
 
 /*
- * One credential, or an authority and a name: that any trusted one will do is not enough, for a proxy that we trust as a
- * proxy could then stand for the origin.
+ * One peer is expected: a credential, or an authority and a name.  To accept any trusted peer would not be enough: a trusted
+ * proxy could then pass for the origin.
  */
 static const char *
 expect(const struct osprey_edhoc *e, const struct osprey_edhoc_want *want, struct osprey_edhoc_plan *plan)
@@ -175,7 +175,7 @@ own_has(const struct osprey_edhoc_plan *plan, int curve)
     return false;
 }
 
-/* A credential that is yet to come may be of any kind. */
+/* True if the peer's credential is not known yet, so that it may be of any kind. */
 static bool
 peer_has(const struct osprey_edhoc_plan *plan, int curve)
 {
@@ -217,7 +217,7 @@ osprey_edhoc_method(const struct osprey_edhoc_plan *plan, int64_t suite)
         return -1;
     if (plan->method >= 0)
         return method_suits(plan, s, plan->method) ? plan->method : -1;
-    if (unknown_peer)           /* most likely of our kind */
+    if (unknown_peer)           /* it most likely has a key of our kind */
         return own_has(plan, s->curve) ? 3 : own_has(plan, osp_edhoc_sign_curve(s)) ? 0 : -1;
     return method_for(plan, s);
 }

@@ -16,30 +16,30 @@ struct osprey_edhoc {
     struct osp_edhoc_own    *own;
     size_t                   own_count;
     struct osp_edhoc_peer   *list;
-    struct osp_edhoc_peers   peers;         /* `list` without the authority; their labels are indices of file->trusted */
+    struct osp_edhoc_peers   peers;         /* over `list`, without the authority; labels are indices of file->trusted */
     struct osp_x509_anchors *anchors;       /* NULL: no authority is trusted */
-    uint32_t                 chain_label;   /* of the authority */
+    uint32_t                 chain_label;   /* label of the authority */
 };
 
 /*
- * Loads "FILE", or where `may_name` "FILE#NAME", which uses only that credential of our own.  Says on standard error what is
- * wrong and returns false.  osprey_edhoc_fini() either way.
+ * Loads "FILE", or with `may_name` "FILE#NAME", which uses only that own credential.  False: it cannot be used, which was said
+ * on standard error.  The caller calls osprey_edhoc_fini() in both cases.
  */
 bool osprey_edhoc_load(struct osprey_edhoc *e, const char *spec, bool may_name);
 void osprey_edhoc_fini(struct osprey_edhoc *e);
 
-/* The certificates of the authority that is trusted, borrowed; how many. */
+/* The certificates of the trusted authority, borrowed; returns how many. */
 size_t osprey_edhoc_authority(const struct osprey_edhoc *e, struct osp_slice ders[CFG_CHAIN_MAX]);
 
-/* "2" or "2,0": suites in order of preference; NULL, or what is wrong. */
+/* Reads suites in order of preference, such as "2" or "2,0"; returns NULL, or what is wrong. */
 const char *osprey_edhoc_parse_suites(const char *text, struct osp_edhoc_suites *out);
 
 /* ---- whom the client expects ---- */
 
-/* `method` below 0 and no suites: to be chosen by the keys of both sides. */
+/* `method` below 0, and no suites: they are chosen by the keys of both sides. */
 struct osprey_edhoc_want {
     const char             *peer;       /* name of a trusted credential, or the name in a certificate; NULL: the only one */
-    struct osp_slice        host;       /* of the URI: whom a certificate has to name when `peer` does not say */
+    struct osp_slice        host;       /* of the URI: a certificate has to name it if `peer` is NULL */
     int                     method;
     struct osp_edhoc_suites suites;
 };
@@ -54,14 +54,14 @@ struct osprey_edhoc_plan {
     int                      method;
 };
 
-/* NULL when `plan` is made, else what is wrong.  `plan` must not move afterwards. */
+/* Makes `plan`, which must not move afterwards.  Returns NULL, or what is wrong. */
 const char *osprey_edhoc_plan(const struct osprey_edhoc *e, const struct osprey_edhoc_want *want,
                               struct osprey_edhoc_plan *plan);
 
-/* The method to use with `suite`, of those that the keys of both sides allow; -1: none. */
+/* The method to use with `suite`, as the keys of both sides allow; -1: no method. */
 int osprey_edhoc_method(const struct osprey_edhoc_plan *plan, int64_t suite);
 
-/* Whether it is the one that was expected. */
+/* True if the peer that was proven is the one that was expected. */
 bool osprey_edhoc_is_expected(const struct osprey_edhoc_plan *plan, const struct osp_edhoc_who *who);
 
 #endif

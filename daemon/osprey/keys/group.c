@@ -53,7 +53,7 @@ make(struct osprey_group *g, const struct cfg_group *cfg)
     return e;
 }
 
-/* The member a client asks: the named one, or the only one. */
+/* The member that a client asks: the one that is named, or the only one. */
 static bool
 choose_server(struct osprey_group *g, const struct cfg_group *cfg, const char *file, const char *name)
 {
@@ -120,7 +120,7 @@ osprey_group_load(struct osprey_group *g, const char *spec, bool origin)
     return ok;
 }
 
-/* Tells the state what its keys are used for: ours, and those of the members. */
+/* Records in the state what our keys and the keys of the members are used for. */
 static enum osp_err
 enter(struct osprey_group *g, struct osprey_state *state)
 {

@@ -8,9 +8,9 @@
 
 struct osprey_group {
     struct osprey_sec    sec;           /* first: what the layers want to know */
-    char                *name;          /* of the server, or of the file */
-    uint8_t              sender[OSPREY_FP_LEN];     /* name of our Sender Key; of no meaning without `self` */
-    uint8_t              old_fp[OSPREY_FP_LEN];     /* what versions before filed its state under */
+    char                *name;          /* name of the server, or of the file */
+    uint8_t              sender[OSPREY_FP_LEN];     /* name of our Sender Key; not set without `self` in the file */
+    uint8_t              old_fp[OSPREY_FP_LEN];     /* fingerprint under which older versions filed its state */
     bool                 entered;       /* the state knows its keys */
     struct osprey_state *state;         /* borrowed; set once it has leased numbers */
 };

@@ -17,7 +17,7 @@ name_of(const uint8_t key[OSPREY_KEPT_KEY], char name[NAME_CAP])
     snprintf(name, NAME_CAP, "%s" SUFFIX, hex);
 }
 
-/* The bytes in a record; false: damaged. */
+/* Decodes a record; false: it is damaged. */
 static bool
 parse(const char *text, uint8_t bytes[MADE_MAX], size_t *n)
 {
@@ -47,7 +47,7 @@ load(struct osprey_state *s, const char *name, struct osp_recipe **out)
         if (e != OSP_OK && e != OSP_E_NOMEM)
             e = OSP_E_NOT_FOUND;
     } else {
-        e = OSP_E_NOT_FOUND;    /* new keys are to be had */
+        e = OSP_E_NOT_FOUND;    /* the caller makes new keys */
     }
     osp_wipe(text, sizeof(text));
     osp_wipe(bytes, sizeof(bytes));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Contexts that EDHOC made, kept by the client from one call to the next: one record with its keys in the state directory for
- * each peer, beside the record of the context's sequence numbers (osprey_state.h), which stays when the keys go.
+ * each peer, beside the record of the context's sequence numbers (keys/state.h), which stays when the keys are removed.
  */
 #ifndef OSP_DAEMON_OSPREY_KEYS_KEPT_H
 #define OSP_DAEMON_OSPREY_KEYS_KEPT_H
@@ -12,13 +12,13 @@
 #define OSPREY_KEPT_KEY 32      /* bytes of what names a record: a digest of peer and credentials */
 
 /*
- * The context kept under `key`, for the caller to free.
- *   OSP_E_NOT_FOUND   none is, or none that can be used
+ * Reads the context kept under `key`; the caller frees it.
+ *   OSP_E_NOT_FOUND   there is no such context, or it cannot be used
  *   OSP_E_STORE, OSP_E_NOMEM
  */
 OSP_CHECKED enum osp_err osprey_kept_get(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], struct osp_recipe **out);
 
-/* Keeps `m` in place of the one before. OSP_E_STORE. */
+/* Keeps `m`, instead of the context kept before.  OSP_E_STORE: it was not written. */
 OSP_CHECKED enum osp_err osprey_kept_put(struct osprey_state *s, const uint8_t key[OSPREY_KEPT_KEY], const struct osp_recipe *m);
 
 /* True if one of those kept has this Recipient ID [rfc9668#4.1.1], or when that cannot be told. */

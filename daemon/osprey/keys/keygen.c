@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * osprey keygen: a key pair, the credential around its public key, and the entry of both in EDHOC.yaml; with --pair both ends
- * of an OSCORE Security Context (osprey_pair.c).
+ * of an OSCORE Security Context (pair.c).
  * osprey trust: the entry of somebody else's credential.
  */
 #include <errno.h>
@@ -186,7 +186,7 @@ apply(struct job *j, int c, const char *value)
     }
 }
 
-/* -1: go on with `words` words, else the exit status. */
+/* Reads the options; returns -1 to go on with `words` words, else the exit status. */
 static int
 parse(struct job *j, int argc, char **argv, const struct option *options, const char *letters, const char *usage, int words)
 {
@@ -217,7 +217,7 @@ parse(struct job *j, int argc, char **argv, const struct option *options, const 
     return OSPREY_EXIT_USAGE;
 }
 
-/* Options that would do nothing are errors. */
+/* Reports options that would have no effect. */
 static bool
 check(struct job *j)
 {
@@ -281,7 +281,7 @@ put_ccs(struct job *j, struct osp_wr *w)
     return true;
 }
 
-/* The authority's key and certificate, from its files. */
+/* Reads key and certificate of the authority from its files. */
 static bool
 load_authority(struct job *j, uint8_t priv[KEY_LEN], uint8_t der[OSP_X509_DER_MAX], struct osp_x509_wish *wish)
 {
@@ -407,7 +407,7 @@ osprey_keygen_main(int argc, char **argv)
 
 /* ---- trust ---- */
 
-/* What stands for the credential in YAML: its bytes in hexadecimal digits, or the file of several certificates. */
+/* Writes the credential as YAML: hexadecimal digits, or the name of a file with several certificates. */
 static bool
 put_credential(const char *path, struct osp_slice text, struct osp_wr *w)
 {

@@ -10,8 +10,8 @@
 #include "daemon/osprey/keys/state.h"
 
 #define PATH_CAP 1024
-#define SECRET_LEN 16           /* bytes of entropy; the keys of the default AEAD have as many */
-#define ID_LEN 4                /* random bytes of an ID: contexts that are made apart from each other do not collide */
+#define SECRET_LEN 16           /* bytes of a Master Secret; keys of the default AEAD are as long */
+#define ID_LEN 4                /* random bytes of an ID, so that contexts made on different machines have different IDs */
 #define FILES 3
 #define TEXT_CAP 1024
 
@@ -48,7 +48,7 @@ path_of(const struct osprey_pair *p, const char *suffix, char path[PATH_CAP])
     return n > 0 && n < PATH_CAP ? osprey_path_join(path, PATH_CAP, p->dir, file) : complain(p->name, "too long");
 }
 
-/* One side's file.  The peer's holds the secret itself, so that it is all that has to be carried to the other machine. */
+/* Writes the file of one side.  The peer's file holds the secret itself, so that only this file goes to the other machine. */
 static void
 compose(const struct osprey_pair *p, bool is_peer, const char *secret_hex, char *text, size_t cap)
 {

@@ -16,12 +16,12 @@
 #define NAME_CAP 64
 #define SUFFIX ".key"
 #define SUFFIX_OLD ".context"   /* both keys of a context, by its fingerprint */
-#define RECORD_CAP 256  /* a record is some 80 bytes; a larger file is none */
+#define RECORD_CAP 256  /* a record has some 80 bytes; a larger file is not a record */
 
 struct osprey_state {
     int  dir;           /* the directory */
     int  lock;          /* file whose lock is held for one change */
-    int  claim;         /* file whose lock an origin holds for life, -1: none */
+    int  claim;         /* file whose lock an origin holds while it runs; -1: no such lock */
     char path[256];
 };
 
@@ -213,7 +213,7 @@ write_all(int fd, const char *text, size_t n)
     return true;
 }
 
-/* Written aside, synced, renamed, directory synced. */
+/* Writes a record under another name, syncs and renames it, and syncs the directory. */
 static enum osp_err
 replace(struct osprey_state *s, const char *name, const char *text)
 {
@@ -255,7 +255,7 @@ take_lock(struct osprey_state *s)
     return OSP_OK;
 }
 
-/* Reads the record, lets `change` decide, writes it back; all under the lock. */
+/* Under the lock: reads the record, lets `change` change it, and writes it back. */
 typedef enum osp_err (*change_fn)(struct osprey_record *r, void *arg);
 
 static enum osp_err
@@ -286,7 +286,7 @@ role(enum osprey_side side, bool sends)
     return 1u << (2 * (unsigned)side + sends);
 }
 
-/* What records that no context has claimed yet say together: the highest of their limits. */
+/* The highest limit in records of older versions that no context has taken over yet. */
 struct unclaimed { struct osprey_state *state; uint64_t limit; size_t count; enum osp_err e; };
 
 static bool
@@ -303,8 +303,8 @@ count_unclaimed(void *ctx, const char *name)
 }
 
 /*
- * The record of versions before that the keys are in, or what is known in its place: *r, and its name if there is one.
- * The lock is held.
+ * Reads the record of an older version that has these keys into *r, and its name; without one, *r is the default for unknown
+ * keys.  The caller holds the lock.
  */
 static enum osp_err
 read_old(struct osprey_state *s, const uint8_t *old, char name[NAME_CAP], struct osprey_record *r)
@@ -372,7 +372,7 @@ enter_keys(struct osprey_state *s, enum osprey_side side, const struct osprey_ke
         e = enter_key(s, side, true, *k->sender, &old, name[0] != '\0');
     for (size_t i = 0; i < k->recipient_count && e == OSP_OK; i++)
         e = enter_key(s, side, false, k->recipients[i], &old, name[0] != '\0');
-    if (e == OSP_OK && name[0] && unlinkat(s->dir, name, 0) == -1)      /* an older version would read old numbers in it */
+    if (e == OSP_OK && name[0] && unlinkat(s->dir, name, 0) == -1)      /* an older version would read outdated numbers in it */
         e = failed("%s/%s: %s", s->path, name, strerror(errno));
     return e;
 }

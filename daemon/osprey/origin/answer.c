@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests of the demo origin: layers off, bodies together, the resource, and the way back. */
+/* Requests to the demo origin: layers removed, bodies put together, the resource asked, and the answer. */
 #include <stdio.h>
 #include <time.h>
 
@@ -9,7 +9,7 @@
 
 /* ---- answers ---- */
 
-/* A number at hand in each context that the answer may need one of, as a challenge does. */
+/* Leases a number for each context from which the answer may need one, such as a challenge does. */
 static bool
 has_numbers(struct origin *o, const struct osprey_served *sv)
 {
@@ -41,7 +41,7 @@ origin_send(struct origin *o, uint64_t handle, struct osprey_served *sv, const s
     return e == OSP_OK;
 }
 
-/* The last answer: the layers of `sv` end here. */
+/* Sends the last answer; the layers of `sv` end here. */
 static void
 answer(struct origin *o, uint64_t handle, struct osprey_served *sv, const struct osp_msg *resp)
 {
@@ -49,7 +49,7 @@ answer(struct origin *o, uint64_t handle, struct osprey_served *sv, const struct
     osprey_served_fini(sv);
 }
 
-/* Keeps the answer for later; false when too many wait. The layers move along. */
+/* Keeps the answer, with its layers, for later; false: too many wait already. */
 static bool
 postpone(struct origin *o, uint64_t handle, struct osprey_served *sv, const struct osprey_reply *reply)
 {
@@ -70,7 +70,7 @@ postpone(struct origin *o, uint64_t handle, struct osprey_served *sv, const stru
     return false;
 }
 
-/* Answers what is due; returns when to come back. */
+/* Sends the answers that are due; returns when the next one is. */
 static struct osp_time
 answer_due(struct origin *o)
 {
@@ -97,7 +97,8 @@ answer_due(struct origin *o)
 
 /* ---- requests ---- */
 
-/* The innermost context says who asks, wherever from; without one, or for a group's common client, the address does. */
+/* The client is known by its innermost context, whatever its address; without a context, or as the common client of a group,
+   by its address. */
 static void
 name_client(const struct osprey_served *sv, const struct osp_addr *peer, struct origin_who *who)
 {
@@ -131,7 +132,7 @@ origin_ask(struct origin *o, const struct origin_who *who, const struct osp_msg 
 static void
 on_request(struct origin *o, const struct osp_event *ev)
 {
-    static struct osprey_reply reply; /* large, and there is one request at a time */
+    static struct osprey_reply reply; /* static since it is large; requests are handled one at a time */
     struct osprey_served       sv;
     struct origin_who          who;
     const struct osp_msg      *req = NULL;
@@ -144,7 +145,7 @@ on_request(struct origin *o, const struct osp_event *ev)
     if (osprey_serve_open(&o->server, ev->msg, &sv, &req, &reply.msg)) {
         name_client(&sv, &ev->flow.peer, &who);
         origin_ask(o, &who, req, &reply);
-        if (!sv.group.group)    /* of a deterministic request everybody would be the observer */
+        if (!sv.group.group)    /* a deterministic request belongs to no single client, so nobody observes with it */
             watch = origin_watch_judge(o, &who, &ev->flow.peer, req, &reply);
     }
     if (reply.delay_us && !postpone(o, handle, &sv, &reply)) {

@@ -44,7 +44,8 @@ expire(struct osprey_bodies *b, struct osp_time now)
             drop(&b->items[i]);
 }
 
-/* A place of `cap` bytes for `key`: its own, a free one, else that of the operation that moved longest ago. NULL: no memory. */
+/* A place of `cap` bytes for `key`: the one it has, a free one, or else the one whose last block is the oldest.  NULL: out
+   of memory. */
 static struct osprey_body *
 begin(struct osprey_bodies *b, const uint8_t *key, bool is_answer, size_t cap, struct osp_time now)
 {
@@ -110,11 +111,11 @@ refuse(struct osp_msg *reply, enum osp_err e)
 static void
 add(struct osp_msg *reply, uint16_t num, struct osp_slice value)
 {
-    if (osp_msg_add(reply, num, value) != OSP_OK) /* cannot be: an answer of ours has a handful */
+    if (osp_msg_add(reply, num, value) != OSP_OK) /* cannot fail: our answers have few options */
         osp_msg_init(reply, OSP_CODE(5, 0));
 }
 
-/* 4.13 with what would have been taken [rfc7959#2.9.3] */
+/* Makes 4.13, which says how long a body may be [rfc7959#2.9.3]. */
 static bool
 too_large(struct osprey_bodies *b, struct osp_msg *reply)
 {
@@ -132,7 +133,7 @@ announces_too_much(const struct osprey_bodies *b, const struct osp_msg *req)
     return req->payload.n > b->max_body || (o && osp_opt_uint(o->val, &size) && size > b->max_body);
 }
 
-/* Adds the block; OSP_E_NOSPACE: the body grows beyond the limit. */
+/* Appends a block; OSP_E_NOSPACE: the body is longer than the limit. */
 static enum osp_err
 put_together(struct osprey_bodies *b, const struct osprey_block_request *br, struct osp_slice payload, struct osp_time now,
              struct osprey_body **out)
@@ -160,7 +161,7 @@ put_together(struct osprey_bodies *b, const struct osprey_block_request *br, str
     return e;
 }
 
-/* The Block1 option of the answer to a block: with the size that the next ones should have [rfc7959#2.3]. */
+/* Adds the Block1 option to the answer to a block, with the size that the next blocks should have [rfc7959#2.3]. */
 static void
 add_block1(struct osprey_bodies *b, const struct osprey_block_request *br, bool more, struct osp_msg *reply)
 {
@@ -188,7 +189,7 @@ take_block(struct osprey_bodies *b, struct osprey_block_request *br, struct osp_
         add_block1(b, br, true, reply);
         return false;
     }
-    it->due.us = UINT64_MAX;            /* nothing else takes its place before the answer is made */
+    it->due.us = UINT64_MAX;            /* so that no other operation takes its place before the answer is made */
     b->whole.payload = osp_wr_slice(&it->bytes);
     return true;
 }
@@ -201,7 +202,7 @@ strip(struct osprey_bodies *b, const struct osp_msg *req)
     osp_msg_remove(&b->whole, OSP_OPT_BLOCK2);
 }
 
-/* The answer that was kept; false when there is none. */
+/* Decodes the answer that was kept; false: no answer was kept. */
 static bool
 give_kept(struct osprey_bodies *b, const struct osprey_block_request *br, struct osp_time now, struct osp_msg *reply)
 {
@@ -220,7 +221,7 @@ is_safe(uint8_t code)
     return code == OSP_GET || code == OSP_FETCH;
 }
 
-/* The block of `reply` that was asked for, or the first. */
+/* Cuts `reply` to the block that was asked for, or to the first one. */
 static void
 cut(struct osprey_bodies *b, const struct osprey_block_request *br, struct osp_msg *reply)
 {
@@ -230,7 +231,7 @@ cut(struct osprey_bodies *b, const struct osprey_block_request *br, struct osp_m
     if (br->has_block2)
         asked = (struct osp_block){ .num = br->block2.num, .szx = br->block2.szx };
     if (asked.num == 0 && asked.szx > b->szx)
-        asked.szx = b->szx;             /* a smaller one than proposed [rfc7959#2.4] */
+        asked.szx = b->szx;             /* smaller than the client proposed [rfc7959#2.4] */
     if (osp_block_cut(reply->payload, &asked, &block, &reply->payload) != OSP_OK) {
         osp_msg_init(reply, OSP_CODE(4, 0));
         return;
@@ -265,7 +266,7 @@ osprey_bodies_take(struct osprey_bodies *b, struct osp_slice who, const struct o
             return false;
         }
         if (!is_safe(req->code))
-            return refuse(reply, OSP_E_BODY_GAP);       /* forgotten, or never asked */
+            return refuse(reply, OSP_E_BODY_GAP);       /* the answer was given up, or there never was one */
     }
     if (announces_too_much(b, req))
         return too_large(b, reply);
@@ -274,7 +275,7 @@ osprey_bodies_take(struct osprey_bodies *b, struct osp_slice who, const struct o
 
 /* ---- answers ---- */
 
-/* Tells one representation from another [rfc9175#3.8]. */
+/* Makes an ETag of the representation [rfc9175#3.8]. */
 static bool
 add_etag(struct osprey_bodies *b, struct osp_msg *reply)
 {
@@ -287,7 +288,7 @@ add_etag(struct osprey_bodies *b, struct osp_msg *reply)
            osp_msg_add(reply, OSP_OPT_ETAG, osp_slice(b->etag, ETAG_LEN)) == OSP_OK;
 }
 
-/* Keeps all of `reply` for the blocks to come; without memory they are answered with 4.08. */
+/* Keeps the whole `reply` for later blocks; if there is no memory these are answered with 4.08. */
 static void
 keep(struct osprey_bodies *b, const struct osprey_block_request *br, const struct osp_msg *reply, struct osp_time now)
 {
@@ -301,14 +302,14 @@ keep(struct osprey_bodies *b, const struct osprey_block_request *br, const struc
         drop(it);
 }
 
-/* The body of the request has done its work. */
+/* Gives up the body of the request, which was carried out. */
 static void
 forget_request(struct osprey_bodies *b, const struct osprey_block_request *br)
 {
     struct osprey_body *it = br->has_block1 && !br->block1.more ? find(b, br->key, false) : NULL;
 
     if (it)
-        it->due.us = 0;                 /* goes with the next request: the answer borrows from it */
+        it->due.us = 0;                 /* freed with the next request, since the answer borrows from it */
 }
 
 void

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The demo origin as EDHOC Responder [rfc9528#A.2], under whatever layers a request came, and message_3 in combined requests
+ * The demo origin as EDHOC Responder [rfc9528#A.2], for requests under any layers, and message_3 in combined requests
  * [rfc9668#3.3].
  *
- * Its contexts end with the process: nothing of them is on disk, so no sequence number can be used twice, and a client that
- * comes with one after a restart is told that it is unknown.
+ * Its contexts are not on disk and end with the process, so no sequence number can be used twice.  A client that uses one after a
+ * restart is told that it is unknown.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,11 +31,11 @@ answer(struct osp_msg *reply, uint8_t code, struct osp_slice payload)
         reply->payload = payload;
 }
 
-/* [rfc9528#A.2.3] `s` NULL: not of a session, or the details are nobody's business. */
+/* [rfc9528#A.2.3] Makes an error message.  `s` NULL: it belongs to no session, or must not tell details. */
 static void
 answer_error(struct osp_msg *reply, struct osp_edhoc *s, enum osp_err why)
 {
-    static uint8_t bytes[ERROR_MAX];    /* until the answer is sent; there is one at a time */
+    static uint8_t bytes[ERROR_MAX];    /* static, since the answer borrows it; there is one answer at a time */
     struct osp_wr  w = osp_wr_to(bytes, sizeof(bytes));
 
     if ((!s || osp_edhoc_make_error(s, &w) != OSP_OK) && osp_edhoc_put_error(&w, why) != OSP_OK)
@@ -51,7 +51,7 @@ cr_of(const struct origin_session *x)
     return osp_slice(x->c_r.bytes, x->c_r.len);
 }
 
-/* Its C_R is free again, unless a context has it. */
+/* Ends a session.  Its C_R becomes free, unless a context has it. */
 static void
 end(struct origin *o, struct origin_session *x)
 {
@@ -63,7 +63,7 @@ end(struct origin *o, struct origin_session *x)
     x->used = false;
 }
 
-/* A free one, or the oldest; those out of date go. */
+/* A free place for a session, or the oldest session, which ends; sessions whose time is over end, too. */
 static struct origin_session *
 new_session(struct origin *o)
 {
@@ -99,7 +99,7 @@ find(struct origin *o, struct osp_slice c_r)
 
 /* ---- message_1 ---- */
 
-/* Nobody else's here, and not the client's own [rfc9668#4.1.2]. */
+/* Chooses a C_R that no other context here has, and that is not C_I [rfc9668#4.1.2]. */
 static bool
 choose_c_r(struct origin *o, struct origin_session *x, struct osp_slice c_i)
 {
@@ -167,7 +167,7 @@ on_message_1(struct origin *o, struct osp_slice message, struct osp_msg *reply)
 
 /* ---- message_3 ---- */
 
-/* Puts the context in the place of the oldest, with all its numbers: its keys end with this process. */
+/* Puts the context in the place of the oldest one.  It may use all numbers, since its keys end with this process. */
 static enum osp_err
 take_over(struct origin *o, struct osp_octx *c, const struct osp_edhoc_who *who)
 {
@@ -231,14 +231,14 @@ complete(struct origin *o, struct origin_session *x, struct osp_slice message, b
         e = make_context(o, &x->edhoc);
     if (e != OSP_OK)
         return e;
-    osp_octx_runtime_release(o->edhoc.runtime, cr_of(x));   /* the context has it now */
+    osp_octx_runtime_release(o->edhoc.runtime, cr_of(x));   /* now the context has this identifier */
     x->answer_len = w.n;
     x->finished = true;
     x->since = osprey_now();
     return OSP_OK;
 }
 
-/* The session that this message completes, or has completed before. NULL: *reply says what is wrong. */
+/* Finds the session that message_3 completes, or has completed before.  NULL: *reply says what is wrong. */
 static struct origin_session *
 on_message_3(struct origin *o, struct osp_slice c_r, struct osp_slice message, bool combined, struct osp_msg *reply)
 {
@@ -252,7 +252,7 @@ on_message_3(struct origin *o, struct osp_slice c_r, struct osp_slice message, b
     }
     if (x->finished && memcmp(x->message_3, hash, sizeof(hash)) == 0)
         return x;
-    if (x->finished) {          /* a complete session stays as it is */
+    if (x->finished) {          /* a complete session does not change */
         answer_error(reply, NULL, OSP_E_EDHOC_STATE);
         return NULL;
     }
@@ -286,7 +286,7 @@ on_combined(void *ctx, struct osp_slice kid, struct osp_msg *m, struct osp_msg *
 
 /* ---- the resource ---- */
 
-/* The client gives up [rfc9528#6]. */
+/* Handles an error message of the client [rfc9528#6]. */
 static void
 on_error(struct origin *o, struct osp_slice c_r, struct osp_msg *reply)
 {

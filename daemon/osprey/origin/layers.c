@@ -54,7 +54,7 @@ is_proxied(const struct osp_msg *m)
            osp_msg_has(m, OSP_OPT_PROXY_CRI) || osp_msg_has(m, OSP_OPT_PROXY_SCHEME_NUMBER);
 }
 
-/* One layer off `in`. OSP_E_NOT_FRESH: it came off, and a challenge is due. */
+/* Removes one layer from `in`.  OSP_E_NOT_FRESH: it was removed, and a challenge has to be the answer. */
 static enum osp_err
 open_one(struct osprey_server *s, const struct osp_msg *in, struct osprey_served *sv, struct osp_msg *out)
 {
@@ -63,7 +63,7 @@ open_one(struct osprey_server *s, const struct osp_msg *in, struct osprey_served
     bool                  made = false;
     enum osp_err          e;
 
-    if (sv->count == OSPREY_LAYERS_MAX) /* counted before decrypting [ocp#2.1] */
+    if (sv->count == OSPREY_LAYERS_MAX) /* layers are counted before decryption [ocp#2.1] */
         return OSP_E_LAYERS;
     e = osp_oscore_opt_parse(osp_msg_get(in, OSP_OPT_OSCORE)->val, &f);
     if (e != OSP_OK)
@@ -80,17 +80,17 @@ open_one(struct osprey_server *s, const struct osp_msg *in, struct osprey_served
         return OSP_E_NO_CONTEXT;
     e = osp_oscore_unprotect_request(s->crypto, ctx, in, &s->plain, out, &sv->layers[sv->count]);
     if (made)
-        osp_octx_unref(ctx);    /* the layer has its own reference */
+        osp_octx_unref(ctx);    /* the layer has a reference of its own */
     if (e == OSP_OK || e == OSP_E_NOT_FRESH)
         sv->count++;
-    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT) /* authentic, but no message: no better than a bad tag */
+    if (e == OSP_E_FORMAT || e == OSP_E_OPTION_COUNT) /* it decrypted to something that is no message: handled like a wrong tag */
         return OSP_E_DECRYPT;
     return e;
 }
 
 /*
- * The layer of the group off `in`; nothing may be inside it.  OSP_E_NOT_FRESH, OSP_E_FORBIDDEN: it came off, and the
- * answer is protected.
+ * Removes the layer of the group from `in`; no layer may be inside of it.  OSP_E_NOT_FRESH, OSP_E_FORBIDDEN: it was removed, and
+ * the answer is protected.
  */
 static enum osp_err
 open_group(struct osprey_server *s, const struct osp_msg *in, struct osprey_served *sv, struct osp_msg *out)
@@ -105,8 +105,8 @@ open_group(struct osprey_server *s, const struct osp_msg *in, struct osprey_serv
 }
 
 /*
- * An error goes back under the layers that came off; only where none did it says in words what is
- * wrong, and forbids caches to keep it [rfc8613#8.2] [ocp#2.5].
+ * Makes an error response.  If layers were removed it is protected by them; otherwise it has a text, and caches must not keep it
+ * [rfc8613#8.2] [ocp#2.5].
  */
 static bool
 refuse(struct osprey_served *sv, enum osp_err e, struct osp_msg *reply)
@@ -123,7 +123,7 @@ refuse(struct osprey_served *sv, enum osp_err e, struct osp_msg *reply)
     return false;
 }
 
-/* [rfc8613#B.1.2] [gosc#9] */
+/* Makes an Echo challenge [rfc8613#B.1.2] [gosc#9]. */
 static bool
 challenge(struct osprey_server *s, struct osprey_served *sv, struct osp_msg *reply)
 {
@@ -136,7 +136,7 @@ challenge(struct osprey_server *s, struct osprey_served *sv, struct osp_msg *rep
     return false;
 }
 
-/* EDHOC message_3 comes off first. [rfc9668#3.3.1] False: *reply says what is wrong. */
+/* Takes EDHOC message_3 off the request, which comes first [rfc9668#3.3.1].  False: *reply says what is wrong. */
 static bool
 open_combined(struct osprey_server *s, struct osp_msg *m, struct osprey_served *sv, struct osp_msg *reply)
 {
@@ -203,7 +203,7 @@ choose_classes(const struct osp_layer_ends *ends, const struct osp_msg *m, uint8
     return e;
 }
 
-/* A response with Max-Age 0 is not made to be kept, so its resource is none for deterministic requests. */
+/* A response with Max-Age 0 is not to be cached, so its resource is not offered to deterministic requests. */
 static bool
 forbids_keeping(const struct osp_msg *resp)
 {
@@ -213,7 +213,7 @@ forbids_keeping(const struct osp_msg *resp)
     return o && (!osp_opt_uint(o->val, &v) || v == 0);
 }
 
-/* The group's layer on `resp`, with our ID, so that the client need not assume who answers. [cacheable#3.4.4] */
+/* Protects `resp` with the layer of the group, with our ID, so that the client knows who answers [cacheable#3.4.4]. */
 static enum osp_err
 seal_group(struct osprey_server *s, struct osprey_served *sv, const struct osp_msg *resp, struct osp_msg *out)
 {

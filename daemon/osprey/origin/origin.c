@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The demo origin: a few resources, plain or under any nesting of its contexts' layers.
+ * The demo origin: a few resources, plain or under any nesting of layers of its contexts.
  *
  * Its replay windows survive a clean stop; after any other end they are unknown, and the first request
  * of each context is answered with an Echo challenge [rfc8613#B.1.2].
@@ -130,7 +130,7 @@ set_defaults(struct origin *o)
     o->bodies.max_body = MAX_BODY;
 }
 
-/* -1: go on, else the exit status. */
+/* Reads the options; returns -1 to go on, else the exit status. */
 static int
 parse_args(struct origin *o, int argc, char **argv)
 {
@@ -162,7 +162,7 @@ static bool
 open_listener(struct origin *o)
 {
     struct osp_slice text = osp_slice_str(o->listen);
-    bool             any_port = text.n > 2 && memcmp(&text.p[text.n - 2], ":0", 2) == 0; /* no port a URI may name */
+    bool             any_port = text.n > 2 && memcmp(&text.p[text.n - 2], ":0", 2) == 0; /* port 0 is not possible in a URI */
     struct osp_uri   uri;
     struct osp_addr  a = { 0 };
     uint8_t          host[256];
@@ -179,7 +179,7 @@ open_listener(struct origin *o)
     return true;
 }
 
-/* Sets the window as far as it is known. */
+/* Sets the replay window of a context, if it is known. */
 static bool
 restore_window(struct origin *o, struct osprey_context *c)
 {
@@ -252,7 +252,7 @@ start(struct origin *o)
     if (osprey_server_init(&o->server) != OSP_OK)
         return origin_complain("start", "out of memory");
     o->server.rand = &o->rand;
-    /* in this order: a port in use costs no replay window */
+    /* The socket comes first: if the port is in use, no replay window is marked as lost. */
     if (!open_listener(o) || !origin_edhoc_start(o) || !load_contexts(o))
         return false;
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -316,7 +316,7 @@ osprey_origin_main(int argc, char **argv)
             origin_serve(o, &stop);
             status = OSPREY_EXIT_OK;
         }
-        if (o->state && !save_windows(o)) /* also those of a start that failed half-way */
+        if (o->state && !save_windows(o)) /* also after a start that failed half-way */
             status = OSPREY_EXIT_USAGE;
     }
     origin_fini(o);

@@ -27,7 +27,7 @@ osprey_path_print(const struct osp_msg *m, char dst[OSPREY_PATH_MAX])
     dst[w.n] = '\0';
 }
 
-/* The number in a Uri-Query "name=number", at most `max`; `dflt` when it is absent. False: malformed. */
+/* Reads the number in a Uri-Query "name=number", at most `max`; `dflt` if it is absent.  False: malformed. */
 static bool
 query_number(const struct osp_msg *m, const char *name, uint32_t dflt, uint32_t max, uint32_t *out)
 {
@@ -61,7 +61,7 @@ set_code(struct osprey_reply *out, uint8_t code)
 static void
 add(struct osprey_reply *out, uint16_t num, struct osp_slice val)
 {
-    if (osp_msg_add(&out->msg, num, val) != OSP_OK) /* cannot be: a handful of options */
+    if (osp_msg_add(&out->msg, num, val) != OSP_OK) /* cannot fail: our answers have few options */
         set_code(out, OSP_CODE(5, 0));
 }
 
@@ -117,7 +117,7 @@ do_echo(struct osprey_resources *r, const struct osp_msg *req, struct osprey_rep
     return true;
 }
 
-/* `n` bytes 0123... behind the first `at` bytes of the body. */
+/* Writes `n` bytes 0123456789 and so on, behind the first `at` bytes of the body. */
 static struct osp_slice
 fill_body(struct osprey_resources *r, size_t at, size_t n)
 {
@@ -140,7 +140,7 @@ get_large(struct osprey_resources *r, const struct osp_msg *req, struct osprey_r
     return true;
 }
 
-/* "tick 7", filled up to ?n= bytes; Max-Age is the time to the next, so that an observer knows when it was forgotten. */
+/* Answers "tick 7", filled up to ?n= bytes.  Max-Age is the time to the next tick, so an observer notices when none comes. */
 static bool
 get_ticks(struct osprey_resources *r, const struct osp_msg *req, struct osprey_reply *out)
 {
@@ -159,7 +159,7 @@ get_ticks(struct osprey_resources *r, const struct osp_msg *req, struct osprey_r
     return true;
 }
 
-/* Tells of what came how long it was and what it hashes to, whatever its size. */
+/* Answers with the length and a hash of the payload. */
 static bool
 take_upload(struct osprey_resources *r, const struct osp_msg *req, struct osprey_reply *out)
 {
@@ -180,7 +180,7 @@ take_upload(struct osprey_resources *r, const struct osp_msg *req, struct osprey
     return true;
 }
 
-/* As the examples of the draft have it: nothing but "0" or "1". */
+/* Answers "0" or "1" alone, as in the examples of the draft. */
 static bool
 do_alarm(struct osprey_resources *r, const struct osp_msg *req, struct osprey_reply *out)
 {
@@ -225,7 +225,7 @@ do_put(struct osprey_resources *r, const struct osp_msg *req, struct osprey_repl
         return true;
     case OSP_DELETE:
         r->is_stored = false;
-        set_code(out, OSP_CODE(2, 2)); /* also when there was nothing [rfc7252#5.8.4] */
+        set_code(out, OSP_CODE(2, 2)); /* also if there was nothing to delete [rfc7252#5.8.4] */
         return true;
     case OSP_GET:
         set_code(out, r->is_stored ? OSP_CODE(2, 5) : OSP_CODE(4, 4));
@@ -292,7 +292,7 @@ osprey_resource_subject(const struct osp_msg *req)
     return strcmp(path, "/alarm_status") == 0 ? OSPREY_SUBJECT_ALARM : OSPREY_SUBJECT_NONE;
 }
 
-/* What is critical and not in this list is not understood here [rfc7252#5.4.1]. */
+/* Critical options that are not in this list are not understood here [rfc7252#5.4.1]. */
 static bool
 understands(uint16_t num)
 {
@@ -300,7 +300,7 @@ understands(uint16_t num)
            num == OSP_OPT_URI_QUERY || num == OSP_OPT_ACCEPT;
 }
 
-/* An Accept that the representation does not meet is refused [rfc7252#5.10.4]. */
+/* Refuses an Accept that the representation does not satisfy [rfc7252#5.10.4]. */
 static void
 judge_accept(const struct osp_msg *req, struct osprey_reply *out)
 {

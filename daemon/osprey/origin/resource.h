@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The resources of the demo origin.  No sockets, no clock of their own.
+ * The resources of the demo origin.  They use no sockets and no clock.
  */
 #ifndef OSP_DAEMON_OSPREY_ORIGIN_RESOURCE_H
 #define OSP_DAEMON_OSPREY_ORIGIN_RESOURCE_H
@@ -21,19 +21,19 @@ struct osprey_resources {
     size_t   format_len, stored_len;
     uint8_t  stored[OSPREY_STORED_MAX];
     uint8_t  max_age[4];
-    uint8_t  body[OSPREY_LARGE_MAX];        /* of the response under way */
+    uint8_t  body[OSPREY_LARGE_MAX];        /* of the response that is being made */
 };
 
 struct osprey_reply {
     struct osp_msg msg;                     /* borrows from the resources and from the request */
-    uint64_t       delay_us;                /* answer only after this time */
-    uint8_t        observe[4];              /* value of an Observe option, for whoever adds one */
+    uint64_t       delay_us;                /* how long to wait before the answer is sent */
+    uint8_t        observe[4];              /* room for the value of an Observe option */
 };
 
-/* The Uri-Path of `m` as "/a/b", cut to what fits; for look-up and logs. */
+/* Writes the Uri-Path of `m` as "/a/b", cut to the size of `dst`; for look-up and logs. */
 void osprey_path_print(const struct osp_msg *m, char dst[OSPREY_PATH_MAX]);
 
-/* What an observer of the resource that `req` asks for waits for. */
+/* The subject that observers of the resource in `req` wait for. */
 enum osprey_subject { OSPREY_SUBJECT_NONE, OSPREY_SUBJECT_TICKS, OSPREY_SUBJECT_ALARM };
 
 enum osprey_subject osprey_resource_subject(const struct osp_msg *req);

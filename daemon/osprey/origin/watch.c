@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Observations of the demo origin [rfc7641]: who is told, when, and until when. */
+/* Observations of the demo origin [rfc7641]: who gets notifications, when, and until when. */
 #include "daemon/osprey/origin/origin.h"
 #include "msg/option.h"
 
@@ -21,7 +21,7 @@ origin_watch_end(struct origin *o, struct origin_watch *w, const char *why)
 
 /* ---- registration ---- */
 
-/* What has to be asked again for each notification. */
+/* Keeps the request, which is answered anew for each notification. */
 static bool
 write_request(const struct osp_msg *req, struct osp_wr *w)
 {
@@ -37,7 +37,7 @@ write_request(const struct osp_msg *req, struct osp_wr *w)
     return osp_msg_encode_udp(&m, w) == OSP_OK;
 }
 
-/* An observation is known by where it was asked for and the Token [rfc7641#4.1], and belongs to whom it was asked by. */
+/* Finds an observation by the endpoint and the Token of its request [rfc7641#4.1], and by its client. */
 static struct origin_watch *
 find(struct origin *o, const struct origin_who *who, const struct osp_addr *peer, struct osp_slice token)
 {
@@ -57,7 +57,7 @@ place(struct origin *o)
     for (size_t i = 0; i < ORIGIN_WATCHES_MAX; i++)
         if (!o->watches[i].used)
             return &o->watches[i];
-    return NULL;                /* not observed, only answered [rfc7641#4.1] */
+    return NULL;                /* the request is answered, but not observed [rfc7641#4.1] */
 }
 
 static bool

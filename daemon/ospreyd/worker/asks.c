@@ -52,8 +52,7 @@ tell_worn(struct osp_worker *w, struct osp_octx *c, enum osp_key_state state)
 }
 
 /* Logs the end of an EDHOC session with a next hop.  `whom`: "coap://192.0.2.7:5683 NAME", and a blank and the subject
-   behind it if
-   the subject had to be proven. */
+   behind it if the subject had to be proven. */
 static void
 tell_agreed(char *whom, enum osp_err e)
 {
