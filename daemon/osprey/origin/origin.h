@@ -142,7 +142,7 @@ const char *origin_edhoc_name(const struct origin *o, uint32_t label);
 
 /*
  * Acts on the Observe option of `req`, which `reply` answers.  To register, it adds an Observe option to the reply and returns
- * the observation, whose handle and layers the caller sets when the reply is sent.  Otherwise it returns NULL; it may have ended an
+ * Acts on the Observe option of `req`, which `reply` answers.  To register, it adds Observe to the reply and returns the
  * observation [rfc7641#3.6].
  */
 struct origin_watch *origin_watch_judge(struct origin *o, const struct origin_who *who, const struct osp_addr *peer,
