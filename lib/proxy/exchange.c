@@ -34,7 +34,7 @@ make(struct osp_proxy *px, struct osp_policy *policy, const struct px_kind *kind
 struct px_exchange *
 px_exchange_new(struct osp_proxy *px, const struct osp_event *ev)
 {
-    struct px_exchange *x = make(px, px->policy, &px_client);
+    struct px_exchange *x = make(px, px->policy, &px_client_kind);
 
     if (x) {
         x->in = ev->handle;
@@ -59,7 +59,7 @@ px_exchange_branch(struct osp_proxy *px, const struct px_exchange *from, const s
         x->vouched = from->vouched;
         x->deadline = from->deadline;
         x->confirmable = true;
-        if (px_agree_as(px, x, from) != OSP_OK) {
+        if (px_copy_hop(px, x, from) != OSP_OK) {
             px_exchange_end(px, x);
             return NULL;
         }

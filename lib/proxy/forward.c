@@ -36,7 +36,7 @@ choose_layer(struct px_turn *t, struct px_exchange *x, const struct osp_msg *req
     if (!x->inner_oscore || !hop->single) {             /* [ocp#5.1] Q2 */
         x->hop_ctx = hop->ctx;
         if (hop->edhoc)
-            e = px_agree_with(t->px, x, hop->edhoc, &hop->to);
+            e = px_note_hop(t->px, x, hop->edhoc, &hop->to);
     }
     if (e == OSP_OK && (x->hop_ctx || x->edhoc))
         e = osp_classes(&relay, req, classes);

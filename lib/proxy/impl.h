@@ -78,7 +78,7 @@ struct px_kind {
     bool in_the_clear;          /* its requests go out as they are, and all their blocks are for us */
 };
 
-extern const struct px_kind px_client, px_registration, px_session;
+extern const struct px_kind px_client_kind, px_registration_kind, px_session_kind;
 
 /* What can be attached to an exchange beside its kind.  A bit of px_exchange.parts says that it is. */
 enum px_part { PX_PART_OBSERVATION, PX_PART_FLIGHT, PX_PART_LOOP, PX_PART_CARRIED, PX_PART_REKEY, PX_PART_TRANSFER, PX_PARTS };
@@ -181,7 +181,7 @@ struct px_exchange {
     bool                    has_added;
     bool                    echo_tried;         /* the next hop's Echo challenge was answered once */
     bool                    notify;             /* the answer being sent is not the last one */
-    bool                    notify_con;         /* ... and is to be confirmed */
+    bool                    notify_con;         /* the answer being sent, a notification, is to be confirmed */
     bool                    is_admitted;        /* it counts in the client's share of exchanges */
     bool                    vouched;            /* the operator named the address: the guard does not apply */
     struct osp_layer        removed[PX_LAYERS_MAX];
@@ -203,7 +203,7 @@ px_edhoc_hop(const struct px_exchange *x)
 /* What the daemon is asked about a context; with a reference. */
 struct px_ctx_ask { struct osp_octx *ctx; enum osp_ask_kind kind; enum osp_key_state state; };
 
-/* How a run of EDHOC with a next hop ended. */
+/* How a session of EDHOC with a next hop ended. */
 struct px_agreed { enum osp_err why; char purpose[OSP_RECIPE_PEER_MAX]; };
 
 struct osp_proxy {

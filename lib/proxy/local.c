@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Resources of the proxy itself: /.well-known/core, which lists the routes the client may use, and that of EDHOC. */
+/* Resources of the proxy itself: /.well-known/core, which lists the routes the client may use, and the resource of EDHOC. */
 #include "proxy/access/access.h"
 #include "proxy/blocks/blocks.h"
 #include "proxy/edhoc/edhoc.h"

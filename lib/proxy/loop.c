@@ -128,7 +128,7 @@ px_loop_came_back(const struct px_exchange *x)
 }
 
 void
-px_loop_left(struct osp_proxy *px, struct px_exchange *x)
+px_loop_ended(struct osp_proxy *px, struct px_exchange *x)
 {
     _Atomic uint64_t *slot = slot_of(x->policy->outbound, x->outbound);
     uint64_t          there;

@@ -75,7 +75,7 @@ enum osp_ask_kind {
                            osp_octx_lease_failed(), then osp_proxy_leased().  A reference on ctx comes along. */
     OSP_ASK_WORN,       /* the keys of `ctx` have come near a limit, or to it, as `state` says: tell the operator, or renew
                            them.  Nothing waits for it.  A reference on ctx comes along. */
-    OSP_ASK_AGREED,     /* a run of EDHOC with a next hop is over: `host` says which one, as "coap://192.0.2.7:5683 NAME" or
+    OSP_ASK_AGREED,     /* a session of EDHOC with a next hop is over: `host` says which one, as "coap://192.0.2.7:5683 NAME" or
                            "coap://192.0.2.7:5683 NAME SUBJECT", and `err` how it ended: tell the operator.  Nothing waits for
                            it. */
     OSP_ASK_KEEP,       /* `recipe` is in the policy's runtime table: keep it and lease numbers for it.  The caller owns it now */
@@ -139,7 +139,7 @@ struct osp_proxy_stats {
     uint64_t bodies_cut, blocks_served;         /* responses cut for clients, and the later blocks of them */
     uint64_t bodies_sent, blocks_sent;          /* requests sent on in blocks, and their blocks */
     uint64_t bodies_collected;                  /* responses put together from the next hop's blocks */
-    uint64_t bodies_gathered;                   /* ... from blocks that passed by, for the cache */
+    uint64_t bodies_gathered;                   /* responses put together from blocks that passed by, for the cache */
     uint64_t bodies_evicted, bodies_expired;    /* transfers given up for new ones, or never finished */
     size_t   bodies;                            /* kept now */
     size_t   used[OSP_SHARE_KINDS][2];          /* entries of tables that unknown [0] and known clients [1] have now */

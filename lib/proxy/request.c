@@ -13,7 +13,7 @@ px_asks_for(const struct osp_proxy *px, const struct px_exchange *x)
 }
 
 /*
- * An observed request that was sent before is sent again under its Token, and a deregistration under that of the
+ * An observed request that was sent before is sent again under its Token, and a deregistration under the Token of the
  * registration, whose exchange ends with it [rfc7641#3.6]; when that is not possible, under another.
  */
 enum osp_err

@@ -39,7 +39,7 @@ px_protect(struct px_turn *t, struct px_exchange *x, struct osp_msg **req)
     x->has_added = true;
     t->px->stats.layers_added++;
     *req = out;
-    return px_has_part(x, PX_PART_CARRIED) ? px_combined_put(t, x, out) : OSP_OK;
+    return px_has_part(x, PX_PART_CARRIED) ? px_carry_message(t, x, out) : OSP_OK;
 }
 
 static enum px_step

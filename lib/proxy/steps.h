@@ -38,7 +38,7 @@ enum osp_err px_loop_check(struct px_turn *t, struct px_exchange *x, const struc
 /* True if the request of `x` came back while it was on its way. */
 bool px_loop_came_back(const struct px_exchange *x);
 /* The exchange ends. */
-void px_loop_left(struct osp_proxy *px, struct px_exchange *x);
+void px_loop_ended(struct osp_proxy *px, struct px_exchange *x);
 
 /* ---- local.c ---- */
 enum px_step px_local(struct px_turn *t, struct px_exchange *x, struct osp_msg *req);

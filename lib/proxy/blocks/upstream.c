@@ -32,7 +32,7 @@ transfer_of(struct px_turn *t, struct px_exchange *x)
 static bool
 stays_open(const struct px_exchange *x)
 {
-    return x->obs || x->kind == &px_registration;
+    return x->obs || x->kind == &px_registration_kind;
 }
 
 /* The request for a block is not waited for any more. */

@@ -129,7 +129,7 @@ px_agreement_keep(struct px_turn *t, struct px_exchange *up, struct osp_slice pa
 /* ---- the end of a session ---- */
 
 void
-px_agreement_left(struct osp_proxy *px, struct px_exchange *up)
+px_session_ended(struct osp_proxy *px, struct px_exchange *up)
 {
     struct px_agreement *a = up->edhoc->agreement;
 

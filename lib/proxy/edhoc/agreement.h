@@ -54,18 +54,18 @@ struct px_agreement *px_agreement_get(struct osp_proxy *px, struct osp_slice pur
 enum osp_err px_agreement_keep(struct px_turn *t, struct px_exchange *up, struct osp_slice payload);
 /* The session is over: who waited is ready. */
 void px_agreement_finish(struct px_turn *t, struct px_agreement *a, enum osp_err why);
-/* ... and the error is counted. */
+/* The session failed: as px_agreement_finish(), and the error is counted. */
 void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
 /* message_3 is not needed any more. */
 void px_agreement_forget_message(struct osp_proxy *px, struct px_agreement *a);
 /* No request carries message_3 any more. */
 void px_agreement_let_carrier_go(struct px_agreement *a);
-/* ... nor will one, and the context that was made for it is no more. */
+/* No request carries message_3, none will, and the context that was made for it is freed. */
 void px_agreement_uncarry(struct osp_proxy *px, struct px_agreement *a);
 
 /* ---- combined.c ---- */
 /* One of those that wait takes `message_3`, the bytes after C_R, along: true. */
-bool px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice c_r_and_message_3,
+bool px_choose_carrier(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice c_r_and_message_3,
                        size_t c_r_len);
 /* The request may be sent again, although somebody may have executed it. */
 bool px_may_repeat(const struct px_exchange *x, const struct osp_msg *req);

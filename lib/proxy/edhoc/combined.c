@@ -44,7 +44,7 @@ keep_message(struct osp_proxy *px, struct px_agreement *a, struct osp_slice m)
 }
 
 bool
-px_combined_begin(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice c_r_and_message_3,
+px_choose_carrier(struct px_turn *t, struct px_agreement *a, const struct px_finder *f, struct osp_slice c_r_and_message_3,
                   size_t c_r_len)
 {
     struct px_exchange *x = NULL;
@@ -80,7 +80,7 @@ px_may_repeat(const struct px_exchange *x, const struct osp_msg *req)
 
 /* Steps 3 to 5, for a request that was just protected. */
 enum osp_err
-px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
+px_carry_message(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m)
 {
     const struct px_agreement *a = x->edhoc->carries;
     size_t                     start = t->scratch.n;
@@ -94,7 +94,7 @@ px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *
 }
 
 void
-px_combined_left(struct osp_proxy *px, struct px_exchange *x)
+px_carrier_ended(struct osp_proxy *px, struct px_exchange *x)
 {
     struct osp_time at_once = { 0 };
 

@@ -12,7 +12,7 @@ bool px_rekey_is_for_us(const struct px_exchange *x, const struct osp_oscore_opt
 struct osp_octx *px_rekey_find(const struct px_exchange *x, const struct osp_oscore_opt *o);
 /*
  * A request that no context fits.  OSP_OK: a request #2, its layer is off, as of osp_oscore_unprotect_request().
- *   OSP_E_REKEY        a request #1: the next layer of x->removed is that of the answer, px_rekey_answer() gives it
+ *   OSP_E_REKEY        a request #1: the next layer of x->removed is the layer of the answer, which px_rekey_answer() gives
  *   OSP_E_NO_CONTEXT   it is none of them.  OSP_E_REPLAY, OSP_E_DECRYPT and others
  */
 enum osp_err px_rekey_request(struct px_turn *t, struct px_exchange *x, const struct osp_oscore_opt *o,
@@ -61,10 +61,10 @@ enum osp_err px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s,
 
 /* ---- who has to be there ---- */
 /* Notes with whom the context for the way to `to` is established, so that it can be judged who is there. OSP_E_NOMEM. */
-enum osp_err px_agree_with(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_edhoc *h,
+enum osp_err px_note_hop(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_edhoc *h,
                            const struct osp_authority *to);
 /* The same as for `from`. OSP_E_NOMEM. */
-enum osp_err px_agree_as(struct osp_proxy *px, struct px_exchange *x, const struct px_exchange *from);
+enum osp_err px_copy_hop(struct osp_proxy *px, struct px_exchange *x, const struct px_exchange *from);
 
 /* ---- as the Initiator ---- */
 /*
@@ -81,18 +81,18 @@ enum px_step px_session_response(struct px_turn *t, struct px_exchange *up, stru
 void px_agreement_fail(struct px_turn *t, struct px_exchange *up, enum osp_err why);
 /* A response came out of the layer x->added. */
 void px_agreement_verified(struct px_turn *t, struct px_exchange *x);
-/* The exchange of a run ends. */
-void px_agreement_left(struct osp_proxy *px, struct px_exchange *up);
+/* The exchange of a session ends. */
+void px_session_ended(struct osp_proxy *px, struct px_exchange *up);
 void px_agreements_free(struct osp_proxy *px);
 
 /* ---- message_3 in a request ---- */
 /* `m`, the request of `x` as it was protected, gets message_3. */
-enum osp_err px_combined_put(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m);
+enum osp_err px_carry_message(struct px_turn *t, const struct px_exchange *x, struct osp_msg *m);
 /* PX_GO_ON: `resp` does not say that message_3 was not taken. */
 enum px_step px_combined_response(struct px_turn *t, struct px_exchange *x, const struct osp_msg *resp);
 /* The response to a request with message_3 came out of its layer. */
 void px_combined_verified(struct px_turn *t, struct px_exchange *x);
 /* The exchange of such a request ends. */
-void px_combined_left(struct osp_proxy *px, struct px_exchange *x);
+void px_carrier_ended(struct osp_proxy *px, struct px_exchange *x);
 
 #endif

@@ -16,10 +16,10 @@
 #include "proxy/exchange.h"
 
 #define WAITING_MAX 1024        /* requests at one agreement */
-#define PAUSE_MAX_S 300         /* ... where the next hop says when to try again */
+#define PAUSE_MAX_S 300         /* the longest pause, where the next hop says when to try again */
 #define SESSION_US OSP_SEC(100)     /* a session takes no longer: two confirmable requests [rfc7252#4.8.2] */
-#define RUN_PREFER_US OSP_SEC(10)       /* ... for requests that can go without */
-#define RUNS_AWAITED_MAX 2      /* by one request */
+#define RUN_PREFER_US OSP_SEC(10)       /* how long a session may take for requests that can go without a context */
+#define SESSIONS_AWAITED_MAX 2      /* by one request */
 #define RESTARTS_MAX 2          /* with another suite [rfc9528#6.3] */
 
 /* ---- messages ---- */
@@ -69,7 +69,7 @@ begin(struct px_turn *t, struct px_agreement *a, const struct px_exchange *x)
 
     if (!t->px->policy->edhoc)          /* a reload has put an end to it: nobody is trusted any more */
         return OSP_E_EDHOC_NO_CRED;
-    up = px_exchange_branch(t->px, x, &px_session);
+    up = px_exchange_branch(t->px, x, &px_session_kind);
     s = osp_pool_get(&t->px->pool, sizeof(*s));
     if (!up || !s || !px_edhoc_choose_id(t, x->policy, OSP_EMPTY, &a->c_i)) {
         if (up)
@@ -142,7 +142,7 @@ on_message_2(struct px_turn *t, struct px_agreement *a, const struct px_finder *
         return px_fail(t, e);
     }
     a->asked_3 = true;
-    if (px_combined_begin(t, a, f, osp_wr_slice(&w), c_r_len))
+    if (px_choose_carrier(t, a, f, osp_wr_slice(&w), c_r_len))
         return PX_DONE;
     return send_kept(t, a, px_agreement_keep(t, a->up, osp_wr_slice(&w)));
 }
@@ -350,7 +350,7 @@ px_ensure_context(struct px_turn *t, struct px_exchange *x, const struct osp_msg
 
     if ((x->current && !x->current_is_stale) || use(t, x, purpose))
         return PX_GO_ON;
-    if (x->edhoc->sessions_awaited >= RUNS_AWAITED_MAX)
+    if (x->edhoc->sessions_awaited >= SESSIONS_AWAITED_MAX)
         return without(t, x, OSP_E_NOT_AGREED);
     a = px_agreement_get(t->px, purpose);
     if (!a)

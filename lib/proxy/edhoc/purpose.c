@@ -34,13 +34,13 @@ note_hop(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_edhoc
 }
 
 enum osp_err
-px_agree_with(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_edhoc *h, const struct osp_authority *to)
+px_note_hop(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_edhoc *h, const struct osp_authority *to)
 {
     return to->host.n > OSP_HOST_MAX ? OSP_E_BAD_URI : note_hop(px, x, h, to->is_ip ? OSP_EMPTY : to->host);
 }
 
 enum osp_err
-px_agree_as(struct osp_proxy *px, struct px_exchange *x, const struct px_exchange *from)
+px_copy_hop(struct osp_proxy *px, struct px_exchange *x, const struct px_exchange *from)
 {
     return from->edhoc ? note_hop(px, x, from->edhoc->hop, host_of(from)) : OSP_OK;
 }

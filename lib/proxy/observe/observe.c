@@ -18,7 +18,7 @@
 #define TOKEN_HASHED 64          /* bytes at most */
 #define PROVING_TOKEN 4         /* bytes: a shorter Token of a client is guessed by who sends in its name [rfc9175#2.6] */
 #define CONFIRM_EVERY_US OSP_SEC(24 * 3600)     /* [rfc7641#4.5] at least once in 24 hours */
-#define CONFIRM_EVERY 32                        /* ... and so often that little is sent to a client that is gone */
+#define CONFIRM_EVERY 32                        /* so often that little is sent to a client that is gone */
 
 /*
  * Who it is: besides address and Token the context of the innermost layer taken off, so that whoever sends from the

@@ -37,7 +37,7 @@ struct px_subject {
     struct osp_node     node;           /* in px.subjects by `id`, until it has ended */
     struct osp_list     run;            /* in px.running while there is something to do: `late`, or nobody left */
     struct osp_list     fans;           /* px_observation.fan: who has the newest, or waits for the first or for a number */
-    struct osp_list     late;           /* ... who is to get the newest */
+    struct osp_list     late;           /* px_observation.fan: who is to get the newest */
     struct osp_timer    timer;          /* when to register again */
     struct px_exchange *up;             /* its exchange upstream; NULL once it has ended */
     struct osp_slice    id;             /* in pool memory: what the cache key says, and the ETags of the request */

@@ -135,7 +135,7 @@ px_subject_new(struct px_turn *t, const struct px_exchange *x, const struct osp_
 {
     struct osp_proxy   *px = t->px;
     struct px_subject  *s = osp_pool_get(&px->pool, sizeof(*s));
-    struct px_exchange *up = px_exchange_branch(px, x, &px_registration);
+    struct px_exchange *up = px_exchange_branch(px, x, &px_registration_kind);
     uint8_t            *block = osp_pool_get(&px->pool, i->id.n);
 
     if (!s || !up || !block || !px_save(px, up, req) || !px_key_keep(px, up, key)) {
