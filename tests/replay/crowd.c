@@ -101,6 +101,8 @@ represent(const struct crowd_resource *r, struct osp_msg *m, bool observe, char 
     if (observe)
         EXPECT_OK(osp_msg_add(m, OSP_OPT_OBSERVE, osp_opt_uint_make(r->seq, values)));
     EXPECT_OK(osp_msg_add(m, OSP_OPT_MAX_AGE, osp_opt_uint_make(crowd.origin.max_age, values + 4)));
+    if (crowd.origin.tells_size)
+        EXPECT_OK(osp_msg_add(m, OSP_OPT_SIZE2, osp_slice_str("\x01")));
 }
 
 static unsigned

@@ -42,6 +42,7 @@ struct crowd {
     struct {
         unsigned gets, registered, deregistered, resets, posts;
         uint32_t max_age;
+        bool     tells_size;                    /* an option behind Max-Age */
         uint16_t mid;
         uint8_t  code;                          /* what it answers */
         bool     silent, plain;                 /* says nothing; observes nothing */

@@ -88,6 +88,20 @@ late_joiner_gets_what_is_there_with_the_age_it_has(void **state)
     assert_int_equal(crowd_up_to_date(), 3);
 }
 
+/* Once Observe was taken out of the notification, Size2 was read for Max-Age. */
+static void
+max_age_is_read_whatever_option_follows_it(void **state)
+{
+    (void)state;
+    crowd.origin.tells_size = true;
+    crowd_register(1, 0);
+    crowd_run(OSP_SEC(40));
+    crowd_register(2, 0);
+    crowd_run(OSP_MS(1));
+    assert_int_equal(crowd.origin.registered, 1);
+    assert_int_equal(crowd.clients[2].max_age, 20);
+}
+
 /* What a forged or careless Max-Age of years brought is not handed to everybody who comes later. */
 static void
 max_age_is_capped_for_those_who_join(void **state)
@@ -669,6 +683,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(all_share_one_registration_and_each_gets_each_notification),
         T(late_joiner_gets_what_is_there_with_the_age_it_has),
+        T(max_age_is_read_whatever_option_follows_it),
         T(max_age_is_capped_for_those_who_join),
         T(each_leaves_alone_and_the_others_stay),
         T(with_the_last_client_the_origin_is_told),
