@@ -174,9 +174,13 @@ on_edhoc(const struct osp_msg *req)
     if (origin.wants_echo && !osp_msg_has(req, OSP_OPT_ECHO)) {
         osp_msg_init(&resp, OSP_CODE(4, 1));
         EXPECT_OK(osp_msg_add(&resp, OSP_OPT_ECHO, osp_slice_str("prove it")));
+        if (origin.in_blocks)
+            EXPECT_OK(osp_msg_add(&resp, OSP_OPT_BLOCK2, OSP_EMPTY));
         reply_to(req, &resp);
         return;
     }
+    if (osp_msg_has(req, OSP_OPT_ECHO))
+        assert_true(osp_slice_eq(osp_msg_get(req, OSP_OPT_ECHO)->val, osp_slice_str("prove it")));
     EXPECT_OK(osp_edhoc_split_request(req->payload, &m));
     if (!m.is_message_1 && osp_edhoc_is_error(m.message)) {
         origin.errors++;

@@ -464,6 +464,15 @@ initiator_has_nothing_from_a_run_that_failed(void **state)
     }
 }
 
+/* The 4.01 with the Echo may be put together from blocks: then it stands where the request is made. */
+static void
+initiator_answers_an_echo_in_blocks(void **state)
+{
+    (void)state;
+    origin.wants_echo = origin.in_blocks = true;
+    ask_for(OSP_CODE(5, 2), "");
+}
+
 /* The exchanges of the proxy end while a run is under way, and requests wait for it. */
 static void
 initiator_ends_with_the_proxy(void **state)
@@ -507,6 +516,7 @@ main(void)
         T(initiator_does_not_negotiate_for_ever),
         T(initiator_has_nothing_from_a_run_that_failed),
         T(initiator_ends_with_the_proxy),
+        T(initiator_answers_an_echo_in_blocks),
     };
 
     return cmocka_run_group_tests(tests, edhoc_setup, edhoc_teardown);

@@ -164,13 +164,14 @@ on_error(struct px_turn *t, struct px_agreement *a, const struct osp_msg *resp)
 static enum px_step
 on_echo(struct px_turn *t, struct px_agreement *a, const struct osp_opt *echo)
 {
-    struct osp_msg *m = &t->px->a;
-    uint8_t        *copy = osp_wr_reserve(&t->scratch, echo->val.n + 1);
+    struct osp_msg *m = &t->px->a;      /* `echo` may be one of its options */
+    size_t          n = echo->val.n;
+    uint8_t        *copy = osp_wr_reserve(&t->scratch, n + 1);
 
-    if (a->echo_tried || !copy || !osp_slice_copy(echo->val, copy, echo->val.n) || !px_restore(a->up, m))
+    if (a->echo_tried || !copy || !osp_slice_copy(echo->val, copy, n) || !px_restore(a->up, m))
         return px_fail(t, OSP_E_EDHOC_REFUSED);
     a->echo_tried = true;
-    if (osp_msg_add(m, OSP_OPT_ECHO, osp_slice(copy, echo->val.n)) != OSP_OK)
+    if (osp_msg_add(m, OSP_OPT_ECHO, osp_slice(copy, n)) != OSP_OK)
         return px_fail(t, OSP_E_NOSPACE);
     t->out = m;
     return PX_SEND;
