@@ -131,7 +131,7 @@ px_agreement_keep(struct px_turn *t, struct px_exchange *up, struct osp_slice pa
 void
 px_session_ended(struct osp_proxy *px, struct px_exchange *up)
 {
-    struct px_agreement *a = up->edhoc->agreement;
+    struct px_agreement *a = up->edhoc ? up->edhoc->agreement : NULL;   /* without memory there is no `edhoc` */
 
     if (!a)
         return;
