@@ -88,7 +88,7 @@ respond(struct px_turn *t, struct px_exchange *x, const struct osp_msg *out)
     struct osp_msg            *to = out == &t->px->a ? &t->px->b : &t->px->a;
     enum osp_err               e;
 
-    if (most == SIZE_MAX || size_of(x, out) <= most) {  /* of whom there is no doubt only what does not fit is measured */
+    if (most == SIZE_MAX || size_of(x, out) <= most) {  /* its address is proven, or this is short enough */
         e = send(t, x, out, most);
         if (e != OSP_E_NOSPACE || size_of(x, out) - x->verify.token_len + can->longest_token <= room)
             return e;
@@ -295,6 +295,6 @@ px_fail_upstream(struct px_turn *t, struct px_exchange *x, enum osp_err why)
         x->kind->failed(t, x, why);
         return;
     }
-    px_parts_failed(x, why);    /* nor does it bring anything to those who wait for it */
+    px_parts_failed(x, why);    /* a stale response is no answer for those who wait for this exchange */
     px_answer(t, x, t->out);
 }

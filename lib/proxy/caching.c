@@ -76,7 +76,7 @@ add_leg(struct px_turn *t, const struct px_exchange *x, const struct osp_authori
         osp_wr_put(&t->scratch, osp_slice_str(x->edhoc->hop->subject));
     }
     osp_wr_u16(&t->scratch, (uint16_t)(t->scratch.n - start));
-    put_guard(t, x, to, seed);          /* the same of what is last */
+    put_guard(t, x, to, seed);          /* the guard of the extended key stands last, too */
     if (osp_wr_bad(&t->scratch))
         return false;
     key->bytes = osp_slice(key->bytes.p, key->bytes.n + (t->scratch.n - start));

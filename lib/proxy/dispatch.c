@@ -69,7 +69,7 @@ parse_option(const struct osp_msg *req, struct osp_oscore_opt *out)
     const struct osp_opt *o = osp_msg_get(req, OSP_OPT_OSCORE);
     enum osp_err          e;
 
-    if (osp_msg_count(req, OSP_OPT_OSCORE) > 1)         /* [rfc7252#5.4.5] which one would it be? */
+    if (osp_msg_count(req, OSP_OPT_OSCORE) > 1)         /* [rfc7252#5.4.5] it may not be repeated */
         return OSP_E_OSCORE_OPTION;
     if (!o)
         return OSP_E_NO_CONTEXT;

@@ -61,7 +61,7 @@ enum px_step {
     PX_GO_ON,           /* the next step */
     PX_RESPOND,         /* the client gets the response t->out */
     PX_FAIL,            /* the request failed for t->why */
-    PX_FAIL_UPSTREAM,   /* the same, but a stale response of the cache may stand in */
+    PX_FAIL_UPSTREAM,   /* the request failed for t->why; a stale response of the cache may stand in */
     PX_SEND,            /* the request t->out goes to the next hop */
     PX_PROVE,           /* the client has to prove its address first */
     PX_DROP,            /* the exchange ends without an answer */
@@ -102,8 +102,8 @@ struct px_cut {
 /* EDHOC with the next hop, of edhoc/. */
 struct px_hop_edhoc {
     const struct osp_hop_edhoc *hop;
-    struct px_agreement        *agreement;      /* whose session this is the exchange of; no client waits for it then */
-    struct px_agreement        *carries;        /* whose message_3 is in its request, until that was answered */
+    struct px_agreement        *agreement;      /* this is the exchange of its session, for which no client waits */
+    struct px_agreement        *carries;        /* its message_3 is in this exchange's request, until that was answered */
     uint8_t                     host_len;
     uint8_t                     sessions_awaited;
     bool                        asked_anew;     /* the next hop had lost `current`, once */
@@ -145,7 +145,7 @@ struct px_exchange {
     struct osp_octx        *hop_ctx;    /* layer to put on, borrowed from the policy; NULL: none, or `current` */
     struct osp_octx        *current;    /* the context in use with the next hop where it is made at run time, for `edhoc` or
                                            derived from hop_ctx; a reference */
-    struct osp_octx        *lease_ctx;  /* whose lease it waits for, borrowed */
+    struct osp_octx        *lease_ctx;  /* the context for whose lease it waits, borrowed */
     const struct osp_rule  *rule;       /* that allowed it */
     uint64_t                in;         /* handle of the client's request */
     uint64_t                out;        /* handle of ours, 0: none */
@@ -155,7 +155,7 @@ struct px_exchange {
     struct osp_addr         to;
     struct osp_stored       saved;
     struct px_observation  *obs;        /* NULL: an ordinary exchange */
-    struct px_subject      *subject;    /* whose registration upstream this is; no client waits for it then */
+    struct px_subject      *subject;    /* this is its registration upstream, for which no client waits */
     struct px_flight       *flight;     /* it leads; NULL: nobody may wait for its answer */
     struct px_cut           cut;
     struct px_hop_edhoc    *edhoc;      /* the next hop's context is established when it is needed; NULL: not */

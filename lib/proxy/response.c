@@ -71,7 +71,7 @@ mark_hop_limit(struct px_turn *t, const struct px_exchange *x, struct osp_msg *r
 
         while (n < rest.n && rest.p[n] != ' ')
             n++;
-        if (osp_slice_eq(osp_rd_take(&r, n), name))     /* or it is our own answer to our own request: news to the client */
+        if (osp_slice_eq(osp_rd_take(&r, n), name))     /* a loop, unless the answer is our own */
             return px_loop_came_back(x) ? PX_GO_ON : looped(t);
         if (osp_rd_left(&r) > 0)
             osp_rd_u8(&r);

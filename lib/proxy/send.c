@@ -90,7 +90,7 @@ send(struct px_turn *t, struct px_exchange *x, struct osp_msg *req)
         v = put_layer_on(t, x, &req);
     if (v == PX_GO_ON)
         v = hand_over(t, x, req);
-    if (v != PX_GO_ON || again)         /* the same request */
+    if (v != PX_GO_ON || again)         /* a request that is sent again was counted before */
         return v;
     if (x->route)
         t->px->stats.forwarded_reverse++;

@@ -269,7 +269,7 @@ name_inside(const struct px_exchange *x, const struct osp_msg *req, uint8_t stor
     return !host || name_host(host->val, storage, out);
 }
 
-/* The same with what was outside, where there is nothing inside. */
+/* The name of the request, for which Uri-Host and Uri-Port outside of the layer count where there are none inside. */
 static struct named
 name_outside(const struct px_turn *t, const struct px_exchange *x, const struct named *inside, uint8_t storage[OSP_HOST_MAX + 1])
 {

@@ -5,7 +5,7 @@
 
 #include "proxy/impl.h"
 
-#define PX_BODY_LIFE_US OSP_SEC(247)    /* EXCHANGE_LIFETIME [rfc7959#2.4] */
+#define PX_BODY_LIFE_US OSP_SEC(OSP_EXCHANGE_LIFETIME_S)    /* EXCHANGE_LIFETIME [rfc7959#2.4] */
 
 enum px_body_kind {
     PX_BODY_REQUEST,    /* a request's body, block by block */
@@ -29,7 +29,7 @@ struct px_body {
     struct osp_node by_op;      /* in px.bodies */
     struct osp_node by_owner;   /* in px.body_owners */
     struct osp_list age;        /* in px.body_age[list], last touched last */
-    struct osp_account *account;        /* whose share it counts in */
+    struct osp_account *account;        /* of the client in whose share the body counts */
     struct px_op    op;
     struct px_buf   data;       /* REQUEST, GATHERED: payload so far */
     struct osp_stored stored;   /* RESPONSE: the whole message; GATHERED: the first block's response without its payload */

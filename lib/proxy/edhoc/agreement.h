@@ -12,9 +12,9 @@ struct px_agreement {
     struct px_exchange   *up;           /* the session's exchange; NULL: none is under way */
     struct osp_edhoc     *session;      /* of the session, in pool memory */
     struct osp_edhoc_cid  c_i;
-    struct px_exchange   *carrier;      /* whose request has message_3 with it; NULL: none */
-    struct osp_slice      message_3;    /* that it takes along, behind C_R, in pool memory */
-    size_t                c_r_len;      /* bytes of that */
+    struct px_exchange   *carrier;      /* the exchange whose request carries message_3; NULL: none */
+    struct osp_slice      message_3;    /* C_R and message_3 for the carrier's request, in pool memory */
+    size_t                c_r_len;      /* bytes of C_R at the beginning of message_3 */
     struct osp_recipe    *recipe;       /* the context of the session, once a request went out in it; nobody else has it */
     bool                  no_combined;  /* the next hop does not take such requests */
     uint64_t              pause_us;     /* what the session's failure is to be followed by; 0: as usual */

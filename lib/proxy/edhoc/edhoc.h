@@ -63,7 +63,7 @@ enum osp_err px_edhoc_make_context(struct px_turn *t, const struct osp_edhoc *s,
 /* Notes with whom the context for the way to `to` is established, so that it can be judged who is there. OSP_E_NOMEM. */
 enum osp_err px_note_hop(struct osp_proxy *px, struct px_exchange *x, const struct osp_hop_edhoc *h,
                            const struct osp_authority *to);
-/* The same as for `from`. OSP_E_NOMEM. */
+/* `x` establishes its context with the host that `from` does. OSP_E_NOMEM. */
 enum osp_err px_copy_hop(struct osp_proxy *px, struct px_exchange *x, const struct px_exchange *from);
 
 /* ---- as the Initiator ---- */

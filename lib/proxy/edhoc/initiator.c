@@ -25,7 +25,7 @@
 /* ---- messages ---- */
 
 /*
- * That of the policy under which the session began; who is trusted says the one of now, which has EDHOC.
+ * The profile is the one of the policy under which the session began. Who is trusted, the policy of now says, which has EDHOC.
  * [rfc9528#5.5] message_4 would tell no more than the first response under the new keys: it is taken where it comes, and not
  * insisted on.
  */

@@ -42,7 +42,7 @@ px_rekey_find(const struct px_exchange *x, const struct osp_oscore_opt *o)
     if (!c || !o->has_kid_context || (osp_octx_kid_context(c, &own) && osp_slice_eq(own, o->kid_context)))
         return c;               /* both know the ID Context, so it may be left out */
     if (osp_octx_id_context(c, &own) && osp_slice_eq(own, o->kid_context))
-        return c;               /* or come as it is, outside of a run [rfc8613#5.1] */
+        return c;               /* it may also come as it is, outside of the procedure of B.2 [rfc8613#5.1] */
     osp_octx_unref(c);
     return NULL;
 }

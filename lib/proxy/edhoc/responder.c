@@ -90,7 +90,7 @@ answer(struct px_turn *t, uint8_t code, struct osp_slice payload)
     return px_respond(t, resp);
 }
 
-/* [rfc9528#A.2.3] whose fault it was says the code; the text says no more than the identifier of the error */
+/* [rfc9528#A.2.3] The code says whose fault it was; the text says no more than the identifier of the error. */
 static enum px_step
 answer_error(struct px_turn *t, struct px_exchange *x, struct osp_edhoc *s, enum osp_err why)
 {
@@ -168,7 +168,7 @@ begin(struct px_turn *t, struct px_exchange *x, struct px_session *session, stru
     return e;
 }
 
-/* [rfc9528#7] the same message_1 again: the same message_2, no second session.  PX_GO_ON: it is a new one. */
+/* [rfc9528#7] A message_1 that came before gets the message_2 that it got, and no second session.  PX_GO_ON: it is a new one. */
 static enum px_step
 answer_duplicate(struct px_turn *t, struct px_exchange *x, uint64_t hash)
 {
