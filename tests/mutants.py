@@ -264,14 +264,16 @@ class Tree:
         self.calls_of = {}
         text = subprocess.run(["objdump", "--dwarf=decodedline", "-WL", self.lib], stdout=subprocess.PIPE, text=True,
                               check=True).stdout
-        path = ""
+        paths, sources = [], [str(p.relative_to(self.folder)) for p in (self.folder / "lib").rglob("*.c")]
         for line in text.splitlines():
             if line.endswith(":") and not line.startswith(" "):
-                path = re.sub(r"^(?:CU: )?(?:\./)?|(?:\[\++\])?:$", "", line)
+                name = re.sub(r"^(?:CU: )?(?:\./)?|(?:\[\++\])?:$", "", line)
+                # a unit of one file is named without its folder
+                paths = [name] if "/" in name else [s for s in sources if s.endswith("/" + name)]
                 continue
             row = re.match(r"\S+\s+(\d+)\s+0x([0-9a-f]+)", line)
             block = bisect.bisect_right(begins, int(row.group(2), 16)) - 1 if row else -1
-            if block >= 0:
+            for path in paths if block >= 0 else []:
                 self.calls_of.setdefault(path, {}).setdefault(int(row.group(1)), set()).add(block)
 
     def programs_for(self, mutant):
