@@ -129,7 +129,7 @@ is_usable(struct osp_octx *c)
 static void
 set_stage(struct px_exchange *x, enum px_rekey stage)
 {
-    x->rekey.stage = stage;
+    x->rekey.stage = (uint8_t)stage;
     if (stage == PX_REKEY_NONE)
         px_part_detach(x, PX_PART_REKEY);
     else
